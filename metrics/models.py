@@ -1,0 +1,32 @@
+"""What measuring keeps: column blocks and the marks that say which of them are stale."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from portal.tenancy.models import TenantOwned
+
+
+class Block(TenantOwned):
+    """One local day of one fact kind as fixed-width columns. A cache: dropping it loses nothing."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "kind", "day")
+    kind = models.CharField(max_length=20)
+    day = models.DateField()
+    #: Number of rows packed in `columns`.
+    rows = models.PositiveIntegerField()
+    #: The layout it was packed with (metrics/columns.py); another layout is packed anew.
+    layout = models.PositiveSmallIntegerField()
+    columns = models.BinaryField()
+
+
+class Mark(TenantOwned):
+    """That a day of a fact kind changed after its block was packed. Written by triggers on the
+    fact tables, in the change's own transaction, without a unique key (no two writers wait)."""
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=20)
+    day = models.DateField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "kind", "day"], name="mark_by_day")]

@@ -1,0 +1,162 @@
+"""Which organisation a request is for, who asks, and whether they may: one door for every page.
+
+Every view declares what it needs with `@needs(right)`, `@signed_in` or `@anybody`; a view that
+declares nothing is refused, so a forgotten declaration closes a page instead of opening it. The
+whole request runs in one transaction whose acting context is the path's organisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from portal.audit.trail import Actor
+from portal.people.mfa import has_second_factor
+from portal.people.models import Membership, Person
+from portal.people.roles import GOVERNING, Right, Role, rights_of
+from portal.tenancy import context
+from portal.tenancy.models import Organisation
+
+View = Callable[..., Any]
+
+#: Views of others that stand outside any organisation: sign-in, static documents.
+_OPEN_NAMESPACES = ("allauth.", "django.contrib.staticfiles", "django.views.i18n")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The signed-in person as a member of the organisation in the path."""
+
+    person: Person
+    organisation: Organisation
+    roles: frozenset[Role]
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """Everything their roles allow in this organisation."""
+        return rights_of(self.roles)
+
+    @property
+    def actor(self) -> Actor:
+        """How the audit trail names them."""
+        return Actor(self.person.actor_key, self.person.name)
+
+    def may(self, right: Right) -> bool:
+        """Whether one of their roles holds the right."""
+        return right in self.rights
+
+
+class MemberRequest(HttpRequest):
+    """A request that came through the door of an organisation."""
+
+    member: Member
+    organisation: Organisation
+
+
+def needs(right: Right) -> Callable[[View], View]:
+    """Declare that a page of an organisation needs a right."""
+
+    def declare(view: View) -> View:
+        view.access = right  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def signed_in(view: View) -> View:
+    """Declare that a page outside organisations needs a signed-in person, nothing more."""
+    view.access = "signed_in"  # type: ignore[attr-defined]
+    return view
+
+
+def anybody(view: View) -> View:
+    """Declare that a page is for anyone: it must look up its own organisation, if any."""
+    view.access = "anybody"  # type: ignore[attr-defined]
+    return view
+
+
+class UndeclaredView(RuntimeError):
+    """A view says nothing about who may open it."""
+
+
+class OrganisationMiddleware:
+    """Opens the transaction and, in `process_view`, the door."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        before = context.current()
+        try:
+            with transaction.atomic():
+                response = self.get_response(request)
+                if response.status_code >= 500:
+                    transaction.set_rollback(True)
+        finally:
+            context.restore(before)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """A view that failed leaves nothing behind."""
+        transaction.set_rollback(True)
+
+    def process_view(
+        self, request: HttpRequest, view: View, args: Any, kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        access = access_of(view)
+        if access == "anybody":
+            return None
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if access == "signed_in":
+            return None
+        return self._enter(request, access, kwargs)
+
+    def _enter(
+        self, request: HttpRequest, right: Right, kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        member = member_of(request.user, kwargs["organisation"])  # type: ignore[arg-type]
+        if member is None or not member.may(right):
+            raise Http404
+        if settings.REQUIRE_MFA and member.roles & GOVERNING and not has_second_factor(
+            member.person
+        ):
+            return redirect(reverse("mfa_activate_totp"))
+        context.enter(member.organisation.pk, person_id=member.person.pk)
+        request.organisation = member.organisation  # type: ignore[attr-defined]
+        request.member = member  # type: ignore[attr-defined]
+        return None
+
+
+def access_of(view: View) -> Any:
+    """What a view declared: a Right, "signed_in" or "anybody". Raises UndeclaredView."""
+    declared = getattr(view, "access", None) or getattr(
+        getattr(view, "view_class", None) or getattr(view, "cls", None), "access", None
+    )
+    if declared is None and view.__module__.startswith(_OPEN_NAMESPACES):
+        return "anybody"  # allauth asks for a signed-in person itself where one is needed
+    if declared is None:
+        raise UndeclaredView(f"{view.__module__}.{view.__qualname__} declares no access.")
+    return declared
+
+
+def member_of(person: Person, slug: str) -> Member | None:
+    """The person as a member of the organisation, or None: no such one, or not theirs."""
+    memberships = list(
+        Membership.objects.filter(person=person, tenant__slug=slug).select_related("tenant")
+    )
+    if not memberships:
+        return None
+    return Member(
+        person=person,
+        organisation=memberships[0].tenant,
+        roles=frozenset(Role(membership.role) for membership in memberships),
+    )

@@ -1,0 +1,7 @@
+"""The surveys room as a Django app."""
+
+from django.apps import AppConfig
+
+
+class SurveysConfig(AppConfig):
+    name = "surveys"

@@ -1,0 +1,200 @@
+"""Asking: what could be asked about, whether it was, and what people answered.
+
+Who did the work is not here. An answer is known by its event; its author by the requester's key
+only, and nobody reads a single one (TRUST.md B2).
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+from portal.catalogue.models import Capability, Domain
+from portal.catalogue.severity import SEVERITY_CHOICES
+from portal.tenancy.models import TenantOwned
+from tickets.models import Requester, Ticket
+
+
+class Campaign(TenantOwned):
+    """When resolutions are asked about, and the limits that protect people from being asked."""
+
+    name = models.CharField(max_length=100)
+    #: Only events from here on are asked about; imported history is not.
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    #: Minutes from the event to the mail; within the hour (METRICS.md M07).
+    delay_minutes = models.PositiveSmallIntegerField(default=5)
+    #: Share of eligible events that are asked, 0 to 1.
+    sampling = models.DecimalField(max_digits=4, decimal_places=3, default=1)
+    #: An event resolved faster than this, with at most one reply, is too small to ask about.
+    effort_threshold_minutes = models.PositiveSmallIntegerField(default=10)
+    #: At most one invitation in 7 days and three in 90 (METRICS.md Part 7).
+    limit_7_days = models.PositiveSmallIntegerField(default=1)
+    limit_90_days = models.PositiveSmallIntegerField(default=3)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="campaign_name"),
+            models.CheckConstraint(
+                condition=models.Q(sampling__gt=0, sampling__lte=1), name="campaign_sampling"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(delay_minutes__lte=60), name="campaign_within_the_hour"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SurveyedEvent(TenantOwned):
+    """An eligible event: the values that held when it happened, frozen (METRICS.md 1.7, T11)."""
+
+    class Decision(models.TextChoices):
+        INVITED = "invited"
+        NOT_SENT = "not_sent"
+        #: A rating that came with an import: whether others were asked is unknown.
+        IMPORTED = "imported"
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="+")
+    #: The resolution's event key (tickets.Resolution.event_key).
+    event_key = models.BigIntegerField()
+    at = models.DateTimeField()
+    decision = models.CharField(max_length=10, choices=Decision)
+    campaign = models.ForeignKey(
+        Campaign, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    capability = models.ForeignKey(
+        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    severity = models.CharField(max_length=10, choices=SEVERITY_CHOICES)
+    channel = models.CharField(max_length=40, blank=True)
+    requester = models.ForeignKey(
+        Requester, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    #: Told apart as a policy denial or out of scope: M09, never M01.
+    policy_denial = models.BooleanField(default=False)
+    scale = models.CharField(max_length=20, default="csat_1_5")
+
+    class Meta:
+        ordering = ("at", "id")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "ticket", "event_key"], name="surveyed_once"),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "at"], name="surveyed_by_instant"),
+            models.Index(fields=["tenant", "requester", "at"], name="surveyed_by_requester"),
+        ]
+
+
+class Invitation(TenantOwned):
+    """A mail to send and what became of it (TRUST.md C: queued, sending, sent, bounced, failed)."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        SENDING = "sending"
+        SENT = "sent"
+        BOUNCED = "bounced"
+        FAILED = "failed"
+        #: Two ambiguous crashes: shown to the operator and retried by hand.
+        UNCERTAIN = "uncertain"
+
+    event = models.OneToOneField(SurveyedEvent, on_delete=models.CASCADE, related_name="invitation")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    due_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=300, blank=True)
+    message_id = models.UUIDField()
+    #: SHA-256 of the link's token; the token itself follows from a secret and `message_id`.
+    token_digest = models.BinaryField(max_length=32)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    #: Answers count up to here: sent_at + 14 x 24 h.
+    window_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "token_digest"], name="invitation_token"),
+            models.UniqueConstraint(fields=["tenant", "message_id"], name="invitation_message_id"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["tenant", "due_at"],
+                name="invitation_due",
+                condition=models.Q(state__in=("queued", "sending")),
+            ),
+        ]
+
+
+class NotSent(TenantOwned):
+    """Why an eligible event was not asked about; the ledger everyone may audit (M07)."""
+
+    class Reason(models.TextChoices):
+        OPTED_OUT = "opted_out", "opted out"
+        ASKED_RECENTLY = "asked_recently", "asked within the limits"
+        LOW_EFFORT = "low_effort", "below the effort threshold"
+        SAMPLING = "sampling", "not in the sample"
+        NO_ADDRESS = "no_address", "no address"
+        OWN_TICKET = "own_ticket", "the agent's own ticket"
+        TOO_LATE = "too_late", "heard of too late to ask"
+
+    event = models.OneToOneField(SurveyedEvent, on_delete=models.CASCADE, related_name="not_sent")
+    reason = models.CharField(max_length=20, choices=Reason)
+
+
+class Answer(TenantOwned):
+    """What one person said about one event; the last rating counts, earlier ones are history."""
+
+    event = models.OneToOneField(SurveyedEvent, on_delete=models.CASCADE, related_name="answer")
+    #: The raw rating on the event's scale.
+    score = models.SmallIntegerField()
+    answered_at = models.DateTimeField()
+    #: Given after the window: read, not counted.
+    late = models.BooleanField(default=False)
+    contact_allowed = models.BooleanField(default=False)
+    #: Every question answered, not only the core one (RR1, METRICS.md M06).
+    complete = models.BooleanField(default=False)
+    #: When it entered the live figures, with at least four others on three agents' work
+    #: (TRUST.md decision 1). Null: waiting for its batch.
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant"], name="answer_waiting", condition=models.Q(released_at=None)
+            ),
+        ]
+
+
+class AnswerRevision(TenantOwned):
+    """Each rating ever given to one event, the first included. Append-only (METRICS.md G4)."""
+
+    answer = models.ForeignKey(Answer, on_delete=models.CASCADE, related_name="revisions")
+    score = models.SmallIntegerField()
+    at = models.DateTimeField()
+
+
+class Comment(TenantOwned):
+    """The words beside a rating. Read by others only in released batches, and masked."""
+
+    answer = models.OneToOneField(Answer, on_delete=models.CASCADE, related_name="comment")
+    text = models.TextField(max_length=4000)
+    at = models.DateTimeField()
+    reasons = models.JSONField(default=list)
+
+
+class OptOut(TenantOwned):
+    """That somebody does not want to be asked: by one domain, or (domain null) by any."""
+
+    requester = models.ForeignKey(Requester, on_delete=models.CASCADE, related_name="+")
+    domain = models.ForeignKey(
+        Domain, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+    )
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "requester", "domain"], name="opt_out_once", nulls_distinct=False
+            ),
+        ]

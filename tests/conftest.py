@@ -1,0 +1,53 @@
+"""The database of the test run and the cast everyone knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from django.db.backends.signals import connection_created
+
+from portal.tenancy.context import acting
+from tests import roles
+from tests.factories import Cast, build_cast
+
+connection_created.connect(roles.set_role, dispatch_uid="tests.roles")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The owner created and migrated the database; from here on the web role is tested."""
+    connection.close()
+    roles.become(roles.WEB)
+    yield
+    roles.become(roles.OWNER)
+    connection.close()
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """Acme with Olga, Sam, Bea, Agnes, Arjun, Rui, Pia, Ada and Aude; Globex with Eve."""
+    with roles.as_role(roles.OWNER):
+        return build_cast()
+
+
+@pytest.fixture
+def in_acme(cast: Cast) -> Iterator[Cast]:
+    """The cast, with Acme as the acting organisation."""
+    with acting(cast.acme.pk):
+        yield cast
+
+
+@pytest.fixture
+def worker(db: None) -> Iterator[None]:
+    """Act as the worker's database role."""
+    with roles.as_role(roles.WORKER):
+        yield
+
+
+@pytest.fixture
+def owner(db: None) -> Iterator[None]:
+    """Act as the owner's database role, for setting up."""
+    with roles.as_role(roles.OWNER):
+        yield

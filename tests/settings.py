@@ -1,0 +1,12 @@
+"""Settings of the test run: the product's own, with fast hashing and the test login role."""
+
+import os
+
+os.environ.setdefault("DATABASE_ROLE", "test")
+os.environ.setdefault("DEMO", "1")
+
+from portal.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+REQUIRE_MFA = False

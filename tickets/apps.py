@@ -1,0 +1,7 @@
+"""The tickets room as a Django app."""
+
+from django.apps import AppConfig
+
+
+class TicketsConfig(AppConfig):
+    name = "tickets"

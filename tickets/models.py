@@ -1,0 +1,402 @@
+"""What the help desks told us: the append-only log, and the facts folded from it.
+
+The log (`TicketEvent`) and what arrived (`InboundMessage`) are closed to the web role. Everything
+below the log is a projection: `tickets/timeline.py` folds it, `tickets/ingest.py` writes it, and it
+can be rebuilt at any time. Who did the work stands in `Attribution` only (TRUST.md decision 3).
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Self
+
+from django.db import models
+
+from portal.catalogue.models import Capability
+from portal.catalogue.severity import SEVERITY_CHOICES
+from portal.people.models import Person
+from portal.tenancy.models import TenantOwned, TenantQuerySet
+
+
+class Connection(TenantOwned):
+    """A source of tickets: one help desk, one export, one tool behind the API."""
+
+    #: The source's name in URLs, commands and the API.
+    name = models.SlugField(max_length=60)
+    kind = models.CharField(max_length=30, default="file")
+    #: The mapping in force, as read from its TOML file (tickets/mapping.py).
+    mapping = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="connection_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class InboundMessage(TenantOwned):
+    """One delivery exactly as it came, stored before it was acknowledged. Append-only."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    delivery_id = models.CharField(max_length=200)
+    received_at = models.DateTimeField()
+    body = models.JSONField()
+    body_sha256 = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "delivery_id"], name="inbound_delivery"
+            ),
+        ]
+
+
+class InboundOutcome(TenantOwned):
+    """What became of a delivery: a row of its own, so that the delivery is never changed."""
+
+    message = models.OneToOneField(InboundMessage, on_delete=models.PROTECT, related_name="outcome")
+    at = models.DateTimeField()
+    #: `folded`, or `quarantined` with the errors naming field and reason.
+    status = models.CharField(max_length=20)
+    errors = models.JSONField(default=list)
+
+
+class Requester(TenantOwned):
+    """Somebody who asked for help, as a source knows them. Closed to the web role."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    external_id = models.CharField(max_length=200)
+    email = models.EmailField(blank=True)
+    #: The person here, once known to be the same (an agent may not rate their own work).
+    person = models.ForeignKey(
+        Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "external_id"], name="requester_external_id"
+            ),
+        ]
+
+
+class AgentAccount(TenantOwned):
+    """The one place that says whose account an actor key is. The web role sees its own row only."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    external_id = models.CharField(max_length=200)
+    actor_key = models.UUIDField(default=uuid.uuid4)
+    person = models.ForeignKey(
+        Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "external_id"], name="agent_account_external_id"
+            ),
+            models.UniqueConstraint(fields=["tenant", "actor_key"], name="agent_account_key"),
+        ]
+
+
+class TicketQuerySet(TenantQuerySet["Ticket"]):
+    """Tickets."""
+
+    def counted(self) -> Self:
+        """Tickets that are in the figures: not spam, test, merged, deleted or migrated."""
+        return self.filter(left_out="")
+
+    def resolved(self) -> Self:
+        """Tickets that are resolved or closed now."""
+        return self.filter(state__in=("resolved", "closed"))
+
+
+class Ticket(TenantOwned):
+    """A ticket as it stands after its last event. Nobody who worked on it is named here."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="tickets")
+    external_id = models.CharField(max_length=200)
+    requester = models.ForeignKey(
+        Requester, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    subject = models.CharField(max_length=500, blank=True)
+    channel = models.CharField(max_length=40, blank=True)
+    opened_at = models.DateTimeField()
+    last_event_at = models.DateTimeField()
+    state = models.CharField(max_length=30)
+    severity = models.CharField(max_length=10, choices=SEVERITY_CHOICES)
+    capability = models.ForeignKey(
+        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    #: The queue or team it sits with, in the help desk's words.
+    group = models.CharField(max_length=150, blank=True)
+    #: Empty, or why it is in no figure: spam, test, merged, deleted, migration (METRICS.md 1.1).
+    left_out = models.CharField(max_length=20, blank=True)
+    #: The ticket of which this one is a continuation, if any (METRICS.md 1.1, rule 3).
+    continues = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    objects = TicketQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-opened_at", "-id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "external_id"], name="ticket_external_id"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "opened_at", "id"], name="ticket_by_opening"),
+            models.Index(
+                fields=["tenant", "capability", "opened_at"], name="ticket_by_capability"
+            ),
+            models.Index(fields=["tenant", "requester"], name="ticket_by_requester"),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class TicketEvent(TenantOwned):
+    """One thing that happened, in the words of tickets/canonical.py. Append-only."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "ticket_id", "key")
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="events")
+    #: 64 bits of the hash of the source's own event id: the same event arrives once.
+    key = models.BigIntegerField()
+    type = models.CharField(max_length=30)
+    at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    sequence = models.CharField(max_length=40, blank=True)
+    actor_kind = models.CharField(max_length=12)
+    actor_key = models.UUIDField(null=True, blank=True)
+    public = models.BooleanField(default=False)
+    data = models.JSONField(default=dict)
+    #: How the source told it: native_event, derived_from_changelog, derived_from_snapshot_diff …
+    fidelity = models.CharField(max_length=30, default="native_event")
+
+    class Meta:
+        ordering = ("at", "sequence", "key")
+
+
+class MessageText(TenantOwned):
+    """The words of a message, in a table that can be emptied (30 days by default)."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "ticket_id", "key")
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="+")
+    key = models.BigIntegerField()
+    at = models.DateTimeField()
+    text = models.TextField()
+
+
+class WorkItem(TenantOwned):
+    """One problem of one requester: the unit of counting (METRICS.md 1.1).
+
+    Seconds are business seconds of the governed severity's calendar unless a name says
+    `requester_elapsed`. Running clocks are not stored: they follow at reading time from
+    `opened_at`, `paused_s` and `paused_since`.
+    """
+
+    class Outcome(models.TextChoices):
+        OPEN = "open"
+        RESOLVED = "resolved"
+        WITHDRAWN = "withdrawn"
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="work_items")
+    #: 1, and 2, 3 … for what came back after 14 days.
+    number = models.PositiveSmallIntegerField()
+    requester = models.ForeignKey(
+        Requester, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    capability = models.ForeignKey(
+        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    severity = models.CharField(max_length=10, choices=SEVERITY_CHOICES)
+    channel = models.CharField(max_length=40, blank=True)
+    group = models.CharField(max_length=150, blank=True)
+    opened_at = models.DateTimeField()
+    state = models.CharField(max_length=30)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    #: The resolution that held, or the withdrawal; null while open.
+    ended_at = models.DateTimeField(null=True, blank=True)
+    #: The resolution clock when it ended; null while open.
+    clock_s = models.PositiveIntegerField(null=True, blank=True)
+    requester_elapsed_s = models.PositiveIntegerField(null=True, blank=True)
+    #: Business seconds of accepted pauses and of gaps before counted reopens, finished ones only.
+    paused_s = models.PositiveIntegerField(default=0)
+    #: Since when the clock stands still now; null while it runs or has ended.
+    paused_since = models.DateTimeField(null=True, blank=True)
+
+    first_response_at = models.DateTimeField(null=True, blank=True)
+    first_response_s = models.PositiveIntegerField(null=True, blank=True)
+    first_meaningful_at = models.DateTimeField(null=True, blank=True)
+    first_meaningful_s = models.PositiveIntegerField(null=True, blank=True)
+    #: Whether the first human reply helped: meaningful, not_meaningful, unknown or empty (none).
+    first_reply_meaning = models.CharField(max_length=14, blank=True)
+    #: Opened by an agent without any contact of the requester: no response is owed.
+    response_owed = models.BooleanField(default=True)
+
+    first_resolution_at = models.DateTimeField(null=True, blank=True)
+    reassignments = models.PositiveSmallIntegerField(default=0)
+    escalations_functional = models.PositiveSmallIntegerField(default=0)
+    escalations_hierarchical = models.PositiveSmallIntegerField(default=0)
+    requester_messages = models.PositiveSmallIntegerField(default=0)
+    fcr_claimed = models.BooleanField(default=False)
+    #: When the same requester next opened an item for the same capability within 14 days (M17).
+    repeat_contact_at = models.DateTimeField(null=True, blank=True)
+    #: Should it have been self-service? Null: not classified (M25).
+    routine = models.BooleanField(null=True, blank=True)
+
+    #: Targets in force at opening, business seconds; null: none promised.
+    response_target_s = models.PositiveIntegerField(null=True, blank=True)
+    resolution_target_s = models.PositiveIntegerField(null=True, blank=True)
+    #: Instants at which the targets run (or ran) out; null while paused or without a target.
+    response_deadline = models.DateTimeField(null=True, blank=True)
+    resolution_deadline = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("opened_at", "id")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "ticket", "number"], name="work_item_number"),
+            models.CheckConstraint(
+                condition=models.Q(outcome="open", ended_at__isnull=True, clock_s__isnull=True)
+                | (
+                    ~models.Q(outcome="open")
+                    & models.Q(ended_at__isnull=False, clock_s__isnull=False)
+                ),
+                name="work_item_ended_or_open",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "opened_at"], name="work_item_by_opening"),
+            models.Index(
+                fields=["tenant", "requester", "capability", "opened_at"],
+                name="work_item_by_requester",
+            ),
+        ]
+
+
+class Resolution(TenantOwned):
+    """A move from an open state to resolved or closed that was not void (METRICS.md 1.6)."""
+
+    work_item = models.ForeignKey(WorkItem, on_delete=models.CASCADE, related_name="resolutions")
+    #: The ticket it happened on: a continuation's resolution belongs to the parent's work item.
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="resolutions")
+    #: The key of the status event that resolved it; the identity that survives a re-fold.
+    event_key = models.BigIntegerField()
+    number = models.PositiveSmallIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=12)
+    #: Values at that instant.
+    capability = models.ForeignKey(
+        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    severity = models.CharField(max_length=10, choices=SEVERITY_CHOICES)
+    group = models.CharField(max_length=150, blank=True)
+    policy_denial = models.BooleanField(default=False)
+    #: The one that stands now, if the item is resolved.
+    holds = models.BooleanField(default=False)
+    clock_s = models.PositiveIntegerField()
+    reopen_at = models.DateTimeField(null=True, blank=True)
+    #: counted, courtesy, misclick, system or empty.
+    reopen_kind = models.CharField(max_length=10, blank=True)
+    #: A counted reopen within 14 x 24 h.
+    reopened = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("at", "id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "ticket", "event_key"], name="resolution_event"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "at"], name="resolution_by_instant"),
+            models.Index(fields=["tenant", "work_item"], name="resolution_by_item"),
+        ]
+
+
+class Escalation(TenantOwned):
+    """An escalation with its reason, functional or hierarchical (METRICS.md M19)."""
+
+    work_item = models.ForeignKey(WorkItem, on_delete=models.CASCADE, related_name="escalations")
+    event_key = models.BigIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=12)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ("at", "id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "work_item", "event_key"], name="escalation_event"
+            ),
+        ]
+
+
+class Attribution(TenantOwned):
+    """Who did it: the private table. The database shows the web role its own person's rows only."""
+
+    class Act(models.TextChoices):
+        RESOLVED = "resolved"
+        FIRST_RESPONDED = "first_responded"
+
+    work_item = models.ForeignKey(WorkItem, on_delete=models.CASCADE, related_name="+")
+    #: The ticket and event of the resolution or reply it is about.
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="+")
+    event_key = models.BigIntegerField()
+    act = models.CharField(max_length=16, choices=Act)
+    agent = models.ForeignKey(AgentAccount, on_delete=models.CASCADE, related_name="+")
+    #: The agent's person, once linked; the policy looks at this column.
+    person = models.ForeignKey(
+        Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "ticket", "event_key", "act"], name="attribution_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "person", "at"], name="attribution_by_person")]
+
+
+class ImportRun(TenantOwned):
+    """One run of import_tickets over one file: what was read, what it became, where it stands."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    file_name = models.CharField(max_length=300)
+    file_sha256 = models.BinaryField(max_length=32)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    #: Rows of the file whose effect is committed: an interrupted run goes on behind them.
+    rows_done = models.PositiveBigIntegerField(default=0)
+    counts = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-started_at",)
+
+
+class QuarantinedRow(TenantOwned):
+    """A row that could not be used: its number, the field and the reason; the others were kept."""
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="quarantined")
+    row_number = models.PositiveBigIntegerField()
+    ticket_external_id = models.CharField(max_length=200, blank=True)
+    field = models.CharField(max_length=100)
+    value = models.CharField(max_length=300, blank=True)
+    reason = models.CharField(max_length=300)
+    #: False where only this field was lost and the row was kept.
+    row_refused = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("run", "row_number")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "run", "row_number", "field"], name="quarantined_once"
+            ),
+        ]
