@@ -10,3 +10,8 @@ from portal.settings import *  # noqa: E402, F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 REQUIRE_MFA = False
+
+#: Engineers and CI jobs side by side need databases of their own.
+DATABASES["default"]["TEST"] = {  # noqa: F405
+    "NAME": os.environ.get("WELLSERVED_TEST_DATABASE", "test_wellserved"),
+}
