@@ -1,3 +1,137 @@
-"""To be written."""
-def page(request): return {}
-urlpatterns=[]
+"""What every REST endpoint shares: scopes, closed filters, cursor pages, problem documents."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404
+from django.utils.cache import patch_vary_headers
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework import exceptions, serializers, status
+from rest_framework.pagination import CursorPagination
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
+
+from portal.people.api_authentication import KeyHolder
+from portal.people.roles import Scope
+from portal.tenancy.models import Organisation
+
+log = logging.getLogger(__name__)
+
+
+class Endpoint(APIView):
+    """A view of the REST API: the key decides the organisation, `scopes` what it may do.
+
+    `scopes` maps each method to the scopes of which one is needed. A method that is not in it is
+    refused, so a forgotten one is closed.
+    """
+
+    access = "anybody"  # the page door stays open: the key is asked for here
+    scopes: dict[str, tuple[Scope, ...]] = {}
+
+    @property
+    def organisation(self) -> Organisation:
+        """The organisation of the key."""
+        holder: KeyHolder = self.request.user
+        return holder.organisation
+
+
+class ScopePermission(BasePermission):
+    """Asks the key for one of the scopes that the view names for the method."""
+
+    message = "This key has no scope for this call. Nothing was done."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not isinstance(request.user, KeyHolder):
+            return False
+        method = "GET" if request.method in ("HEAD", "OPTIONS") else request.method
+        needed = getattr(view, "scopes", {}).get(method, ())
+        return any(scope in request.user.key.scopes for scope in needed)
+
+
+class KeyRateThrottle(SimpleRateThrottle):
+    """600 calls a minute for each key, counted by each web process."""
+
+    scope = "key"
+    rate = "600/min"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        holder = request.user
+        if not isinstance(holder, KeyHolder):
+            return None
+        return f"throttle:{holder.organisation.pk}:{holder.key.pk}"
+
+
+class ClosedFilterBackend(DjangoFilterBackend):
+    """Filters declared field by field; a parameter nobody declared is an error, not ignored."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        declared = set(getattr(self.get_filterset_class(view, queryset), "base_filters", {}))
+        refuse_unknown(request, declared | {"cursor", "limit", "format"})
+        return super().filter_queryset(request, queryset, view)
+
+
+def refuse_unknown(request: Request, declared: set[str]) -> None:
+    """Raise a 400 that names every query parameter that is not declared."""
+    unknown = sorted(set(request.query_params) - declared)
+    if unknown:
+        raise exceptions.ValidationError(
+            {name: [f"Unknown parameter; known are {', '.join(sorted(declared))}."]
+             for name in unknown}
+        )
+
+
+class ClosedSerializer(serializers.Serializer[Any]):
+    """A serializer for writing that refuses fields it does not know."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError(
+                    {name: ["Unknown field; nothing was stored."] for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+class Pages(CursorPagination):
+    """Pages that neither skip nor repeat while new rows arrive."""
+
+    page_size = 50
+    max_page_size = 200
+    page_size_query_param = "limit"
+    ordering = "-id"
+
+
+def problem(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn an exception into a problem document (RFC 9457); no SQL, path or stack in it."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound("There is nothing here, or it is not yours to see.")
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    if not isinstance(error, exceptions.APIException):
+        return None  # Django answers 500; the middleware rolls everything back
+    transaction.set_rollback(True)
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": str(error.default_detail),
+        "status": error.status_code,
+    }
+    if isinstance(error, exceptions.ValidationError):
+        body["title"] = "The request was refused; nothing was stored."
+        body["errors"] = error.get_full_details()
+    else:
+        body["detail"] = str(error.detail)
+    response = Response(body, status=error.status_code, content_type="application/problem+json")
+    if isinstance(error, exceptions.Throttled) and error.wait is not None:
+        response["Retry-After"] = str(int(error.wait) + 1)
+    if error.status_code == status.HTTP_401_UNAUTHORIZED:
+        response["WWW-Authenticate"] = getattr(error, "auth_header", "Bearer")
+    patch_vary_headers(response, ("Authorization",))
+    return response

@@ -249,9 +249,9 @@ WORKER_TICK_SECONDS = env.float("WORKER_TICK_SECONDS", default=5.0)
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "portal.people.api_authentication.ApiKeyAuthentication",
-        "portal.people.api_authentication.SignedInAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["portal.rest.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["portal.rest.KeyRateThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["portal.rest.ClosedFilterBackend"],
@@ -259,6 +259,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "portal.rest.problem",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Wellserved",

@@ -1,3 +1,53 @@
-"""To be written."""
-def page(request): return {}
-urlpatterns=[]
+"""The table of contents of pages: every address of the product is listed or included here."""
+
+from __future__ import annotations
+
+from allauth.account import views as sign_in
+from django.urls import URLPattern, URLResolver, include, path
+
+from portal import api, views
+
+handler400 = "portal.errors.bad_request"
+handler403 = "portal.errors.permission_denied"
+handler404 = "portal.errors.not_found"
+handler500 = "portal.errors.server_error"
+
+#: The parts of the sign-in library that are used; registration and e-mail changes are not.
+SIGN_IN = [
+    path("sign-in/", sign_in.login, name="account_login"),
+    path("sign-out/", sign_in.logout, name="account_logout"),
+    path("confirm/", sign_in.reauthenticate, name="account_reauthenticate"),
+    path("password/change/", sign_in.password_change, name="account_change_password"),
+    path("password/reset/", sign_in.password_reset, name="account_reset_password"),
+    path("password/reset/sent/", sign_in.password_reset_done, name="account_reset_password_done"),
+    path(
+        "password/reset/<str:uidb36>-<str:key>/",
+        sign_in.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "password/reset/changed/",
+        sign_in.password_reset_from_key_done,
+        name="account_reset_password_from_key_done",
+    ),
+    path("two-step/", include("allauth.mfa.urls")),
+]
+
+#: Pages of one organisation; each declares the right it needs (portal/organisations.py).
+ORGANISATION = [
+    path("", views.home, name="home"),
+    path("capabilities/<slug:capability>/", views.scorecard, name="scorecard"),
+    path("my-readings/", views.own_readings, name="own_readings"),
+    path("method/", views.method, name="method"),
+    path("mailbox/", views.mailbox, name="mailbox"),
+    path("targets/", include("governance.urls")),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.start, name="start"),
+    path("healthz", views.healthz, name="healthz"),
+    path("account/", include(SIGN_IN)),
+    path("s/", include("surveys.urls")),
+    path("api/v1/", include(api.urlpatterns)),
+    path("<slug:organisation>/", include(ORGANISATION)),
+]
