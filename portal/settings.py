@@ -10,12 +10,18 @@ from typing import Any
 import environ
 from django.utils.csp import CSP
 
-from portal import embedded
-
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 VERSION = "0.1.0"
+
+
+def _embedded() -> Any:
+    """The embedded PostgreSQL's module, loaded only where no environment names a database."""
+    from portal import embedded
+
+    return embedded
+
 
 # --- Where this installation stands -------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -23,7 +29,7 @@ DEBUG = env.bool("DEBUG", default=False)
 DEMO = env.bool("DEMO", default=False)
 REQUIRE_MFA = env.bool("REQUIRE_MFA", default=not DEMO)
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
-SECRET_KEY = env.str("SECRET_KEY", default="") or embedded.local_secret("secret_key")
+SECRET_KEY = env.str("SECRET_KEY", default="") or _embedded().local_secret("secret_key")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -111,7 +117,7 @@ def database_url(role: str) -> str:
     variable = _URL_VARIABLES[role]
     if any(env.str(name, default="") for name in _URL_VARIABLES.values()):
         return env.str(variable)
-    return embedded.database_url(role)
+    return _embedded().database_url(role)
 
 
 #: A request never waits long; workers fold for minutes.
