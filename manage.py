@@ -4,7 +4,7 @@
 import os
 import sys
 
-OWNER_COMMANDS = {"migrate", "makemigrations", "sqlmigrate", "demo", "verify_audit"}
+OWNER_COMMANDS = {"migrate", "makemigrations", "sqlmigrate", "load_demo", "create_organisation"}
 WEB_COMMANDS = {"runserver", "shell", "check", "spectacular", "collectstatic"}
 
 
