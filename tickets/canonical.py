@@ -1,0 +1,145 @@
+"""The words every help desk's news is put into: one event type list, one state list, one Event.
+
+What stands in `Event.data`, by type (keys marked ? may be absent):
+
+| type                    | data                                                                    |
+|-------------------------|-------------------------------------------------------------------------|
+| ticket.created          | severity, capability?, group?, requester?, channel?, state?             |
+| ticket.status_changed   | to (State), resolution? (ResolutionKind), bulk?, migration?             |
+| ticket.assigned         | to (actor key or null)                                                  |
+| ticket.group_changed    | to, automatic? (first routing by a rule)                                |
+| ticket.priority_changed | to (Severity), reason?, approved_by? (actor key)                        |
+| ticket.category_changed | to (capability)                                                         |
+| ticket.message          | meaning? (Meaning; of an agent's public message), template?             |
+| ticket.escalated        | kind (functional or hierarchical), reason?, planned?                    |
+| ticket.merged           | into (external id of the surviving ticket)                              |
+| ticket.deleted          |                                                                         |
+| ticket.followup_of      | parent (external id)                                                    |
+| ticket.flagged          | flag (Flag), value? (default true)                                      |
+
+Capabilities and requesters are whatever hashable identity the caller uses (the database's ids).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from portal.catalogue.severity import Severity
+
+__all__ = [
+    "ActorKind",
+    "Event",
+    "EventType",
+    "Flag",
+    "Meaning",
+    "ResolutionKind",
+    "Severity",
+    "State",
+]
+
+
+class State(StrEnum):
+    """Canonical states (METRICS.md 1.6)."""
+
+    NEW = "new"
+    OPEN = "open"
+    WAITING_ON_REQUESTER = "waiting_on_requester"
+    WAITING_ON_THIRD_PARTY = "waiting_on_third_party"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+    DELETED = "deleted"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to act."""
+        return self in _OPEN
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the ticket counts as resolved."""
+        return self in (State.RESOLVED, State.CLOSED)
+
+
+_OPEN = frozenset(
+    {State.NEW, State.OPEN, State.WAITING_ON_REQUESTER, State.WAITING_ON_THIRD_PARTY}
+)
+
+
+class ActorKind(StrEnum):
+    """Who acted, as far as figures need to know."""
+
+    REQUESTER = "requester"
+    AGENT = "agent"
+    BOT = "bot"
+    AUTOMATION = "automation"
+    SYSTEM = "system"
+    UNKNOWN = "unknown"
+
+
+class EventType(StrEnum):
+    """What can happen to a ticket."""
+
+    CREATED = "ticket.created"
+    STATUS_CHANGED = "ticket.status_changed"
+    ASSIGNED = "ticket.assigned"
+    GROUP_CHANGED = "ticket.group_changed"
+    PRIORITY_CHANGED = "ticket.priority_changed"
+    CATEGORY_CHANGED = "ticket.category_changed"
+    MESSAGE = "ticket.message"
+    ESCALATED = "ticket.escalated"
+    MERGED = "ticket.merged"
+    DELETED = "ticket.deleted"
+    FOLLOWUP_OF = "ticket.followup_of"
+    FLAGGED = "ticket.flagged"
+
+
+class ResolutionKind(StrEnum):
+    """How a resolution came about (METRICS.md 1.6)."""
+
+    NORMAL = "normal"
+    INACTIVITY = "inactivity"
+    DUPLICATE = "duplicate"
+
+
+class Meaning(StrEnum):
+    """Whether a human public reply helped (METRICS.md M13)."""
+
+    MEANINGFUL = "meaningful"
+    NOT_MEANINGFUL = "not_meaningful"
+    UNKNOWN = "unknown"
+
+
+class Flag(StrEnum):
+    """What can be said of a ticket as a whole; `ticket.flagged` sets or clears it."""
+
+    SPAM = "spam"
+    TEST = "test"
+    MIGRATION = "migration"
+    POLICY_DENIAL = "policy_denial"
+    OUT_OF_SCOPE = "out_of_scope"
+    #: Routine work that should be self-service (M25): true, or false where somebody said no.
+    ROUTINE = "routine"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `key` is 64 signed bits, unique within its ticket."""
+
+    key: int
+    type: EventType
+    at: datetime
+    sequence: str = ""
+    actor_kind: ActorKind = ActorKind.UNKNOWN
+    actor_key: str | None = None
+    public: bool = False
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def order(self) -> tuple[datetime, str, int]:
+        """Events are told in this order, however they arrived."""
+        return self.at, self.sequence, self.key
