@@ -16,6 +16,8 @@ What stands in `Event.data`, by type (keys marked ? may be absent):
 | ticket.deleted          |                                                                         |
 | ticket.followup_of      | parent (external id)                                                    |
 | ticket.flagged          | flag (Flag), value? (default true)                                      |
+| ticket.snapshot         | state?, severity?, capability?, group?, agent?, requester?: the ticket  |
+|                         | as it stood; tickets/versions.py tells the changes between snapshots    |
 
 Capabilities and requesters are whatever hashable identity the caller uses (the database's ids).
 """
@@ -96,6 +98,7 @@ class EventType(StrEnum):
     DELETED = "ticket.deleted"
     FOLLOWUP_OF = "ticket.followup_of"
     FLAGGED = "ticket.flagged"
+    SNAPSHOT = "ticket.snapshot"
 
 
 class ResolutionKind(StrEnum):

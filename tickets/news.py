@@ -1,0 +1,205 @@
+"""What a source reports about one ticket, and how mapped rows become it.
+
+In news, accounts and people are named as the source names them: `Event.actor_key`, `to` of an
+assignment, `agent` and `requester` of a snapshot hold the source's own names, `capability` a slug.
+tickets/ingest.py puts random keys and ids in their place before anything is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from tickets.canonical import ActorKind, Event, EventType, State
+from tickets.mapping import TICKETS, Mapping, Problem, Row
+
+
+@dataclass(slots=True)
+class TicketNews:
+    """News of one ticket: what stands on its label, and what happened to it."""
+
+    external_id: str
+    events: list[Event] = field(default_factory=list)
+    subject: str = ""
+    channel: str = ""
+    requester: str = ""
+    requester_email: str = ""
+    #: How the source told it (docs/architecture.md, "Event log").
+    fidelity: str = "native_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A rating that came with a ticket; whoever asked for it is not known here."""
+
+    ticket: str
+    #: The key of the resolution it is about; None where that instant is not known.
+    event_key: int | None
+    at: datetime
+    score: int
+    remark: str
+    scale: str
+    agent: str
+
+
+def event_key(*parts: object) -> int:
+    """64 signed bits of the hash of what makes an event unique within its source."""
+    digest = blake2b("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), signed=True)
+
+
+class RowReader:
+    """Turns mapped rows into news and ratings, and names the instants that cannot be."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._mapping = mapping
+        self._actor_kind = ActorKind(mapping.actor_kind)
+
+    def read(self, rows: Iterable[Row]) -> tuple[list[TicketNews], list[Rating], list[Problem]]:
+        """Group rows by ticket. Rows of one ticket may stand anywhere in the file."""
+        tickets: dict[str, TicketNews] = {}
+        ratings: list[Rating] = []
+        problems: list[Problem] = []
+        for row in rows:
+            news = tickets.get(row.ticket)
+            if news is None:
+                news = tickets[row.ticket] = TicketNews(
+                    row.ticket, fidelity="derived_from_snapshot_diff"
+                )
+            if self._mapping.rows == TICKETS:
+                self._ticket(row, news, ratings, problems)
+            else:
+                self._version(row, news)
+            _label(row, news)
+        return list(tickets.values()), ratings, problems
+
+    def _version(self, row: Row, news: TicketNews) -> None:
+        """One version of a ticket: a snapshot, and on first sight its opening."""
+        values = row.values
+        if not news.events:
+            news.events.append(self._created(row))
+        at, sequence = values["at"], _sortable(values.get("sequence", ""))
+        data = {
+            name: values[name]
+            for name in ("state", "severity", "capability", "group", "agent", "requester")
+            if name in values
+        }
+        actor = values.get("actor")
+        key = event_key(
+            row.ticket, "snapshot", at.isoformat(), sequence, actor, *sorted(data.items())
+        )
+        news.events.append(
+            Event(
+                key,
+                EventType.SNAPSHOT,
+                at,
+                sequence=sequence,
+                actor_kind=self._actor_kind if actor else ActorKind.UNKNOWN,
+                actor_key=actor,
+                data=data,
+            )
+        )
+
+    def _ticket(
+        self, row: Row, news: TicketNews, ratings: list[Rating], problems: list[Problem]
+    ) -> None:
+        """A whole ticket in one row: opening, first response, resolution, rating."""
+        values = row.values
+        self._drop_what_precedes_the_opening(row, problems)
+        news.events.append(self._created(row))
+        agent = values.get("agent")
+        if agent:
+            news.events.append(
+                self._told(row, EventType.ASSIGNED, values["opened_at"], {"to": agent}, sequence="1")
+            )
+        if "first_response_at" in values:
+            news.events.append(
+                self._told(row, EventType.MESSAGE, values["first_response_at"], {}, sequence="2")
+            )
+        resolution = None
+        if "resolved_at" in values:
+            resolution = self._told(
+                row,
+                EventType.STATUS_CHANGED,
+                values["resolved_at"],
+                {"to": State.RESOLVED},
+                sequence="3",
+            )
+            news.events.append(resolution)
+        if "score" in values:
+            at = values.get("resolved_at") or values.get("rated_at") or values["opened_at"]
+            ratings.append(
+                Rating(
+                    ticket=row.ticket,
+                    event_key=resolution.key if resolution else None,
+                    at=at,
+                    score=values["score"],
+                    remark=values.get("remark", ""),
+                    scale=self._mapping.scale,
+                    agent=agent or "",
+                )
+            )
+
+    @staticmethod
+    def _drop_what_precedes_the_opening(row: Row, problems: list[Problem]) -> None:
+        opened_at = row.values["opened_at"]
+        for name in ("first_response_at", "resolved_at"):
+            at = row.values.get(name)
+            if at is not None and at < opened_at:
+                del row.values[name]
+                problems.append(
+                    Problem(
+                        row.number,
+                        row.ticket,
+                        name,
+                        at.isoformat(),
+                        f"before the ticket was opened ({opened_at.isoformat()}): the instant is"
+                        " left out, the row is kept",
+                        refused=False,
+                    )
+                )
+
+    def _created(self, row: Row) -> Event:
+        at = row.values["opened_at"]
+        data: dict[str, Any] = {"severity": row.values.get("severity", self._mapping.severity)}
+        if "channel" in row.values:
+            data["channel"] = row.values["channel"]
+        if self._mapping.rows == TICKETS:
+            for name in ("capability", "group", "requester"):
+                if name in row.values:
+                    data[name] = row.values[name]
+        return Event(
+            event_key(row.ticket, "created", at.isoformat()), EventType.CREATED, at, data=data
+        )
+
+    def _told(
+        self, row: Row, type_: EventType, at: datetime, data: dict[str, Any], *, sequence: str
+    ) -> Event:
+        """What an agent did, as a flat row tells it."""
+        agent = row.values.get("agent")
+        return Event(
+            event_key(row.ticket, type_, at.isoformat(), *sorted(data.items())),
+            type_,
+            at,
+            sequence=sequence,
+            actor_kind=ActorKind(self._mapping.actor_kind),
+            actor_key=agent,
+            public=type_ is EventType.MESSAGE,
+            data=data,
+        )
+
+
+def _label(row: Row, news: TicketNews) -> None:
+    """What is said of the ticket as a whole: the last row that says it wins."""
+    for name in ("subject", "channel", "requester", "requester_email"):
+        value = row.values.get(name)
+        if value:
+            setattr(news, name, value[:500])
+
+
+def _sortable(sequence: str) -> str:
+    """Numbers of versions in an order that texts keep: 9 before 10."""
+    return sequence.zfill(12) if sequence.isdecimal() else sequence[:36]

@@ -1,0 +1,157 @@
+"""Writing many rows of one table at once: COPY into a staging table, then only what differs.
+
+COPY bypasses Django's statement wrapper, so it is refused here outside an acting context; the rows
+then enter the table by INSERT and UPDATE, which row security checks (COPY itself could not).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, models
+from psycopg.types.json import Json
+
+from portal.tenancy.context import NoActingTenant, acting_tenant_id
+
+
+@dataclass(slots=True)
+class Written:
+    """How many rows a write added, changed and removed."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+    def __add__(self, other: Written) -> Written:
+        return Written(
+            self.added + other.added, self.changed + other.changed, self.removed + other.removed
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+class Table:
+    """A model's table with the columns that are written, `id` first where it has one."""
+
+    def __init__(self, model: type[models.Model], columns: Sequence[str]) -> None:
+        self.name = model._meta.db_table
+        self.columns = tuple(columns)
+        fields = {field.column: field for field in model._meta.local_concrete_fields}
+        self._types = [str(fields[column].db_type(connection)) for column in columns]
+        self._json = [
+            position
+            for position, column in enumerate(columns)
+            if isinstance(fields[column], models.JSONField)
+        ]
+        #: Column types as COPY's binary format needs them; serial ids are bigint.
+        self._copy_types = [_plain(name) for name in self._types]
+
+    def new_ids(self, number: int) -> list[int]:
+        """Reserve `number` ids from the table's sequence."""
+        if not number:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+                [self.name, number],
+            )
+            return [row[0] for row in cursor.fetchall()]
+
+    def insert(self, rows: Sequence[Sequence[Any]]) -> Written:
+        """Add rows, values in the order of `columns`."""
+        if not rows:
+            return Written()
+        columns = _listed(self.columns)
+        self._through_staging(
+            rows, f'INSERT INTO "{self.name}" ({columns}) SELECT {columns} FROM staging'
+        )
+        return Written(added=len(rows))
+
+    def update(self, rows: Sequence[Sequence[Any]]) -> Written:
+        """Overwrite the rows with these ids (the first column)."""
+        if not rows:
+            return Written()
+        values = ", ".join(f'"{column}" = staging."{column}"' for column in self.columns[1:])
+        tenant = acting_tenant_id()
+        self._through_staging(
+            rows,
+            f'UPDATE "{self.name}" AS target SET {values} FROM staging'
+            f' WHERE target."id" = staging."id" AND target."tenant_id" = {tenant}',
+        )
+        return Written(changed=len(rows))
+
+    def delete(self, ids: Iterable[int]) -> Written:
+        """Remove the rows with these ids."""
+        gone = list(ids)
+        if not gone:
+            return Written()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f'DELETE FROM "{self.name}" WHERE "tenant_id" = %s AND "id" = ANY(%s)',
+                [acting_tenant_id(), gone],
+            )
+        return Written(removed=len(gone))
+
+    def reconcile[K](
+        self,
+        stored: Iterable[Sequence[Any]],
+        wanted: dict[K, Sequence[Any]],
+        *,
+        key: Callable[[Sequence[Any]], K],
+    ) -> tuple[Written, dict[K, int]]:
+        """Make the stored rows (with ids) equal the wanted ones (without); write what differs.
+
+        `key` takes the values without the id. Returns what was written and the id of each key.
+        Removes what is not wanted before adding, so that unique values may move between rows.
+        """
+        ids: dict[K, int] = {}
+        gone, changed = [], []
+        for row in stored:
+            values = tuple(row[1:])
+            identity = key(values)
+            want = wanted.get(identity)
+            if want is None:
+                gone.append(row[0])
+                continue
+            ids[identity] = row[0]
+            if values != tuple(want):
+                changed.append((row[0], *want))
+        new = [identity for identity in wanted if identity not in ids]
+        added = []
+        for identity, number in zip(new, self.new_ids(len(new)), strict=True):
+            ids[identity] = number
+            added.append((number, *wanted[identity]))
+        return self.delete(gone) + self.update(changed) + self.insert(added), ids
+
+    def _through_staging(self, rows: Sequence[Sequence[Any]], statement: str) -> None:
+        if acting_tenant_id() is None:
+            raise NoActingTenant(f"COPY for {self.name} outside acting(); nothing was written.")
+        types = ", ".join(
+            f'"{column}" {kind}'
+            for column, kind in zip(self.columns, self._copy_types, strict=True)
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMPORARY TABLE staging ({types}) ON COMMIT DROP")
+            with cursor.copy(f"COPY staging ({_listed(self.columns)}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(self._dumped(row) if self._json else row)
+            cursor.execute("ANALYZE staging")
+            cursor.execute(statement)
+            cursor.execute("DROP TABLE staging")
+
+    def _dumped(self, row: Sequence[Any]) -> list[Any]:
+        values = list(row)
+        for position in self._json:
+            values[position] = Json(values[position])
+        return values
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+def _plain(kind: str) -> str:
+    return {"bigserial": "bigint", "serial": "integer"}.get(kind, kind)

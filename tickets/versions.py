@@ -1,0 +1,93 @@
+"""From snapshots to events: what changed between one version of a ticket and the next, pure.
+
+Sources that tell how a ticket stood (audit logs, polled exports) are kept as told, one
+`ticket.snapshot` for each version; the changes are derived here whenever the ticket is folded.
+So a version that arrives late, or rows in any order, give the same story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from hashlib import blake2b
+
+from tickets.canonical import Event, EventType, State
+
+#: Attributes change before the state does: a row that resolves holds the values at the resolution.
+_CHANGES = (
+    ("severity", EventType.PRIORITY_CHANGED),
+    ("capability", EventType.CATEGORY_CHANGED),
+    ("group", EventType.GROUP_CHANGED),
+    ("agent", EventType.ASSIGNED),
+)
+
+
+def changes(events: Iterable[Event]) -> list[Event]:
+    """Return a ticket's events in order, each snapshot replaced by what it changed.
+
+    A value a snapshot does not hold is unchanged. The first snapshot completes the opening: its
+    severity, capability and group held from the start. A resolution keeps its snapshot's key.
+    """
+    ordered = sorted(events, key=lambda event: event.order)
+    snapshots = [event for event in ordered if event.type is EventType.SNAPSHOT]
+    if not snapshots:
+        return ordered
+    told = [event for event in ordered if event.type is not EventType.SNAPSHOT]
+    created = next((e for e in told if e.type is EventType.CREATED), None)
+    opening = _opening(created, snapshots)
+    told = [opening, *(event for event in told if event.type is not EventType.CREATED)]
+    known = dict(opening.data)
+    for snapshot in snapshots:
+        told += _differences(snapshot, known)
+    return sorted(told, key=lambda event: event.order)
+
+
+def _opening(created: Event | None, snapshots: list[Event]) -> Event:
+    """The ticket.created of a ticket that is known by snapshots."""
+    first = snapshots[0]
+    data = {
+        name: first.data[name] for name in ("severity", "capability", "group") if name in first.data
+    }
+    state = first.data.get("state")
+    data["state"] = state if state is not None and State(state).is_open else State.NEW
+    requesters = [s.data["requester"] for s in snapshots if "requester" in s.data]
+    if requesters:
+        data["requester"] = requesters[-1]  # a desk corrects who it was
+    if created is None:
+        return Event(_key(first, "created"), EventType.CREATED, first.at, data=data)
+    return replace(created, data={**created.data, **data}, at=min(created.at, first.at))
+
+
+def _differences(snapshot: Event, known: dict[str, object]) -> list[Event]:
+    """What a snapshot changed against the values known before it, which it updates."""
+    told: list[Event] = []
+    for name, type_ in _CHANGES:
+        value = snapshot.data.get(name)
+        if value is not None and value != known.get(name):
+            known[name] = value
+            told.append(
+                replace(
+                    snapshot,
+                    key=_key(snapshot, name),
+                    type=type_,
+                    sequence=f"{snapshot.sequence}a",
+                    data={"to": value},
+                )
+            )
+    state = snapshot.data.get("state")
+    if state is not None and state != known.get("state"):
+        known["state"] = state
+        told.append(
+            replace(
+                snapshot,
+                type=EventType.STATUS_CHANGED,
+                sequence=f"{snapshot.sequence}b",
+                data={"to": state},
+            )
+        )
+    return told
+
+
+def _key(snapshot: Event, name: str) -> int:
+    digest = blake2b(snapshot.key.to_bytes(8, signed=True) + name.encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), signed=True)
