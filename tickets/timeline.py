@@ -1,0 +1,697 @@
+"""The fold: from the events of a ticket and its follow-ups to work items (METRICS.md 1.1-1.8).
+
+Pure: no database, no clock, no calendar. The same events give the same timeline in whatever order,
+split or repetition they arrived. Read `fold` first, then `_Walk`, which tells the events one by one.
+
+Two decisions where the handbook leaves room:
+
+* courtesy, misclick and system reopens are recognised before the 14 days are asked about, so a
+  "thank you" on day 15 starts no second work item;
+* a resolution by automation or system (closed for inactivity, say) is nobody's work: it has no agent,
+  although somebody is still assigned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from tickets.canonical import (
+    ActorKind,
+    Event,
+    EventType,
+    Flag,
+    Meaning,
+    ResolutionKind,
+    Severity,
+    State,
+)
+
+REOPEN_WINDOW = timedelta(days=14)
+COURTESY_WINDOW = timedelta(hours=24)
+MISCLICK_WINDOW = timedelta(minutes=10)
+
+_BEFORE_WORK = (ActorKind.AUTOMATION, ActorKind.SYSTEM, ActorKind.BOT)
+
+
+class Outcome(StrEnum):
+    """How a work item stands."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    WITHDRAWN = "withdrawn"
+
+
+class ReopenKind(StrEnum):
+    """What a move back to an open state was (METRICS.md 1.6)."""
+
+    COUNTED = "counted"
+    COURTESY = "courtesy"
+    MISCLICK = "misclick"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketLog:
+    """The events of one ticket. `ticket` is any identity; `follows` that of its parent, if any."""
+
+    ticket: Hashable
+    events: Sequence[Event]
+    follows: Hashable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """A move back after a resolution."""
+
+    at: datetime
+    kind: ReopenKind
+    by: ActorKind
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A public human reply."""
+
+    at: datetime
+    ticket: Hashable
+    event_key: int
+    agent: str | None
+    meaning: Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A call for a higher tier (functional) or for management (hierarchical)."""
+
+    at: datetime
+    ticket: Hashable
+    event_key: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A resolution that was not void, with the values that held at its instant."""
+
+    at: datetime
+    ticket: Hashable
+    event_key: int
+    kind: ResolutionKind
+    agent: str | None
+    group: str
+    capability: Any
+    severity: Severity
+    policy_denial: bool
+    #: The counted reopen if there was one, else the first of another kind, else None.
+    reopen: Reopen | None = None
+
+    @property
+    def reopened(self) -> bool:
+        """Whether a counted reopen followed within 14 x 24 h, boundary included."""
+        return (
+            self.reopen is not None
+            and self.reopen.kind is ReopenKind.COUNTED
+            and self.reopen.at - self.at <= REOPEN_WINDOW
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One problem of one requester, from its opening to where it stands."""
+
+    number: int
+    opened_at: datetime
+    requester: Any
+    channel: str
+    outcome: Outcome
+    state: State
+    #: The resolution that holds, or the withdrawal; None while open.
+    ended_at: datetime | None
+    severity: Severity
+    capability: Any
+    group: str
+    resolutions: tuple[Resolution, ...]
+    first_response: Response | None
+    first_meaningful: Response | None
+    #: Stretches that stop the clock: accepted waiting for the requester, and gaps between a
+    #: resolution and the counted reopen that followed. The last one may have no end yet.
+    pauses: tuple[tuple[datetime, datetime | None], ...]
+    reassignments: int
+    escalations: tuple[Escalation, ...]
+    requester_messages: int
+    replies_to_first_resolution: int
+    fcr_claimed: bool
+    #: Should it be self-service? None: nobody said.
+    routine: bool | None
+    response_owed: bool
+
+    @property
+    def holding(self) -> Resolution | None:
+        """The resolution that stands now."""
+        return self.resolutions[-1] if self.outcome is Outcome.RESOLVED else None
+
+    @property
+    def escalated(self) -> bool:
+        """Whether it was escalated at all."""
+        return bool(self.escalations)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What the events of one ticket, and of the follow-ups that continue it, amount to."""
+
+    ticket: Hashable
+    #: Empty, or why it is in no figure: spam, test, migration, merged, deleted.
+    left_out: str
+    work_items: tuple[WorkItem, ...]
+    #: The other tickets whose events were taken in (METRICS.md 1.1, rule 3).
+    continued_by: tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldSettings:
+    """What an organisation may decide about the fold."""
+
+    #: `recorded` or `governed` (METRICS.md 1.5).
+    severity_policy: str = "recorded"
+    #: End of the triage grace for a ticket opened at an instant; needed for `governed`.
+    triage_ends: Any = None
+
+
+DEFAULTS = FoldSettings()
+
+
+def until(events: Iterable[Event], as_of: datetime) -> list[Event]:
+    """The events that exist at `as_of`: those at or before it (METRICS.md 1.2)."""
+    return [event for event in events if event.at <= as_of]
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """The events as they happened, each once."""
+    return sorted({event.key: event for event in events}.values(), key=lambda event: event.order)
+
+
+def fold(logs: Sequence[TicketLog], settings: FoldSettings = DEFAULTS) -> list[Timeline]:
+    """Fold the tickets of one family: a ticket, its follow-ups, theirs, in any order.
+
+    A ticket without a parent among `logs` starts a timeline. A follow-up opened within 14 x 24 h of
+    the last resolution of what it follows continues that timeline; a later one starts its own.
+    """
+    ordered = [
+        TicketLog(log.ticket, in_order(log.events), log.follows) for log in logs if log.events
+    ]
+    ordered.sort(key=lambda log: (log.events[0].order, str(log.ticket)))
+    walks: dict[Hashable, _Walk] = {}
+    started: list[_Walk] = []
+    for log in ordered:
+        parent = walks.get(log.follows) if log.follows is not None else None
+        left_out = _left_out(log.events)
+        if parent is not None and not left_out and parent.continues(log.events[0].at):
+            parent.take_in(log)
+            walks[log.ticket] = parent
+        else:
+            walks[log.ticket] = _Walk(log, left_out)
+            started.append(walks[log.ticket])
+    return [walk.timeline(settings) for walk in started]
+
+
+def _left_out(events: Sequence[Event]) -> str:
+    """Why a ticket is in no figure (METRICS.md 1.1, rule 2)."""
+    flags = _flags(events)
+    for flag in (Flag.SPAM, Flag.TEST, Flag.MIGRATION):
+        if flags.get(flag):
+            return flag.value
+    types = {event.type for event in events}
+    if EventType.MERGED in types:
+        return "merged"
+    if EventType.DELETED in types:
+        return "deleted"
+    return ""
+
+
+def _flags(events: Iterable[Event]) -> dict[str, bool]:
+    flags: dict[str, bool] = {}
+    for event in events:
+        if event.type is EventType.FLAGGED:
+            flags[event.data["flag"]] = bool(event.data.get("value", True))
+    return flags
+
+
+@dataclass
+class _Walk:
+    """One timeline in the making: the merged events of a ticket and of those that continue it."""
+
+    root: TicketLog
+    left_out: str
+    logs: list[TicketLog] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.logs.append(self.root)
+
+    def continues(self, at: datetime) -> bool:
+        """Whether a follow-up opened at `at` is within 14 days of the last resolution."""
+        if self.left_out:
+            return False
+        before = [moment for moment in self._resolution_instants() if moment <= at]
+        return bool(before) and at - max(before) <= REOPEN_WINDOW
+
+    def take_in(self, log: TicketLog) -> None:
+        """Append a follow-up's events."""
+        self.logs.append(log)
+
+    def _resolution_instants(self) -> list[datetime]:
+        instants = []
+        for log in self.logs:
+            state: State | None = None
+            for event in log.events:
+                to = _state_after(event)
+                if to is None:
+                    continue
+                if to.is_resolved and (state is None or state.is_open):
+                    instants.append(event.at)
+                state = to
+        return instants
+
+    def timeline(self, settings: FoldSettings) -> Timeline:
+        """Tell the events and return what they amount to."""
+        continued_by = tuple(log.ticket for log in self.logs[1:])
+        if self.left_out:
+            return Timeline(self.root.ticket, self.left_out, (), continued_by)
+        merged = sorted(
+            ((event, log.ticket) for log in self.logs for event in log.events),
+            key=lambda pair: (pair[0].order, str(pair[1])),
+        )
+        telling = _Telling(merged, settings)
+        return Timeline(self.root.ticket, "", telling.work_items(), continued_by)
+
+
+def _state_after(event: Event) -> State | None:
+    """The state an event puts its ticket in, if it does."""
+    if event.type is EventType.CREATED:
+        return State(event.data.get("state", State.NEW))
+    if event.type is EventType.STATUS_CHANGED:
+        return State(event.data["to"])
+    return None
+
+
+@dataclass
+class _Now:
+    """What holds at the instant being told."""
+
+    assignee: str | None = None
+    group: str = ""
+    capability: Any = None
+    requester: Any = None
+    channel: str = ""
+    flags: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass
+class _Attempt:
+    """A resolution as told, before its reopens are known."""
+
+    resolution: Resolution
+    by: ActorKind
+    by_key: str | None
+    reopens: list[Reopen] = field(default_factory=list)
+
+
+@dataclass
+class _Item:
+    """A work item in the making."""
+
+    number: int
+    opened_at: datetime
+    #: A public agent message at the opening instant opens the ticket; it answers nobody.
+    opened_by_agent: bool = False
+    response_owed: bool = True
+    attempts: list[_Attempt] = field(default_factory=list)
+    replies: list[Response] = field(default_factory=list)
+    waits: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    gaps: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    groups: list[tuple[datetime, str]] = field(default_factory=list)
+    escalations: list[Escalation] = field(default_factory=list)
+    requester_messages: list[datetime] = field(default_factory=list)
+    withdrawn_at: datetime | None = None
+    open: bool = True
+
+
+class _Telling:
+    """Tells merged events one by one and keeps the work item they belong to."""
+
+    def __init__(self, events: list[tuple[Event, Hashable]], settings: FoldSettings) -> None:
+        self.events = events
+        self.severities = SeverityHistory.of([event for event, _ in events], settings)
+        self.states: dict[Hashable, State] = {}
+        self.now = _Now()
+        self.items: list[_Item] = []
+        self.state = State.NEW
+
+    def work_items(self) -> tuple[WorkItem, ...]:
+        """Tell everything; the first event opens the first work item."""
+        for position, (event, ticket) in enumerate(self.events):
+            self._tell(position, event, ticket)
+        return tuple(self._finished(item) for item in self.items)
+
+    # --- one event ------------------------------------------------------------------------------
+
+    def _tell(self, position: int, event: Event, ticket: Hashable) -> None:
+        data = event.data
+        if not self.items:
+            self._open_item(event.at, event)
+        item = self.items[-1]
+        match event.type:
+            case EventType.CREATED:
+                self._created(position, event, ticket)
+            case EventType.STATUS_CHANGED:
+                self._moved(position, event, ticket, State(data["to"]))
+            case EventType.ASSIGNED:
+                self.now.assignee = data.get("to")
+            case EventType.GROUP_CHANGED:
+                self._regrouped(item, event.at, str(data["to"]), bool(data.get("automatic")))
+            case EventType.CATEGORY_CHANGED:
+                self.now.capability = data["to"]
+            case EventType.FLAGGED:
+                self.now.flags[data["flag"]] = bool(data.get("value", True))
+            case EventType.ESCALATED if not data.get("planned"):
+                item.escalations.append(
+                    Escalation(
+                        event.at, ticket, event.key, str(data["kind"]), str(data.get("reason", ""))
+                    )
+                )
+            case EventType.MESSAGE:
+                self._said(item, event, ticket)
+
+    def _open_item(self, at: datetime, event: Event) -> None:
+        number = len(self.items) + 1
+        item = _Item(number, at)
+        if number == 1 and event.type is EventType.CREATED:
+            item.opened_by_agent = event.actor_kind is ActorKind.AGENT
+            item.response_owed = not (item.opened_by_agent and event.data.get("no_contact"))
+        if self.now.group:
+            item.groups.append((at, self.now.group))
+        self.items.append(item)
+
+    def _created(self, position: int, event: Event, ticket: Hashable) -> None:
+        data = event.data
+        first = not self.states
+        if first or data.get("capability") is not None:
+            self.now.capability = data.get("capability")
+        if first:
+            self.now.requester = data.get("requester")
+            self.now.channel = str(data.get("channel", ""))
+            if data.get("group"):
+                self._regrouped(self.items[-1], event.at, str(data["group"]), automatic=True)
+        self._moved(position, event, ticket, State(data.get("state", State.NEW)))
+
+    def _moved(self, position: int, event: Event, ticket: Hashable, to: State) -> None:
+        before = self.states.get(ticket)
+        self.states[ticket] = to
+        opens_ticket = before is None
+        item = self.items[-1]
+        if to.is_open:
+            if not item.open:
+                self._reopened(position, event)
+                item = self.items[-1]
+            self._wait(item, event.at, waiting=to is State.WAITING_ON_REQUESTER)
+            self.state = to
+        elif to.is_resolved and (opens_ticket or before is not None and before.is_open):
+            self._wait(item, event.at, waiting=False)
+            if item.open:
+                self._resolved(event, ticket)
+            self.state = to
+        elif to.is_resolved:
+            self.state = to  # resolved -> closed is no event
+        elif to is State.WITHDRAWN and item.open:
+            self._wait(item, event.at, waiting=False)
+            item.withdrawn_at, item.open = event.at, False
+            self.state = to
+
+    def _resolved(self, event: Event, ticket: Hashable) -> None:
+        item = self.items[-1]
+        by_person = event.actor_kind not in _BEFORE_WORK
+        agent = (self.now.assignee or event.actor_key) if by_person else None
+        resolution = Resolution(
+            at=event.at,
+            ticket=ticket,
+            event_key=event.key,
+            kind=ResolutionKind(event.data.get("resolution", ResolutionKind.NORMAL)),
+            agent=agent,
+            group=self.now.group,
+            capability=self.now.capability,
+            severity=self.severities.at(event.at),
+            policy_denial=bool(
+                self.now.flags.get(Flag.POLICY_DENIAL) or self.now.flags.get(Flag.OUT_OF_SCOPE)
+            ),
+        )
+        item.attempts.append(_Attempt(resolution, event.actor_kind, event.actor_key))
+        item.open = False
+
+    def _reopened(self, position: int, event: Event) -> None:
+        item = self.items[-1]
+        if item.withdrawn_at is not None:
+            item.gaps.append((item.withdrawn_at, event.at))
+            item.withdrawn_at, item.open = None, True
+            return
+        attempt = item.attempts[-1]
+        kind = self._kind_of_reopen(position, event, attempt)
+        attempt.reopens.append(Reopen(event.at, kind, event.actor_kind))
+        if kind in (ReopenKind.COURTESY, ReopenKind.SYSTEM):
+            return  # the first resolution stands, and its time
+        if kind is ReopenKind.MISCLICK:
+            item.attempts.pop()  # void: the later one will be the resolution
+            item.open = True
+        elif event.at - attempt.resolution.at <= REOPEN_WINDOW:
+            item.gaps.append((attempt.resolution.at, event.at))
+            item.open = True
+        else:
+            self._open_item(event.at, event)
+
+    def _kind_of_reopen(self, position: int, event: Event, attempt: _Attempt) -> ReopenKind:
+        since = event.at - attempt.resolution.at
+        if event.data.get("bulk") or event.data.get("migration"):
+            return ReopenKind.SYSTEM
+        if (
+            event.actor_kind is ActorKind.AGENT
+            and event.actor_key is not None
+            and event.actor_key == (attempt.by_key or attempt.resolution.agent)
+            and since <= MISCLICK_WINDOW
+        ):
+            return ReopenKind.MISCLICK
+        if event.actor_kind is ActorKind.REQUESTER and self._was_courtesy(position, event):
+            return ReopenKind.COURTESY
+        return ReopenKind.COUNTED
+
+    def _was_courtesy(self, position: int, reopen: Event) -> bool:
+        """Resolved again within 24 h, and nobody did anything in between but close it."""
+        for event, _ in self.events[position + 1 :]:
+            if event.at - reopen.at > COURTESY_WINDOW:
+                return False
+            if event.type is EventType.STATUS_CHANGED and State(event.data["to"]).is_resolved:
+                return True
+            if _is_human_reply(event) or event.type in _WORK:
+                return False
+        return False
+
+    def _regrouped(self, item: _Item, at: datetime, group: str, automatic: bool) -> None:
+        self.now.group = group
+        if not item.groups or automatic:
+            item.groups[:] = [(at, group)]  # first routing is no reassignment
+        elif item.groups[-1][1] != group:
+            item.groups.append((at, group))
+
+    def _said(self, item: _Item, event: Event, ticket: Hashable) -> None:
+        if event.actor_kind is ActorKind.REQUESTER and event.at > item.opened_at:
+            item.requester_messages.append(event.at)
+        if _is_human_reply(event):
+            meaning = Meaning(event.data.get("meaning", Meaning.UNKNOWN))
+            item.replies.append(Response(event.at, ticket, event.key, event.actor_key, meaning))
+
+    @staticmethod
+    def _wait(item: _Item, at: datetime, *, waiting: bool) -> None:
+        """Begin or end a stretch of waiting for the requester."""
+        running = bool(item.waits) and item.waits[-1][1] is None
+        if running and not waiting:
+            item.waits[-1] = (item.waits[-1][0], at)
+        elif waiting and not running:
+            item.waits.append((at, None))
+
+    # --- a work item when everything is told ------------------------------------------------------
+
+    def _finished(self, item: _Item) -> WorkItem:
+        last = item is self.items[-1]
+        resolutions = tuple(_with_reopen(attempt) for attempt in item.attempts)
+        responses = [reply for reply in item.replies if not _opens(item, reply)]
+        first = responses[0] if responses else None
+        helped = next((r for r in responses if r.meaning is Meaning.MEANINGFUL), None)
+        if item.withdrawn_at is not None:
+            outcome, ended_at = Outcome.WITHDRAWN, item.withdrawn_at
+        elif item.open:
+            outcome, ended_at = Outcome.OPEN, None
+        else:
+            outcome, ended_at = Outcome.RESOLVED, resolutions[-1].at
+        end = resolutions[-1] if resolutions and outcome is Outcome.RESOLVED else None
+        return WorkItem(
+            number=item.number,
+            opened_at=item.opened_at,
+            requester=self.now.requester,
+            channel=self.now.channel,
+            outcome=outcome,
+            state=self.state if last else State.RESOLVED,
+            ended_at=ended_at,
+            severity=end.severity if end else self.severities.at(ended_at),
+            capability=end.capability if end else self.now.capability,
+            group=end.group if end else self.now.group,
+            resolutions=resolutions,
+            first_response=first,
+            first_meaningful=helped,
+            pauses=_accepted(item, first),
+            reassignments=max(0, len(item.groups) - 1),
+            escalations=tuple(item.escalations),
+            requester_messages=len(item.requester_messages),
+            replies_to_first_resolution=_replies_before(item, resolutions),
+            fcr_claimed=_claims_first_contact(item, resolutions),
+            routine=self.now.flags.get(Flag.ROUTINE),
+            response_owed=item.response_owed,
+        )
+
+
+_WORK = (EventType.ASSIGNED, EventType.GROUP_CHANGED, EventType.ESCALATED)
+
+
+def _is_human_reply(event: Event) -> bool:
+    """Visible to the requester and written by an agent (METRICS.md M12)."""
+    return (
+        event.type is EventType.MESSAGE and event.public and event.actor_kind is ActorKind.AGENT
+    )
+
+
+def _opens(item: _Item, reply: Response) -> bool:
+    """Whether this is the message with which an agent opened the ticket for the requester."""
+    return item.opened_by_agent and reply.at == item.opened_at
+
+
+def _with_reopen(attempt: _Attempt) -> Resolution:
+    """The resolution with the reopen that matters: the counted one, else the first."""
+    counted = [reopen for reopen in attempt.reopens if reopen.kind is ReopenKind.COUNTED]
+    chosen = counted[0] if counted else next(iter(attempt.reopens), None)
+    resolution = attempt.resolution
+    return Resolution(
+        at=resolution.at,
+        ticket=resolution.ticket,
+        event_key=resolution.event_key,
+        kind=resolution.kind,
+        agent=resolution.agent,
+        group=resolution.group,
+        capability=resolution.capability,
+        severity=resolution.severity,
+        policy_denial=resolution.policy_denial,
+        reopen=chosen,
+    )
+
+
+def _accepted(
+    item: _Item, first: Response | None
+) -> tuple[tuple[datetime, datetime | None], ...]:
+    """Waits from the first public human reply on, and gaps before counted reopens, in order.
+
+    A pause nobody told the requester about is none (METRICS.md 1.4); one that was running when the
+    first reply went out counts from that reply.
+    """
+    stretches = list(item.gaps)
+    for start, end in item.waits:
+        if first is None or (end is not None and end <= first.at):
+            continue
+        stretches.append((max(start, first.at), end))
+    return tuple(sorted(stretches, key=lambda stretch: stretch[0]))
+
+
+def _replies_before(item: _Item, resolutions: Sequence[Resolution]) -> int:
+    if not resolutions:
+        return len(item.replies)
+    return sum(1 for reply in item.replies if reply.at <= resolutions[0].at)
+
+
+def _claims_first_contact(item: _Item, resolutions: Sequence[Resolution]) -> bool:
+    """Solved in one go, as the help desk would claim it (METRICS.md M16)."""
+    if not resolutions or resolutions[0].kind is not ResolutionKind.NORMAL:
+        return False
+    by = resolutions[0].at
+    return (
+        _replies_before(item, resolutions) <= 1
+        and not any(at <= by for at in item.requester_messages)
+        and not any(escalation.at <= by for escalation in item.escalations)
+        and len({group for at, group in item.groups if at <= by}) <= 1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SeverityHistory:
+    """The severity in force at each moment (METRICS.md 1.5)."""
+
+    #: (from, severity), ascending; the first one holds for all time before.
+    changes: tuple[tuple[datetime, Severity], ...]
+
+    @classmethod
+    def of(cls, events: Sequence[Event], settings: FoldSettings) -> SeverityHistory:
+        """Read the history off ordered events, under the organisation's policy."""
+        recorded = [
+            (event, Severity(event.data["severity" if event.type is EventType.CREATED else "to"]))
+            for event in events
+            if event.type is EventType.PRIORITY_CHANGED
+            or (event.type is EventType.CREATED and event.data.get("severity"))
+        ]
+        if not recorded:
+            raise ValueError("No event says how severe the ticket is.")
+        if settings.severity_policy == "recorded":
+            return cls(tuple((event.at, severity) for event, severity in recorded))
+        return cls(tuple(_governed(recorded, events, settings)))
+
+    def at(self, instant: datetime | None) -> Severity:
+        """The severity in force at an instant; None means after the last change."""
+        in_force = self.changes[0][1]
+        for since, severity in self.changes:
+            if instant is not None and since > instant:
+                break
+            in_force = severity
+        return in_force
+
+
+_RANK: Mapping[Severity, int] = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def _governed(
+    recorded: Sequence[tuple[Event, Severity]], events: Sequence[Event], settings: FoldSettings
+) -> list[tuple[datetime, Severity]]:
+    """Upgrades at once; downgrades only with a reason and somebody else's approval.
+
+    What is recorded during the triage grace (60 business minutes, or up to the resolution) is free.
+    """
+    opened_at = events[0].at
+    grace_ends = settings.triage_ends(opened_at)
+    for event in events:
+        if event.type is EventType.STATUS_CHANGED and State(event.data["to"]).is_resolved:
+            grace_ends = min(grace_ends, event.at)
+            break
+    history: list[tuple[datetime, Severity]] = []
+    for event, severity in recorded:
+        worse = not history or _RANK[severity] < _RANK[history[-1][1]]
+        if event.at <= grace_ends or worse or _approved(event, events):
+            history.append((event.at, severity))
+    return history
+
+
+def _approved(change: Event, events: Sequence[Event]) -> bool:
+    assignee = None
+    for event in events:
+        if event.at > change.at:
+            break
+        if event.type is EventType.ASSIGNED:
+            assignee = event.data.get("to")
+    approver = change.data.get("approved_by")
+    return bool(change.data.get("reason")) and approver is not None and approver != assignee
