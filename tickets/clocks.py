@@ -24,9 +24,9 @@ class Calendar(Protocol):
         """Business seconds from start to end."""
 
     def deadline_with_pauses(
-        self, start: datetime, seconds: float, pauses: Sequence[tuple[datetime, datetime]]
-    ) -> datetime:
-        """The earliest instant at which the seconds have elapsed outside the pauses."""
+        self, start: datetime, seconds: float, pauses: Sequence[tuple[datetime, datetime | None]]
+    ) -> datetime | None:
+        """The earliest instant at which the seconds have elapsed outside the pauses, or None."""
 
 
 class Verdict(StrEnum):
@@ -85,10 +85,7 @@ def paused_since(item: WorkItem) -> datetime | None:
 
 def resolution_deadline(item: WorkItem, calendar: Calendar, seconds: float) -> datetime | None:
     """When the promised business seconds run out; None while a pause keeps them from it."""
-    finished = [(start, stop) for start, stop in item.pauses if stop is not None]
-    deadline = calendar.deadline_with_pauses(item.opened_at, seconds, finished)
-    since = paused_since(item)
-    return None if since is not None and since < deadline else deadline
+    return calendar.deadline_with_pauses(item.opened_at, seconds, item.pauses)
 
 
 def decide_resolution(
