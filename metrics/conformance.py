@@ -1,0 +1,337 @@
+"""Runs the test vectors of the handbook against the implementation.
+
+One runner a file, found by its number in `RUNNERS`: it turns the input of a case into the values the
+implementation gives, by the names of the case's `expected`. Comparing stands here once; an expected
+name that no runner gives is a miss, so nothing is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metrics import golden, intervals, scales, small_numbers, standing, survival
+from portal.catalogue.business_time import BusinessTime, CalendarRules
+
+Case = Mapping[str, Any]
+Runner = Callable[[Case, Mapping[str, Any]], Mapping[str, Any]]
+
+#: Parts of `expected` that document and are not computed.
+DOCUMENTATION = frozenset({"published", "not_this", "median_without_midpoint_rule"})
+DEFAULT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """One value that differs."""
+
+    case: str
+    name: str
+    expected: Any
+    got: Any
+
+    def __str__(self) -> str:
+        return f"{self.case}: {self.name} should be {self.expected!r}, is {self.got!r}"
+
+
+@dataclass(slots=True)
+class FileResult:
+    """What running one file gave; `cases` is None for a file nobody knows how to run."""
+
+    name: str
+    cases: int | None
+    misses: list[Miss] = field(default_factory=list)
+
+
+def run_folder(folder: Path, only: frozenset[str] | None = None) -> list[FileResult]:
+    """Run every vector file of a folder, or those whose number is in `only`, in order of name."""
+    return [
+        run_file(path)
+        for path in sorted(folder.glob("*.json"))
+        if only is None or number_of(path) in only
+    ]
+
+
+def number_of(path: Path) -> str:
+    """The number a file is known by (`07`), or its whole stem where it has none."""
+    found = re.match(r"\d+", path.stem)
+    return found.group() if found else path.stem
+
+
+def run_file(path: Path) -> FileResult:
+    """Run one file."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    number = number_of(path)
+    if number == golden.NAME:
+        report, expected = golden.run(content["data"]), golden.flattened(content["expected"])
+        case = {"id": content["data"]["name"], "tolerance": 1e-5}
+        return FileResult(path.stem, len(expected), list(_differences(case, expected, report)))
+    runner = RUNNERS.get(number)
+    if runner is None:
+        return FileResult(path.stem, None)
+    misses: list[Miss] = []
+    for case in content["cases"]:
+        misses += _differences(case, _expected(case), runner(case, content))
+    return FileResult(path.stem, len(content["cases"]), misses)
+
+
+def _expected(case: Case) -> dict[str, Any]:
+    """What a case expects by name; the flat business-time files name it `expected…`."""
+    if isinstance(case.get("expected"), Mapping):
+        return dict(case["expected"])
+    return {name: value for name, value in case.items() if name.startswith("expected")}
+
+
+def _differences(
+    case: Case, expected: Mapping[str, Any], got: Mapping[str, Any]
+) -> Iterator[Miss]:
+    for name, value in expected.items():
+        if name in DOCUMENTATION:
+            continue
+        if name not in got:
+            yield Miss(str(case["id"]), name, value, "not computed")
+        elif not _same(value, got[name], _tolerance(case, name)):
+            yield Miss(str(case["id"]), name, value, got[name])
+
+
+def _tolerance(case: Case, name: str) -> float:
+    tolerance = case.get("tolerance", DEFAULT_TOLERANCE)
+    if isinstance(tolerance, Mapping):
+        tolerance = tolerance.get(name, DEFAULT_TOLERANCE)
+    return float(tolerance)
+
+
+def _same(expected: Any, got: Any, tolerance: float) -> bool:
+    if isinstance(expected, bool) or expected is None or got is None:
+        return bool(expected == got) and (expected is None) == (got is None)
+    if isinstance(expected, int | float) and isinstance(got, int | float | np.number):
+        return abs(float(expected) - float(got)) <= tolerance
+    if isinstance(expected, Mapping) and isinstance(got, Mapping):
+        return set(expected) <= set(got) and all(
+            _same(value, got[name], tolerance) for name, value in expected.items()
+        )
+    if isinstance(expected, list) and isinstance(got, list | tuple):
+        return len(expected) == len(got) and all(
+            _same(a, b, tolerance) for a, b in zip(expected, got, strict=True)
+        )
+    if isinstance(got, datetime):
+        return isinstance(expected, str) and datetime.fromisoformat(expected) == got
+    return bool(expected == got)
+
+
+# --- one runner a file --------------------------------------------------------------------------
+
+
+def _wilson(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    interval = intervals.wilson(data["successes"], data["n"])
+    return {"lower": interval.lower, "upper": interval.upper}
+
+
+def _scale_counts(case: Case, content: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    scale = scales.SCALES[data["scale"]]
+    if scale.key == "two_point":
+        counts = {1: data["good"], 0: data["bad"]}
+    else:
+        counts = {int(value): n for value, n in data["counts"].items()}
+    n = sum(counts.values())
+    by_class = {
+        name: sum(counts.get(value, 0) for value in getattr(scale, name))
+        for name in ("satisfied", "neutral", "dissatisfied")
+    }
+    interval = intervals.wilson(by_class["satisfied"], n)
+    got: dict[str, Any] = {
+        **by_class,
+        "n": n,
+        "satisfied_share": by_class["satisfied"] / n,
+        "dissatisfied_share": by_class["dissatisfied"] / n,
+        "lower": interval.lower,
+        "upper": interval.upper,
+    }
+    if scale.bounds is not None:
+        ratings = np.repeat(list(counts), list(counts.values())).astype(np.float64)
+        mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
+        of_mean = intervals.mean_interval(mean, sd, n, *scale.bounds)
+        got |= {
+            "mean": mean,
+            "sd": sd,
+            "mean_lower": of_mean.lower,
+            "mean_upper": of_mean.upper,
+            "pomp": scale.pomp(mean),
+        }
+    return got
+
+
+def _reliability(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if "complete" in data:
+        return _response_rates(data)
+    sent, answered, satisfied = data["sent"], data["answered"], data["satisfied"]
+    silent = standing.silent(sent, answered, satisfied, data.get("target"))
+    return {
+        "response_rate": answered / sent,
+        "required_answers": standing.answers_required(sent),
+        "state": standing.reliability(sent, answered).value,
+        "five_negatives_drop": standing.five_negatives_drop(satisfied, answered),
+        "fragile": standing.is_fragile(satisfied, answered),
+        "lower_bound": silent.lower,
+        "upper_bound": silent.upper,
+        "needed_among_nonrespondents": silent.needed,
+    }
+
+
+def _response_rates(data: Mapping[str, Any]) -> dict[str, Any]:
+    rates = standing.ResponseRates(
+        eligible=data["eligible_events"],
+        sent=data["sent"],
+        bounced=data["bounced"],
+        complete=data["complete"],
+        answered=data["complete"] + data["partial_with_core_answer"],
+    )
+    return {
+        "rr1": rates.complete_rate,
+        "rr2": rates.response_rate,
+        "response_rate": rates.response_rate,
+        "participation_rate": rates.participation_rate,
+        "coverage": rates.coverage,
+        "effective_coverage": rates.effective_coverage,
+    }
+
+
+def _business_time(case: Case) -> BusinessTime:
+    return BusinessTime.of(CalendarRules.from_dict(case["calendar"]))
+
+
+def _elapsed(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    start, end = _instant(case["start"]), _instant(case["end"])
+    return {"expected_seconds": _business_time(case).elapsed(start, end)}
+
+
+def _deadline(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    found = _business_time(case).deadline(_instant(case["start"]), case["add_seconds"])
+    return {"expected": found}
+
+
+def _open(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    return {"expected_open": _business_time(case).is_open(_instant(case["instant"]))}
+
+
+def _pauses(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    calendar, start = _business_time(case), _instant(case["start"])
+    pauses = [(_instant(a), _instant(b) if b else None) for a, b in case["pauses"]]
+    got: dict[str, Any] = {}
+    if "target_seconds" in case:
+        seconds = case["target_seconds"]
+        got["expected_deadline"] = calendar.deadline_with_pauses(start, seconds, pauses)
+    if "stop" in case:
+        stop = _instant(case["stop"])
+        got["expected_clock_seconds"] = calendar.elapsed_with_pauses(start, stop, pauses)
+    return got
+
+
+def _kaplan_meier(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    curve = survival.kaplan_meier(
+        np.array(data["times"], dtype=np.float64), np.array(data["event"], dtype=bool)
+    )
+    band = curve.quantile_interval(0.5)
+    return {
+        "n": curve.n,
+        "events": curve.events,
+        "median": curve.quantile(0.5),
+        "median_lower_loglog": band.lower,
+        "median_upper_loglog": band.upper,
+        "p90": curve.quantile(0.9),
+        "S": {time: curve.at(float(time)) for time in case["expected"].get("S", {})},
+    }
+
+
+def _percentiles(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if "values" in data:
+        values = np.array(data["values"], dtype=np.float64)
+        return {"value": intervals.percentile(values, data["p"])}
+    lower, upper = intervals.order_statistic_ranks(data["n"], data["p"])
+    return {"lower_rank": lower, "upper_rank": upper}
+
+
+def _target_status(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if "gap" in data:
+        return {"n": intervals.answers_needed(data["expected_rate"], data["gap"])}
+    interval = intervals.wilson(data["numerator"], data["denominator"])
+    found = standing.status(
+        interval,
+        data["target"],
+        standing.Direction(data["direction"]),
+        standing.Reliability(data["reliability"]),
+    )
+    return {
+        "observed": data["numerator"] / data["denominator"],
+        "lower": interval.lower,
+        "upper": interval.upper,
+        "status": found.value,
+    }
+
+
+def _clustered(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    sizes, satisfied = np.array(case["input"]["requesters"], dtype=np.int64).T
+    got = intervals.clustered(sizes, satisfied)
+    return {
+        "n": got.n,
+        "satisfied": got.satisfied,
+        "design_effect": got.design_effect,
+        "effective_n": got.effective_n,
+        "lower": got.interval.lower,
+        "upper": got.interval.upper,
+    }
+
+
+def _suppression(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    return {"hidden": small_numbers.hidden_parts(case["input"]["parts"])}
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "01": _wilson,
+    "05": _scale_counts,
+    "06": _reliability,
+    "07": _elapsed,
+    "08": _deadline,
+    "09": _open,
+    "10": _pauses,
+    "12": _kaplan_meier,
+    "14": _percentiles,
+    "22": _target_status,
+    "29": _clustered,
+    "34": _suppression,
+}
+
+
+def numbers(text: str) -> frozenset[str]:
+    """Read `01,05-10,golden_month_A` as a set of numbers."""
+    chosen: set[str] = set()
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        ends = re.fullmatch(r"(\d+)-(\d+)", part)
+        if ends:
+            chosen.update(f"{n:02}" for n in range(int(ends[1]), int(ends[2]) + 1))
+        else:
+            chosen.add(f"{int(part):02}" if part.isdigit() else part)
+    return frozenset(chosen)
+
+
+def unknown_numbers(folder: Path, only: Iterable[str]) -> list[str]:
+    """Numbers that were asked for and that no file of the folder has."""
+    present = {number_of(path) for path in folder.glob("*.json")}
+    return sorted(set(only) - present)

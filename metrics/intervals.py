@@ -1,0 +1,196 @@
+"""Intervals and percentiles: what a figure tells about the process behind it (METRICS.md 1.9, 1.10).
+
+Pure. Every interval is two-sided 95 %; a limit that cannot be had is None. Proportions are 0 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, exp, lgamma, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The standard normal quantile of 0.975.
+Z = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Lower and upper limit; None where the data cannot determine one."""
+
+    lower: float | None
+    upper: float | None
+
+
+def wilson(successes: float, n: float) -> Interval:
+    """Score interval of one proportion, without continuity correction. `n` > 0."""
+    p = successes / n
+    centre = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
+    lower = 0.0 if successes == 0 else max(0.0, centre - half)
+    upper = 1.0 if successes == n else min(1.0, centre + half)
+    return Interval(lower, upper)
+
+
+def newcombe(x1: int, n1: int, x2: int, n2: int) -> Interval:
+    """Difference p1 - p2 of independent proportions (hybrid score, Newcombe's method 10)."""
+    p1, p2 = x1 / n1, x2 / n2
+    first, second = wilson(x1, n1), wilson(x2, n2)
+    return mover(p1, first, p2, second)
+
+
+def mover(estimate1: float, first: Interval, estimate2: float, second: Interval) -> Interval:
+    """Difference of two estimates from their own intervals (square-and-add)."""
+    if None in (first.lower, first.upper, second.lower, second.upper):
+        return Interval(None, None)
+    l1, u1, l2, u2 = first.lower, first.upper, second.lower, second.upper
+    assert l1 is not None and u1 is not None and l2 is not None and u2 is not None
+    difference = estimate1 - estimate2
+    return Interval(
+        difference - sqrt((estimate1 - l1) ** 2 + (u2 - estimate2) ** 2),
+        difference + sqrt((u1 - estimate1) ** 2 + (estimate2 - l2) ** 2),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """A proportion whose answers come several from one person."""
+
+    n: int
+    satisfied: int
+    design_effect: float
+    effective_n: float
+    interval: Interval
+
+
+def clustered(sizes: NDArray[np.int64], satisfied: NDArray[np.int64]) -> Clustered:
+    """Wilson with the effective sample size; one entry a person: answers given, of them satisfied.
+
+    The displayed counts stay the real ones. With one answer a person the design effect is 1.
+    """
+    n, x, k = int(sizes.sum()), int(satisfied.sum()), len(sizes)
+    p = x / n
+    plain = p * (1 - p) / n
+    effect = 1.0
+    if k > 1 and plain > 0 and int(sizes.max()) > 1:
+        spread = float(((satisfied - p * sizes) ** 2).sum())
+        effect = (k / (k - 1) * spread / n**2) / plain
+    effective = n / max(1.0, effect)
+    return Clustered(n, x, effect, effective, wilson(p * effective, effective))
+
+
+def mean_interval(mean: float, sd: float, n: int, low: float, high: float) -> Interval:
+    """Student t interval of a mean rating, clipped to the scale. `n` >= 2."""
+    half = student_t(n - 1) * sd / sqrt(n)
+    return Interval(max(low, mean - half), min(high, mean + half))
+
+
+def weighted_total(
+    weights: Sequence[float], successes: Sequence[int], totals: Sequence[int]
+) -> tuple[float, Interval]:
+    """Stratified total over capabilities: value and normal interval (METRICS.md M01).
+
+    Weights are eligible events; every total must be positive.
+    """
+    shares = [weight / sum(weights) for weight in weights]
+    rates = [x / n for x, n in zip(successes, totals, strict=True)]
+    value = sum(w * p for w, p in zip(shares, rates, strict=True))
+    variance = sum(
+        w * w * p * (1 - p) / n for w, p, n in zip(shares, rates, totals, strict=True)
+    )
+    half = Z * sqrt(variance)
+    return value, Interval(max(0.0, value - half), min(1.0, value + half))
+
+
+def percentile(values: NDArray[np.float64], p: float) -> float:
+    """Type 7: linear interpolation between order statistics, as percentile_cont. Not empty."""
+    return float(np.percentile(values, 100 * p))
+
+
+def order_statistic_ranks(n: int, p: float) -> tuple[int | None, int | None]:
+    """1-based ranks that bound the p-quantile of n values at 95 %; None if not attainable."""
+    cumulative = _binomial_cdf(n, p)
+    below = np.flatnonzero(cumulative <= 0.025)
+    lower = int(below[-1]) + 1 if len(below) else None
+    above = np.flatnonzero(cumulative >= 0.975)
+    upper = int(above[0]) + 1
+    return lower, upper if upper <= n else None
+
+
+def percentile_interval(values: NDArray[np.float64], p: float) -> Interval:
+    """Distribution-free interval of a percentile of fully observed values."""
+    ordered = np.sort(values)
+    lower, upper = order_statistic_ranks(len(ordered), p)
+    return Interval(
+        float(ordered[lower - 1]) if lower else None, float(ordered[upper - 1]) if upper else None
+    )
+
+
+def answers_needed(rate: float, gap: float) -> int:
+    """Answers that tell a rate from another one `gap` away (METRICS.md D8)."""
+    return ceil(round(Z * Z * rate * (1 - rate) / gap**2, 6))
+
+
+def _binomial_cdf(n: int, p: float) -> NDArray[np.float64]:
+    k = np.arange(n + 1)
+    log_factorial = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, n + 1)))))
+    log_mass = (
+        log_factorial[n]
+        - log_factorial[k]
+        - log_factorial[n - k]
+        + k * log(p)
+        + (n - k) * log(1 - p)
+    )
+    return np.minimum(np.cumsum(np.exp(log_mass)), 1.0)
+
+
+# --- Student's t, so that scipy is no dependency at run time ---------------------------------------
+
+
+def student_t(degrees: int) -> float:
+    """The 0.975 quantile of Student's t, by bisection on its distribution function."""
+    low, high = 0.0, 20.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        if _upper_tail(middle, degrees) > 0.025:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _upper_tail(t: float, degrees: int) -> float:
+    return 0.5 * _regularised_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+
+
+def _regularised_beta(x: float, a: float, b: float) -> float:
+    """I_x(a, b) by Lentz's continued fraction."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(1 - x))
+    if x > (a + 1) / (a + b + 2):
+        return 1 - front * _beta_fraction(1 - x, b, a) / b
+    return front * _beta_fraction(x, a, b) / a
+
+
+def _beta_fraction(x: float, a: float, b: float) -> float:
+    tiny = 1e-300
+    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1), tiny)
+    fraction = d
+    for m in range(1, 1000):
+        for numerator in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / _away_from_zero(1 + numerator * d, tiny)
+            c = _away_from_zero(1 + numerator / c, tiny)
+            fraction *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return fraction
+
+
+def _away_from_zero(value: float, tiny: float) -> float:
+    return value if abs(value) > tiny else tiny
