@@ -44,7 +44,9 @@ class ExportFile:
     @property
     def share_read(self) -> float:
         """How much of the file has been read, 0 to 1."""
-        return min(1.0, self._raw.tell() / self._size) if self._raw else 0.0
+        if self._raw is None:
+            return 0.0
+        return 1.0 if self._raw.closed else min(1.0, self._raw.tell() / self._size)
 
     def sha256(self) -> bytes:
         """Return the digest of the file as it lies there."""
@@ -64,12 +66,18 @@ class ExportFile:
         try:
             with self.path.open("rb") as raw:
                 self._raw = raw
-                opened = cast("BinaryIO", gzip.open(raw) if self._is_gzipped() else raw)
+                opened = cast("BinaryIO", gzip.GzipFile(fileobj=raw) if self._is_gzipped() else raw)
                 text = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
                 reader = _json_rows(text) if self.is_json else _csv_rows(text)
                 for number, row in enumerate(reader, start=1):
                     yield number, Damaged(number, row) if isinstance(row, str) else row
-        except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, OSError, csv.Error) as error:
+        except (
+            UnicodeDecodeError,
+            gzip.BadGzipFile,
+            EOFError,
+            OSError,
+            csv.Error,
+        ) as error:
             raise UnreadableFile(
                 f"{self.path.name} cannot be read behind row {number}: {error}. The rows before"
                 " it are kept; mend the file and import it again."

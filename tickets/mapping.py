@@ -54,7 +54,17 @@ _WORDS = {
     "severity": {str(severity) for severity in Severity},
 }
 _TABLES = frozenset(
-    {"title", "rows", "unknown", "time", "columns", "values", "defaults", "final", "create"}
+    {
+        "title",
+        "rows",
+        "unknown",
+        "time",
+        "columns",
+        "values",
+        "defaults",
+        "final",
+        "create",
+    }
 )
 _CREATE = frozenset({"domain", "name", "zone", "hours", "capabilities"})
 #: As long as the narrowest column that may hold it; a longer value is a mistake in the file.
@@ -76,6 +86,7 @@ class Problem:
 
     row: int
     ticket: str
+    #: The column as the file names it; empty where the row as a whole is meant.
     field: str
     value: str
     reason: str
@@ -156,7 +167,10 @@ class Mapping:
                 mistakes.append(f"[values.{kind}] must say what the words of the source mean.")
         defaults = source.get("defaults", {})
         _refuse_unknown(
-            "[defaults]", defaults, frozenset({"severity", "actor_kind", "scale"}), mistakes
+            "[defaults]",
+            defaults,
+            frozenset({"severity", "actor_kind", "scale"}),
+            mistakes,
         )
         severity = defaults.get("severity", str(Severity.MEDIUM))
         if severity not in _WORDS["severity"]:
@@ -242,13 +256,14 @@ class Columns:
         if missing:
             raise MappingError(
                 "",
-                [f"The file has no column {name!r}; it has {', '.join(header)}." for name in missing],
+                [
+                    f"The file has no column {name!r}; it has {', '.join(header)}."
+                    for name in missing
+                ],
             )
         self._mapping = mapping
         self._columns = [
-            (meaning, column)
-            for meaning, column in mapping.columns.items()
-            if meaning != "ticket"
+            (meaning, column) for meaning, column in mapping.columns.items() if meaning != "ticket"
         ]
         self._seen: dict[str, dict[str, Any]] = {meaning: {} for meaning in mapping.columns}
         self._required = _REQUIRED[mapping.rows]
@@ -259,9 +274,13 @@ class Columns:
         """Read one row. None where the row is refused; problems say which field and why."""
         problems: list[Problem] = []
         ticket = _text(raw.get(self._mapping.columns["ticket"]))
-        if ticket in self._mapping.unknown or len(ticket) > 200:
-            reason = "longer than 200 characters" if ticket else "empty: whose row is this?"
-            problems.append(Problem(number, ticket[:200], "ticket", ticket[:300], reason))
+        if ticket in self._mapping.unknown or len(ticket) > 200 or "\x00" in ticket:
+            reason = "empty: whose row is this?"
+            if ticket not in self._mapping.unknown:
+                reason = "longer than 200 characters, or with a NUL character"
+            ticket = ticket.replace("\x00", "?")
+            column = self._mapping.columns["ticket"]
+            problems.append(Problem(number, ticket[:200], column, ticket[:300], reason))
             return None, problems
         row = Row(number, ticket)
         for meaning, column in self._columns:
@@ -280,13 +299,14 @@ class Columns:
             if isinstance(value, Unreadable):
                 refused = meaning in self._required
                 problems.append(
-                    Problem(number, ticket, meaning, said[:300], str(value), refused=refused)
+                    Problem(number, ticket, column, said[:300], str(value), refused=refused)
                 )
             else:
                 row.values[meaning] = value
         for needed in self._required[1:]:
-            if needed not in row.values and not any(p.field == needed for p in problems):
-                problems.append(Problem(number, ticket, needed, "", "empty, and needed"))
+            column = self._mapping.columns[needed]
+            if needed not in row.values and not any(p.field == column for p in problems):
+                problems.append(Problem(number, ticket, column, "", "empty, and needed"))
         return (None if any(p.refused for p in problems) else row), problems
 
     def _convert(self, meaning: str, said: str) -> Any:
@@ -307,6 +327,8 @@ class Columns:
             return Unreadable(f"longer than {longest} characters")
         if meaning in ("agent", "actor", "requester") and len(said) > 200:
             return Unreadable("longer than 200 characters")
+        if "\x00" in said:
+            return Unreadable("holds a NUL character")
         return said
 
     def _capability(self, said: str) -> str | Unreadable:
@@ -322,7 +344,9 @@ class Columns:
     def _instant(self, said: str) -> datetime | Unreadable:
         for form in self._mapping.formats:
             try:
-                at = datetime.fromisoformat(said) if form == "iso" else datetime.strptime(said, form)
+                at = (
+                    datetime.fromisoformat(said) if form == "iso" else datetime.strptime(said, form)
+                )
             except ValueError:
                 continue
             if at.tzinfo is None:

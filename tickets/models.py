@@ -8,6 +8,7 @@ can be rebuilt at any time. Who did the work stands in `Attribution` only (TRUST
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -112,6 +113,23 @@ class TicketQuerySet(TenantQuerySet["Ticket"]):
         """Tickets that are resolved or closed now."""
         return self.filter(state__in=("resolved", "closed"))
 
+    def about(self, capability_slug: str) -> Self:
+        """Tickets about a capability, as they stand now."""
+        return self.filter(capability__slug=capability_slug)
+
+    def of_severity(self, severity: str) -> Self:
+        """Tickets of a severity, as recorded now."""
+        return self.filter(severity=severity)
+
+    def in_state(self, state: str) -> Self:
+        """Tickets in a canonical state now (tickets/canonical.py)."""
+        return self.filter(state=state)
+
+    def opened_between(self, start: datetime | None, end: datetime | None) -> Self:
+        """Tickets opened in start <= t < end; None leaves a side open."""
+        found = self if start is None else self.filter(opened_at__gte=start)
+        return found if end is None else found.filter(opened_at__lt=end)
+
 
 class Ticket(TenantOwned):
     """A ticket as it stands after its last event. Nobody who worked on it is named here."""
@@ -132,12 +150,15 @@ class Ticket(TenantOwned):
     )
     #: The queue or team it sits with, in the help desk's words.
     group = models.CharField(max_length=150, blank=True)
-    #: Empty, or why it is in no figure: spam, test, merged, deleted, migration (METRICS.md 1.1).
+    #: Empty, or why it is in no figure: spam, test, merged, deleted, migration (METRICS.md 1.1), or
+    #: incomplete: news of it came, but not yet how it was opened.
     left_out = models.CharField(max_length=20, blank=True)
     #: The ticket of which this one is a continuation, if any (METRICS.md 1.1, rule 3).
     continues = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    #: External id of the ticket it says it follows, heard of or not, soon enough or not.
+    follows = models.CharField(max_length=200, blank=True)
 
     objects = TicketQuerySet.as_manager()
 
@@ -150,10 +171,13 @@ class Ticket(TenantOwned):
         ]
         indexes = [
             models.Index(fields=["tenant", "opened_at", "id"], name="ticket_by_opening"),
-            models.Index(
-                fields=["tenant", "capability", "opened_at"], name="ticket_by_capability"
-            ),
+            models.Index(fields=["tenant", "capability", "opened_at"], name="ticket_by_capability"),
             models.Index(fields=["tenant", "requester"], name="ticket_by_requester"),
+            models.Index(
+                fields=["tenant", "connection", "follows"],
+                name="ticket_by_followed",
+                condition=~models.Q(follows=""),
+            ),
         ]
 
     def __str__(self) -> str:

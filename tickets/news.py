@@ -84,12 +84,24 @@ class RowReader:
         at, sequence = values["at"], _sortable(values.get("sequence", ""))
         data = {
             name: values[name]
-            for name in ("state", "severity", "capability", "group", "agent", "requester")
+            for name in (
+                "state",
+                "severity",
+                "capability",
+                "group",
+                "agent",
+                "requester",
+            )
             if name in values
         }
         actor = values.get("actor")
         key = event_key(
-            row.ticket, "snapshot", at.isoformat(), sequence, actor, *sorted(data.items())
+            row.ticket,
+            "snapshot",
+            at.isoformat(),
+            sequence,
+            actor,
+            *sorted(data.items()),
         )
         news.events.append(
             Event(
@@ -113,11 +125,23 @@ class RowReader:
         agent = values.get("agent")
         if agent:
             news.events.append(
-                self._told(row, EventType.ASSIGNED, values["opened_at"], {"to": agent}, sequence="1")
+                self._told(
+                    row,
+                    EventType.ASSIGNED,
+                    values["opened_at"],
+                    {"to": agent},
+                    sequence="1",
+                )
             )
         if "first_response_at" in values:
             news.events.append(
-                self._told(row, EventType.MESSAGE, values["first_response_at"], {}, sequence="2")
+                self._told(
+                    row,
+                    EventType.MESSAGE,
+                    values["first_response_at"],
+                    {},
+                    sequence="2",
+                )
             )
         resolution = None
         if "resolved_at" in values:
@@ -143,24 +167,27 @@ class RowReader:
                 )
             )
 
-    @staticmethod
-    def _drop_what_precedes_the_opening(row: Row, problems: list[Problem]) -> None:
+    def _drop_what_precedes_the_opening(self, row: Row, problems: list[Problem]) -> None:
+        columns = self._mapping.columns
         opened_at = row.values["opened_at"]
+        lost: dict[str, datetime] = {}
         for name in ("first_response_at", "resolved_at"):
             at = row.values.get(name)
             if at is not None and at < opened_at:
                 del row.values[name]
-                problems.append(
-                    Problem(
-                        row.number,
-                        row.ticket,
-                        name,
-                        at.isoformat(),
-                        f"before the ticket was opened ({opened_at.isoformat()}): the instant is"
-                        " left out, the row is kept",
-                        refused=False,
-                    )
-                )
+                lost[columns[name]] = at
+        problems += [
+            Problem(
+                row.number,
+                row.ticket,
+                column,
+                at.isoformat(),
+                f"before the ticket was opened ({opened_at.isoformat()}): the instant is left out,"
+                " the row is kept",
+                refused=False,
+            )
+            for column, at in lost.items()
+        ]
 
     def _created(self, row: Row) -> Event:
         at = row.values["opened_at"]
@@ -172,11 +199,20 @@ class RowReader:
                 if name in row.values:
                     data[name] = row.values[name]
         return Event(
-            event_key(row.ticket, "created", at.isoformat()), EventType.CREATED, at, data=data
+            event_key(row.ticket, "created", at.isoformat()),
+            EventType.CREATED,
+            at,
+            data=data,
         )
 
     def _told(
-        self, row: Row, type_: EventType, at: datetime, data: dict[str, Any], *, sequence: str
+        self,
+        row: Row,
+        type_: EventType,
+        at: datetime,
+        data: dict[str, Any],
+        *,
+        sequence: str,
     ) -> Event:
         """What an agent did, as a flat row tells it."""
         agent = row.values.get("agent")

@@ -26,7 +26,9 @@ class Written:
 
     def __add__(self, other: Written) -> Written:
         return Written(
-            self.added + other.added, self.changed + other.changed, self.removed + other.removed
+            self.added + other.added,
+            self.changed + other.changed,
+            self.removed + other.removed,
         )
 
     def __bool__(self) -> bool:

@@ -1,0 +1,316 @@
+"""From timelines to rows: work items with their business seconds, resolutions, escalations, authors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from portal.catalogue.models import TimeTarget
+from portal.catalogue.severity import Severity
+from tickets import clocks, timeline
+from tickets.calendars import Calendars
+from tickets.models import Attribution, Escalation, Resolution, WorkItem
+from tickets.storing import Table, Written
+
+#: `repeat_contact_at` is not here: it follows from other tickets (tickets/repeats.py).
+_ITEM = (
+    "id",
+    "tenant_id",
+    "ticket_id",
+    "number",
+    "requester_id",
+    "capability_id",
+    "severity",
+    "channel",
+    "group",
+    "opened_at",
+    "state",
+    "outcome",
+    "ended_at",
+    "clock_s",
+    "requester_elapsed_s",
+    "paused_s",
+    "paused_since",
+    "first_response_at",
+    "first_response_s",
+    "first_meaningful_at",
+    "first_meaningful_s",
+    "first_reply_meaning",
+    "response_owed",
+    "first_resolution_at",
+    "reassignments",
+    "escalations_functional",
+    "escalations_hierarchical",
+    "requester_messages",
+    "fcr_claimed",
+    "routine",
+    "response_target_s",
+    "resolution_target_s",
+    "response_deadline",
+    "resolution_deadline",
+)
+_RESOLUTION = (
+    "id",
+    "tenant_id",
+    "work_item_id",
+    "ticket_id",
+    "event_key",
+    "number",
+    "at",
+    "kind",
+    "capability_id",
+    "severity",
+    "group",
+    "policy_denial",
+    "holds",
+    "clock_s",
+    "reopen_at",
+    "reopen_kind",
+    "reopened",
+)
+_ESCALATION = ("id", "tenant_id", "work_item_id", "event_key", "at", "kind", "reason")
+_ATTRIBUTION = (
+    "id",
+    "tenant_id",
+    "work_item_id",
+    "ticket_id",
+    "event_key",
+    "act",
+    "agent_id",
+    "person_id",
+    "at",
+)
+ITEMS = Table(WorkItem, _ITEM)
+RESOLUTIONS = Table(Resolution, _RESOLUTION)
+ESCALATIONS = Table(Escalation, _ESCALATION)
+ATTRIBUTIONS = Table(Attribution, _ATTRIBUTION)
+
+ItemKey = tuple[int, int]
+"""Ticket id and number of a work item."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """Rows of a batch, in the order of the tables' columns, without ids.
+
+    Rows below a work item hold its key instead of its id until `store` knows it.
+    """
+
+    items: dict[ItemKey, tuple[Any, ...]] = field(default_factory=dict)
+    resolutions: list[tuple[ItemKey, tuple[Any, ...]]] = field(default_factory=list)
+    escalations: list[tuple[ItemKey, tuple[Any, ...]]] = field(default_factory=list)
+    #: (item, ticket id, event key, act, actor key, at)
+    authors: list[tuple[ItemKey, int, int, str, str, datetime]] = field(default_factory=list)
+
+    def extend(self, other: Facts) -> None:
+        """Take in the facts of another family."""
+        self.items.update(other.items)
+        self.resolutions += other.resolutions
+        self.escalations += other.escalations
+        self.authors += other.authors
+
+    def store(
+        self,
+        tenant_id: int,
+        ticket_ids: Sequence[int],
+        accounts: dict[str, tuple[int, int | None]],
+    ) -> dict[str, Written]:
+        """Bring the stored facts of these tickets to what stands here.
+
+        `ticket_ids` are the tickets that may have stored facts; `accounts` gives account and person
+        of an actor key. Rows below an item that goes away go with it.
+        """
+        stored_items = _stored(ITEMS, "ticket_id", ticket_ids)
+        item_ids = [row[0] for row in stored_items]
+        resolutions = _stored(RESOLUTIONS, "work_item_id", item_ids)
+        escalations = _stored(ESCALATIONS, "work_item_id", item_ids)
+        attributions = _stored(ATTRIBUTIONS, "work_item_id", item_ids)
+        kept = set(self.items)
+        dropped = {row[0] for row in stored_items if (row[2], row[3]) not in kept}
+        for table, rows in (
+            (ATTRIBUTIONS, attributions),
+            (ESCALATIONS, escalations),
+            (RESOLUTIONS, resolutions),
+        ):
+            position = table.columns.index("work_item_id")
+            table.delete(row[0] for row in rows if row[position] in dropped)
+            rows[:] = [row for row in rows if row[position] not in dropped]
+        written: dict[str, Written] = {}
+        written["work items"], ids = ITEMS.reconcile(
+            stored_items, self.items, key=lambda row: (row[1], row[2])
+        )
+        written["resolutions"], _ = RESOLUTIONS.reconcile(
+            resolutions,
+            {(row[0], row[1]): (tenant_id, ids[item], *row) for item, row in self.resolutions},
+            key=lambda row: (row[2], row[3]),
+        )
+        written["escalations"], _ = ESCALATIONS.reconcile(
+            escalations,
+            {(ids[item], row[0]): (tenant_id, ids[item], *row) for item, row in self.escalations},
+            key=lambda row: (row[1], row[2]),
+        )
+        written["attributions"], _ = ATTRIBUTIONS.reconcile(
+            attributions,
+            {
+                (ticket, key, act): (tenant_id, ids[item], ticket, key, act, *accounts[actor], at)
+                for item, ticket, key, act, actor, at in self.authors
+            },
+            key=lambda row: (row[2], row[3], row[4]),
+        )
+        return written
+
+
+def facts_of(
+    timelines: Iterable[timeline.Timeline], *, tenant_id: int, calendars: Calendars
+) -> Facts:
+    """The rows of some timelines."""
+    facts = Facts()
+    for told in timelines:
+        ticket_id = _id(told.ticket)
+        for item in told.work_items:
+            key = (ticket_id, item.number)
+            facts.items[key] = _item_row(item, tenant_id, ticket_id, calendars)
+            _add_resolutions(facts, key, item, calendars)
+            facts.escalations += [
+                (key, (e.event_key, e.at, e.kind[:12], e.reason[:300])) for e in item.escalations
+            ]
+            reply = item.first_response
+            if reply is not None and reply.agent is not None:
+                facts.authors.append(
+                    (
+                        key,
+                        _id(reply.ticket),
+                        reply.event_key,
+                        Attribution.Act.FIRST_RESPONDED.value,
+                        reply.agent,
+                        reply.at,
+                    )
+                )
+    return facts
+
+
+def _item_row(
+    item: timeline.WorkItem, tenant_id: int, ticket_id: int, calendars: Calendars
+) -> tuple[Any, ...]:
+    severity = item.severity.value
+    calendar = calendars.calendar(item.capability, severity)
+    first, helped = item.first_response, item.first_meaningful
+
+    def promised(clock: str) -> int | None:
+        return calendars.target(item.capability, severity, clock, item.opened_at)
+
+    response_target = promised(TimeTarget.Clock.FIRST_MEANINGFUL_RESPONSE)
+    resolution_target = promised(TimeTarget.Clock.RESOLUTION)
+    ended = item.ended_at
+    routine = item.routine
+    if routine is None and item.capability is not None:
+        routine = item.capability in calendars.self_service  # the catalogue's list (M25)
+    return (
+        tenant_id,
+        ticket_id,
+        item.number,
+        item.requester,
+        item.capability,
+        severity,
+        item.channel[:40],
+        item.group[:150],
+        item.opened_at,
+        item.state.value,
+        item.outcome.value,
+        ended,
+        int(clocks.resolution_clock(item, calendar, ended)) if ended else None,
+        int(clocks.requester_elapsed(item, ended)) if ended else None,
+        _finished_pauses_s(item, calendar),
+        clocks.paused_since(item),
+        first.at if first else None,
+        int(clocks.response_clock(item, first.at, calendar)) if first else None,
+        helped.at if helped else None,
+        int(clocks.response_clock(item, helped.at, calendar)) if helped else None,
+        first.meaning.value if first else "",
+        item.response_owed,
+        item.resolutions[0].at if item.resolutions else None,
+        item.reassignments,
+        sum(1 for e in item.escalations if e.kind == "functional"),
+        sum(1 for e in item.escalations if e.kind == "hierarchical"),
+        item.requester_messages,
+        item.fcr_claimed,
+        routine,
+        response_target,
+        resolution_target,
+        calendar.deadline(item.opened_at, response_target) if response_target else None,
+        clocks.resolution_deadline(item, calendar, resolution_target)
+        if resolution_target
+        else None,
+    )
+
+
+def _finished_pauses_s(item: timeline.WorkItem, calendar: clocks.Calendar) -> int:
+    """Business seconds of the pauses that are over, up to where the clock ended."""
+    return int(
+        sum(
+            calendar.elapsed(start, min(stop, item.ended_at) if item.ended_at else stop)
+            for start, stop in item.pauses
+            if stop is not None
+        )
+    )
+
+
+def _add_resolutions(
+    facts: Facts, key: ItemKey, item: timeline.WorkItem, calendars: Calendars
+) -> None:
+    for number, resolution in enumerate(item.resolutions, start=1):
+        calendar = calendars.calendar(resolution.capability, resolution.severity)
+        pauses = [(start, stop) for start, stop in item.pauses if start < resolution.at]
+        clock = calendar.elapsed_with_pauses(item.opened_at, resolution.at, pauses)
+        reopen = resolution.reopen
+        ticket_id = _id(resolution.ticket)
+        row = (
+            ticket_id,
+            resolution.event_key,
+            number,
+            resolution.at,
+            resolution.kind.value,
+            resolution.capability,
+            Severity(resolution.severity).value,
+            resolution.group[:150],
+            resolution.policy_denial,
+            resolution is item.holding,
+            int(clock),
+            reopen.at if reopen else None,
+            reopen.kind.value if reopen else "",
+            resolution.reopened,
+        )
+        facts.resolutions.append((key, row))
+        if resolution.agent is not None:
+            facts.authors.append(
+                (
+                    key,
+                    ticket_id,
+                    resolution.event_key,
+                    Attribution.Act.RESOLVED.value,
+                    resolution.agent,
+                    resolution.at,
+                )
+            )
+
+
+def _stored(table: Table, column: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Stored rows of a table, ids first."""
+    if not ids:
+        return []
+    columns = ", ".join(f'"{name}"' for name in table.columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f'SELECT {columns} FROM "{table.name}" WHERE "{column}" = ANY(%s)', [list(ids)]
+        )
+        return list(cursor.fetchall())
+
+
+def _id(ticket: object) -> int:
+    """The database id by which a ticket was folded."""
+    assert isinstance(ticket, int)
+    return ticket

@@ -1,0 +1,575 @@
+"""The only writer of events and facts: read what is stored, add what is new, fold, write what differs.
+
+`apply` takes the news of some tickets, in any order and as often as it comes. Under a lock for the
+source it adds unknown events to the log, folds the tickets concerned and their follow-ups with
+tickets/timeline.py, and brings the facts to what the fold says. A repeated batch writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.db import connection as database
+
+from portal.catalogue.models import Capability
+from portal.people.models import Person
+from portal.tenancy.context import NoActingTenant, acting_tenant_id
+from portal.tenancy.models import Organisation
+from tickets import timeline
+from tickets.calendars import Calendars
+from tickets.canonical import ActorKind, Event, EventType, Severity, State
+from tickets.facts import Facts, facts_of
+from tickets.models import AgentAccount, Connection, Requester, Ticket, TicketEvent, WorkItem
+from tickets.news import TicketNews
+from tickets.repeats import write_repeat_contacts
+from tickets.storing import Table, Written
+from tickets.versions import changes
+
+#: Why a ticket is in no figure yet: nobody told how it was opened.
+INCOMPLETE = "incomplete"
+
+_EVENT_COLUMNS = (
+    "tenant_id",
+    "ticket_id",
+    "key",
+    "type",
+    "at",
+    "recorded_at",
+    "sequence",
+    "actor_kind",
+    "actor_key",
+    "public",
+    "data",
+    "fidelity",
+)
+_TICKET_COLUMNS = (
+    "id",
+    "tenant_id",
+    "connection_id",
+    "external_id",
+    "requester_id",
+    "subject",
+    "channel",
+    "opened_at",
+    "last_event_at",
+    "state",
+    "severity",
+    "capability_id",
+    "group",
+    "left_out",
+    "continues_id",
+    "follows",
+)
+
+
+class UnknownCapability(ValueError):
+    """News names a capability the catalogue does not have; nothing of the batch was kept."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch changed: new events, and rows written by table."""
+
+    new_events: int = 0
+    written: dict[str, Written] = field(default_factory=dict)
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether everything was known before."""
+        return not self.new_events and not any(self.written.values())
+
+    def add(self, name: str, written: Written) -> None:
+        """Count what was written to a table."""
+        self.written[name] = self.written.get(name, Written()) + written
+
+
+def apply(
+    *, tenant_id: int, connection: Connection, news: Iterable[TicketNews], at: datetime
+) -> Outcome:
+    """Enter news of a source. `at` is when we heard of it (the log's `recorded_at`).
+
+    Runs inside `acting(tenant_id)` as the worker; everything or nothing of the batch is kept.
+    Raises UnknownCapability.
+    """
+    if acting_tenant_id() != tenant_id:
+        raise NoActingTenant("apply() works inside acting() of the same organisation.")
+    batch = _Batch(tenant_id, connection, _merged(news), at)
+    batch.lock()
+    batch.run()
+    return batch.outcome
+
+
+def refold(
+    *, tenant_id: int, connection: Connection, external_ids: Iterable[str], at: datetime
+) -> Outcome:
+    """Fold stored tickets again, after a calendar or the rules of the fold have changed."""
+    if acting_tenant_id() != tenant_id:
+        raise NoActingTenant("refold() works inside acting() of the same organisation.")
+    batch = _Batch(tenant_id, connection, {name: TicketNews(name) for name in external_ids}, at)
+    batch.lock()
+    batch.run(everything=True)
+    return batch.outcome
+
+
+def stored_events(ticket_ids: Sequence[int]) -> dict[int, list[Event]]:
+    """The log of tickets as it stands, snapshots as told, by ticket id; unordered."""
+    found: dict[int, list[Event]] = defaultdict(list)
+    if not ticket_ids:
+        return found
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT ticket_id, key, type, at, sequence, actor_kind, actor_key, public, data"
+            ' FROM "tickets_ticketevent" WHERE tenant_id = %s AND ticket_id = ANY(%s)',
+            [acting_tenant_id(), list(ticket_ids)],
+        )
+        for ticket_id, key, type_, at, sequence, kind, actor, public, data in cursor:
+            found[ticket_id].append(
+                Event(
+                    key,
+                    EventType(type_),
+                    at,
+                    sequence,
+                    ActorKind(kind),
+                    str(actor) if actor else None,
+                    public,
+                    json.loads(data) if isinstance(data, str) else data,
+                )
+            )
+    return found
+
+
+def _merged(news: Iterable[TicketNews]) -> dict[str, TicketNews]:
+    """One entry a ticket: what a batch says of it twice is put together, the later label wins."""
+    merged: dict[str, TicketNews] = {}
+    for one in news:
+        known = merged.get(one.external_id)
+        if known is None:
+            merged[one.external_id] = replace(one, events=list(one.events))
+            continue
+        known.events.extend(one.events)
+        for name in ("subject", "channel", "requester", "requester_email"):
+            if value := getattr(one, name):
+                setattr(known, name, value)
+    return merged
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """A ticket of the batch: its stored row, if any, and all its events."""
+
+    id: int
+    external_id: str
+    stored: tuple[Any, ...] | None
+    events: dict[int, Event]
+    new: list[Event] = field(default_factory=list)
+    subject: str = ""
+    channel: str = ""
+    requester_id: int | None = None
+    #: The story with snapshots told as changes; set when the ticket is folded.
+    story: list[Event] = field(default_factory=list)
+
+    @property
+    def follows(self) -> str:
+        """The external id of the ticket this one says it follows, or empty."""
+        named = [e for e in self.events.values() if e.type is EventType.FOLLOWUP_OF]
+        return str(min(named, key=lambda e: e.order).data["parent"]) if named else ""
+
+
+class _Batch:
+    """One call of `apply`: the steps in order, and what they found."""
+
+    def __init__(
+        self, tenant_id: int, connection: Connection, news: dict[str, TicketNews], at: datetime
+    ) -> None:
+        self.tenant_id, self.connection, self.news, self.at = tenant_id, connection, news, at
+        self.outcome = Outcome()
+        self.tickets: dict[str, _Ticket] = {}
+
+    def lock(self) -> None:
+        """Writers of one source take turns until their transactions end."""
+        with database.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended('tickets.ingest', %s))",
+                [self.connection.pk],
+            )
+
+    def run(self, *, everything: bool = False) -> None:
+        """Read, add, fold, write."""
+        self._load(list(self.news))
+        self._load_people()
+        changed = self._add_news()
+        if everything:
+            changed = list(self.tickets)
+        if not changed:
+            return
+        families = self._families(changed)
+        self._write(families)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _load(self, external_ids: Sequence[str]) -> None:
+        """Read tickets and their events; those nobody knows yet get an id."""
+        wanted = [name for name in external_ids if name not in self.tickets]
+        self._load_stored("external_id", wanted)
+        unknown = [name for name in wanted if name not in self.tickets and name in self.news]
+        for name, new_id in zip(unknown, TICKETS.new_ids(len(unknown)), strict=True):
+            self.tickets[name] = _Ticket(new_id, name, None, {})
+
+    def _load_stored(self, column: str, values: Sequence[str]) -> list[str]:
+        """Read stored tickets by a column; return the external ids of those that are new here."""
+        if not values:
+            return []
+        columns = ", ".join(f'"{name}"' for name in _TICKET_COLUMNS)
+        with database.cursor() as cursor:
+            cursor.execute(
+                f'SELECT {columns} FROM "tickets_ticket" WHERE tenant_id = %s'
+                f' AND connection_id = %s AND "{column}" = ANY(%s)',
+                [self.tenant_id, self.connection.pk, list(values)],
+            )
+            rows = [row for row in cursor.fetchall() if row[3] not in self.tickets]
+        events = stored_events([row[0] for row in rows])
+        for row in rows:
+            self.tickets[row[3]] = _Ticket(
+                row[0],
+                row[3],
+                row,
+                {event.key: event for event in events.get(row[0], ())},
+                requester_id=row[4],
+                subject=row[5],
+                channel=row[6],
+            )
+        return [row[3] for row in rows]
+
+    def _load_people(self) -> None:
+        """Keys of accounts, ids of requesters and capabilities named in the news."""
+        accounts: set[str] = set()
+        requesters: dict[str, str] = {}
+        for news in self.news.values():
+            if news.requester:
+                requesters[news.requester] = news.requester_email
+            for event in news.events:
+                if event.actor_key and event.actor_kind is not ActorKind.REQUESTER:
+                    accounts.add(event.actor_key)
+                if event.actor_key and event.actor_kind is ActorKind.REQUESTER:
+                    requesters.setdefault(event.actor_key, "")
+                for name in _accounts_in(event):
+                    accounts.add(str(event.data[name]))
+                if event.data.get("requester"):
+                    requesters.setdefault(str(event.data["requester"]), "")
+        self.accounts = _ensure_accounts(self.tenant_id, self.connection, accounts)
+        self.requesters = _ensure_requesters(self.tenant_id, self.connection, requesters)
+        self.capabilities = dict(
+            Capability.objects.for_tenant(self.tenant_id).values_list("slug", "pk")
+        )
+
+    # --- adding -----------------------------------------------------------------------------------
+
+    def _add_news(self) -> list[str]:
+        """Put new events beside the stored ones; return the tickets that changed."""
+        changed = []
+        for name, news in self.news.items():
+            ticket = self.tickets[name]
+            for event in news.events:
+                if event.key not in ticket.events:
+                    mine = self._nameless(event)
+                    ticket.events[event.key] = mine
+                    ticket.new.append(mine)
+            if ticket.new:
+                ticket.subject = news.subject[:500] or ticket.subject
+                ticket.channel = news.channel[:40] or ticket.channel
+                ticket.requester_id = self.requesters.get(news.requester, ticket.requester_id)
+                changed.append(name)
+        return changed
+
+    def _nameless(self, event: Event) -> Event:
+        """The event with random keys and ids where the source's names stood."""
+        data = dict(event.data)
+        for name in _accounts_in(event):
+            data[name] = self.accounts[str(data[name])]
+        if data.get("requester"):
+            data["requester"] = self.requesters[str(data["requester"])]
+        slug_at = "to" if event.type is EventType.CATEGORY_CHANGED else "capability"
+        slug = data.get(slug_at)
+        if slug is not None and event.type in _WITH_CAPABILITY:
+            if slug not in self.capabilities:
+                raise UnknownCapability(
+                    f"There is no capability {slug!r}; nothing of this batch was kept. Add it to"
+                    " the catalogue, or map the source's word to one that exists."
+                )
+            data[slug_at] = self.capabilities[slug]
+        key = None
+        if event.actor_key and event.actor_kind is not ActorKind.REQUESTER:
+            key = self.accounts[event.actor_key]
+        return replace(event, actor_key=key, data=data)
+
+    # --- folding ----------------------------------------------------------------------------------
+
+    def _families(self, changed: Sequence[str]) -> list[list[_Ticket]]:
+        """The changed tickets with what they follow and what follows them, family by family."""
+        to_ask = list(changed)
+        while to_ask:
+            parents = [self.tickets[name].follows for name in to_ask]
+            unread = [name for name in parents if name and name not in self.tickets]
+            self._load_stored("external_id", unread)
+            children = self._load_stored("follows", to_ask)
+            to_ask = [name for name in unread if name in self.tickets] + children
+        leader: dict[str, str] = {name: name for name in self.tickets}
+
+        def find(name: str) -> str:
+            while leader[name] != name:
+                name = leader[name]
+            return name
+
+        for name, ticket in self.tickets.items():
+            if ticket.follows in leader:
+                leader[find(name)] = find(ticket.follows)
+        wanted = {find(name) for name in changed}
+        families: dict[str, list[_Ticket]] = defaultdict(list)
+        for name, ticket in self.tickets.items():
+            if find(name) in wanted:
+                families[find(name)].append(ticket)
+        return list(families.values())
+
+    def _write(self, families: Sequence[Sequence[_Ticket]]) -> None:
+        calendars = Calendars.of(self.tenant_id)
+        organisation = Organisation.objects.get(pk=self.tenant_id)
+        rows: list[tuple[Any, ...]] = []
+        facts = Facts()
+        for family in families:
+            logs = []
+            for ticket in family:
+                ticket.story = changes(ticket.events.values())
+                if _is_complete(ticket.story):
+                    follows = self.tickets.get(ticket.follows)
+                    logs.append(
+                        timeline.TicketLog(ticket.id, ticket.story, follows.id if follows else None)
+                    )
+            settings = timeline.FoldSettings(
+                organisation.severity_policy, calendars.triage_ends(family[0].story)
+            )
+            timelines = timeline.fold(logs, settings)
+            parents = {child: told.ticket for told in timelines for child in told.continued_by}
+            left_out = {told.ticket: told.left_out for told in timelines}
+            rows += [
+                self._ticket_row(ticket, left_out.get(ticket.id), parents.get(ticket.id))
+                for ticket in family
+            ]
+            facts.extend(facts_of(timelines, tenant_id=self.tenant_id, calendars=calendars))
+        self._store(families, rows, facts)
+
+    def _ticket_row(self, ticket: _Ticket, left_out: str | None, continues: Any) -> tuple[Any, ...]:
+        """The ticket as it stands after its last event."""
+        if not ticket.story:
+            raise ValueError(f"News of ticket {ticket.external_id} holds no event.")
+        now = _Standing.of(ticket.story)
+        complete = _is_complete(ticket.story)
+        return (
+            ticket.id,
+            self.tenant_id,
+            self.connection.pk,
+            ticket.external_id,
+            now.requester_id or ticket.requester_id,
+            ticket.subject,
+            (now.channel or ticket.channel)[:40],
+            now.opened_at,
+            ticket.story[-1].at,
+            now.state.value,
+            now.severity.value,
+            now.capability_id,
+            now.group[:150],
+            (left_out or "") if complete else INCOMPLETE,
+            continues,
+            ticket.follows[:200],
+        )
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def _store(
+        self, families: Sequence[Sequence[_Ticket]], rows: list[tuple[Any, ...]], facts: Facts
+    ) -> None:
+        stored = {t.id: t.stored for family in families for t in family}
+        # A parent's row stands before its continuation's.
+        rows.sort(key=lambda row: (row[14] is not None, row[0]))
+        new = [row for row in rows if stored[row[0]] is None]
+        changed = [row for row in rows if stored[row[0]] not in (None, row)]
+        self.outcome.add("tickets", TICKETS.insert(new) + TICKETS.update(changed))
+        events = [
+            self._event_row(ticket, event)
+            for family in families
+            for ticket in family
+            for event in ticket.new
+        ]
+        self.outcome.new_events = EVENTS.insert(events).added
+        before = _requesters_of(self.tenant_id, list(stored))
+        known = [ticket_id for ticket_id, row in stored.items() if row is not None]
+        for name, written in facts.store(self.tenant_id, known, self._accounts_by_key()).items():
+            self.outcome.add(name, written)
+        after = _requesters_of(self.tenant_id, list(stored))
+        self.outcome.add("repeat contacts", write_repeat_contacts(self.tenant_id, before | after))
+
+    def _event_row(self, ticket: _Ticket, event: Event) -> tuple[Any, ...]:
+        return (
+            self.tenant_id,
+            ticket.id,
+            event.key,
+            event.type.value,
+            event.at,
+            self.at,
+            event.sequence[:40],
+            event.actor_kind.value,
+            event.actor_key,
+            event.public,
+            dict(event.data),
+            self.news[ticket.external_id].fidelity,
+        )
+
+    def _accounts_by_key(self) -> dict[str, tuple[int, int | None]]:
+        accounts = AgentAccount.objects.for_tenant(self.tenant_id).filter(
+            connection=self.connection
+        )
+        return {
+            str(key): (pk, person)
+            for key, pk, person in accounts.values_list("actor_key", "pk", "person_id")
+        }
+
+
+_WITH_CAPABILITY = (EventType.CREATED, EventType.CATEGORY_CHANGED, EventType.SNAPSHOT)
+TICKETS = Table(Ticket, _TICKET_COLUMNS)
+EVENTS = Table(TicketEvent, _EVENT_COLUMNS)
+
+
+def _accounts_in(event: Event) -> list[str]:
+    """Names of the data that hold an account."""
+    if event.type is EventType.ASSIGNED:
+        names = ["to"]
+    elif event.type is EventType.SNAPSHOT:
+        names = ["agent"]
+    elif event.type is EventType.PRIORITY_CHANGED:
+        names = ["approved_by"]
+    else:
+        return []
+    return [name for name in names if event.data.get(name)]
+
+
+def _is_complete(story: Sequence[Event]) -> bool:
+    """Whether it is known how the ticket was opened: without that there is nothing to count."""
+    return any(e.type is EventType.CREATED and e.data.get("severity") for e in story)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where a ticket stands after its last event, whether it is counted or not."""
+
+    opened_at: datetime
+    state: State = State.NEW
+    severity: Severity = Severity.MEDIUM
+    capability_id: int | None = None
+    group: str = ""
+    channel: str = ""
+    requester_id: int | None = None
+
+    @classmethod
+    def of(cls, story: Sequence[Event]) -> _Standing:
+        now = cls(story[0].at)
+        for event in story:
+            data = event.data
+            match event.type:
+                case EventType.CREATED:
+                    now.state = State(data.get("state", now.state))
+                    now.severity = Severity(data.get("severity", now.severity))
+                    now.capability_id = data.get("capability", now.capability_id)
+                    now.group = str(data.get("group") or now.group)
+                    now.channel = str(data.get("channel") or now.channel)
+                    now.requester_id = data.get("requester", now.requester_id)
+                case EventType.STATUS_CHANGED:
+                    now.state = State(data["to"])
+                case EventType.PRIORITY_CHANGED:
+                    now.severity = Severity(data["to"])
+                case EventType.CATEGORY_CHANGED:
+                    now.capability_id = data["to"]
+                case EventType.GROUP_CHANGED:
+                    now.group = str(data["to"])
+                case EventType.DELETED:
+                    now.state = State.DELETED
+        return now
+
+
+def _ensure_accounts(tenant_id: int, connection: Connection, names: set[str]) -> dict[str, str]:
+    """The random key of each account, given on first sight; an e-mail name links the person."""
+    accounts = AgentAccount.objects.for_tenant(tenant_id).filter(connection=connection)
+    keys = {
+        name: str(key)
+        for name, key in accounts.filter(external_id__in=names).values_list(
+            "external_id", "actor_key"
+        )
+    }
+    missing = sorted(names - keys.keys())
+    people = _people_by_email(tenant_id, missing)
+    made = [
+        AgentAccount(
+            tenant_id=tenant_id,
+            connection=connection,
+            external_id=name,
+            actor_key=uuid.uuid4(),
+            person_id=people.get(name.lower()),
+        )
+        for name in missing
+    ]
+    AgentAccount.objects.bulk_create(made)
+    return keys | {account.external_id: str(account.actor_key) for account in made}
+
+
+def _ensure_requesters(
+    tenant_id: int, connection: Connection, emails: dict[str, str]
+) -> dict[str, int]:
+    """The id of each requester; an address that is new or has changed is kept."""
+    stored = {
+        requester.external_id: requester
+        for requester in Requester.objects.for_tenant(tenant_id).filter(
+            connection=connection, external_id__in=emails
+        )
+    }
+    missing = sorted(emails.keys() - stored.keys())
+    people = _people_by_email(tenant_id, [emails[name] or name for name in missing])
+    made = [
+        Requester(
+            tenant_id=tenant_id,
+            connection=connection,
+            external_id=name,
+            email=emails[name],
+            person_id=people.get((emails[name] or name).lower()),
+        )
+        for name in missing
+    ]
+    Requester.objects.bulk_create(made)
+    moved = []
+    for name, requester in stored.items():
+        if emails[name] and requester.email != emails[name]:
+            requester.email = emails[name]
+            moved.append(requester)
+    Requester.objects.bulk_update(moved, ["email"])
+    return {name: one.pk for name, one in stored.items()} | {
+        one.external_id: one.pk for one in made
+    }
+
+
+def _people_by_email(tenant_id: int, names: Iterable[str]) -> dict[str, int]:
+    """Members of the organisation whose address is one of the names, by lower-case address."""
+    addresses = {name.lower() for name in names if "@" in name}
+    if not addresses:
+        return {}
+    members = Person.objects.filter(memberships__tenant_id=tenant_id, email__in=addresses)
+    return {email.lower(): pk for email, pk in members.values_list("email", "pk")}
+
+
+def _requesters_of(tenant_id: int, ticket_ids: Sequence[int]) -> set[int]:
+    items = WorkItem.objects.for_tenant(tenant_id).filter(
+        ticket__in=ticket_ids, requester__isnull=False
+    )
+    return set(items.values_list("requester_id", flat=True))
