@@ -1,0 +1,415 @@
+"""Small SVG charts: a trend with its target and limits, and a value on its interval.
+
+Nothing here is styled: the policy of the pages refuses inline styles, so shapes carry classes of
+`portal/static/wellserved/style.css` (section 14) and follow light, dark and print with it.
+`templates/parts/trend.html` shows a `Series` as a chart followed by its table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+#: The drawing's own units; a phone of 320 px shows them one to one, wider screens scale up.
+WIDTH = 320.0
+TREND_HEIGHT = 118.0
+BAR_HEIGHT = 46.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 76.0, 12.0, 22.0
+#: Two lines of text closer than this run into each other.
+_LINE = 13.0
+_EMPTY = mark_safe("")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One period of a trend; `value` is in the chart's unit, None where it is unknown."""
+
+    label: str
+    value: float | None
+    n: int | None = None
+    #: Why the value is unknown, or what else a reader must know of this period.
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Everything `templates/parts/trend.html` needs to show a chart and its table."""
+
+    title: str
+    points: Sequence[Point]
+    unit: str = ""
+    target: float | None = None
+    limits: tuple[float, float] | None = None
+    #: What n counts, in the plural: "answers", "tickets".
+    counted: str = "answers"
+
+    @property
+    def drawing(self) -> SafeString:
+        """The chart."""
+        return trend(
+            self.points,
+            target=self.target,
+            limits=self.limits,
+            unit=self.unit,
+            title=self.title,
+            counted=self.counted,
+        )
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """The chart's figures in words, oldest first: label, value, n, note."""
+        return [
+            {
+                "label": point.label,
+                "value": in_words(point.value, self.unit),
+                "n": "unknown" if point.n is None else str(point.n),
+                "note": point.note,
+            }
+            for point in self.points
+        ]
+
+    @property
+    def target_words(self) -> str:
+        """The target with its unit, or nothing where there is none."""
+        return "" if self.target is None else in_words(self.target, self.unit)
+
+    @property
+    def limits_words(self) -> str:
+        """The range of ordinary variation, or nothing where there is none."""
+        if self.limits is None:
+            return ""
+        return " to ".join(in_words(limit, self.unit) for limit in self.limits)
+
+
+def in_words(value: float | None, unit: str) -> str:
+    """A value as charts print it: "84.3 %", "unknown"; three figures are enough for an eye."""
+    if value is None:
+        return "unknown"
+    size = abs(value)
+    digits = 0 if size >= 100 else 1 if size >= 1 else 2
+    number = f"{value:.{digits}f}"
+    if "." in number:
+        number = number.rstrip("0").rstrip(".")
+    number = "0" if number == "-0" else number.replace("-", "\N{MINUS SIGN}")
+    return f"{number}\N{NO-BREAK SPACE}{unit}" if unit else number
+
+
+def trend(
+    points: Sequence[Point],
+    *,
+    target: float | None = None,
+    limits: tuple[float, float] | None = None,
+    unit: str,
+    title: str,
+    counted: str = "answers",
+) -> SafeString:
+    """A line over periods, oldest first; unknown periods interrupt it and are marked below.
+
+    `target` and `limits` (low, high) are in the same unit as the values. Raises ValueError for
+    a value, target or limit that is not a finite number.
+    """
+    _refuse_infinite([*(point.value for point in points), target, *(limits or ())])
+    known = [point.value for point in points if point.value is not None]
+    low, high = _axis([*known, *(limits or ()), *([] if target is None else [target])], unit)
+    across = _Scale(0, max(len(points) - 1, 1), _LEFT + 4, WIDTH - _RIGHT)
+    if len(points) == 1:
+        across = _Scale(-1, 1, _LEFT + 4, WIDTH - _RIGHT)
+    up = _Scale(low, high, TREND_HEIGHT - _BOTTOM, _TOP)
+    places = [
+        (point, across(i), None if point.value is None else up(point.value))
+        for i, point in enumerate(points)
+    ]
+    parts = [
+        _limits_band(limits, up),
+        _axis_lines(low, high, unit, up),
+        _target_line(target, up),
+        *_lines(places),
+        *(_dot(point, x, y, unit, counted) for point, x, y in places),
+        _end_labels(places, target, unit, up),
+        _period_labels(points, across),
+    ]
+    if not known:
+        parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, up((low + high) / 2), "middle", "unknown"))
+    return _svg(title, _trend_in_words(points, target, unit), TREND_HEIGHT, parts)
+
+
+def interval_bar(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    target: float | None,
+    *,
+    scale: tuple[float, float] = (0.0, 100.0),
+    unit: str,
+    title: str,
+) -> SafeString:
+    """A value on the line of what is possible, with its interval and the target across it.
+
+    All in one unit. An unknown value draws the empty line and the word; an unknown interval the
+    value alone. Raises ValueError for a number that is not finite or a scale without width.
+    """
+    _refuse_infinite([value, low, high, target, *scale])
+    if scale[0] >= scale[1]:
+        raise ValueError(f"A scale must go up: {scale[0]} to {scale[1]} does not.")
+    along = _Scale(scale[0], scale[1], 8, WIDTH - 8)
+    middle, bottom = 22.0, BAR_HEIGHT - 4
+    parts = [_rect("track", 8, middle - 5, WIDTH - 16, 10)]
+    spoken = f"{in_words(value, unit)}."
+    if value is not None and low is not None and high is not None:
+        start, end = along(low), along(high)
+        parts.append(_rect("range", start, middle - 5, max(end - start, 1), 10))
+        spoken += f" Interval {in_words(low, unit)} to {in_words(high, unit)}."
+    free = [True, True]
+    if target is not None:
+        x = along(target)
+        parts.append(_line("target", x, middle - 10, x, middle + 10))
+        label = f"target {in_words(target, unit)}"
+        anchor = _anchor(x, label)
+        parts.append(_text(x, bottom, anchor, label, "target-label"))
+        spoken += f" Target {in_words(target, unit)}."
+        reach = _width(label)
+        free = [x - reach > 8 + 40, x + reach < WIDTH - 8 - 40]
+    for end, is_free in zip(scale, free, strict=True):
+        if is_free:
+            x = along(end)
+            parts.append(_text(x, bottom, _anchor(x, in_words(end, unit)), in_words(end, unit)))
+    if value is None:
+        parts.append(_text(WIDTH / 2, 11, "middle", "unknown", "value-label"))
+    else:
+        x = along(value)
+        parts.append(format_html('<circle class="mark" cx="{}" cy="{}" r="6"/>', _n(x), _n(middle)))
+        label = in_words(value, unit)
+        parts.append(_text(x, 11, _anchor(x, label), label, "value-label"))
+    return _svg(title, spoken, BAR_HEIGHT, parts)
+
+
+# --- Scales ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Maps values onto the drawing; what lies outside is drawn at the edge."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
+
+
+def _axis(values: Sequence[float], unit: str) -> tuple[float, float]:
+    """Round ends that hold all values with room around them; shares stay within 0 and 100."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    if unit == "%" and not values:
+        return 0.0, 100.0
+    room = (high - low) * 0.1 or max(abs(high) * 0.1, 0.5)
+    step = 10.0 ** math.floor(math.log10(high - low + 2 * room))
+    step /= 1 if (high - low + 2 * room) / step > 4 else 2
+    bottom = math.floor((low - room) / step) * step
+    top = math.ceil((high + room) / step) * step
+    if low >= 0:
+        bottom = max(bottom, 0.0)
+    if unit == "%" and high <= 100:
+        top = min(top, 100.0)
+    return bottom, top
+
+
+def _refuse_infinite(values: Sequence[float | None]) -> None:
+    for value in values:
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"A chart draws finite numbers; unknown is None, not {value}.")
+
+
+# --- Parts of the trend ------------------------------------------------------------------------------
+
+_Place = tuple[Point, float, float | None]
+
+
+def _limits_band(limits: tuple[float, float] | None, up: _Scale) -> SafeString:
+    if limits is None:
+        return _EMPTY
+    top, bottom = up(limits[1]), up(limits[0])
+    return _rect("limits", _LEFT, top, WIDTH - _RIGHT - _LEFT + 8, bottom - top)
+
+
+def _axis_lines(low: float, high: float, unit: str, up: _Scale) -> SafeString:
+    right = WIDTH - _RIGHT + 8
+    short = unit if unit == "%" else ""
+    return format_html_join(
+        "",
+        "{}{}",
+        (
+            (
+                _line("axis", _LEFT, up(end), right, up(end)),
+                _text(_LEFT - 5, up(end) + 4, "end", in_words(end, short).replace("\xa0", "")),
+            )
+            for end in (low, high)
+        ),
+    )
+
+
+def _target_line(target: float | None, up: _Scale) -> SafeString:
+    if target is None:
+        return _EMPTY
+    return _line("target", _LEFT, up(target), WIDTH - _RIGHT + 8, up(target))
+
+
+def _lines(places: Sequence[_Place]) -> list[SafeString]:
+    """One line for each run of known periods: a gap is never drawn over."""
+    runs = [list(run) for known, run in groupby(places, lambda p: p[2] is not None) if known]
+    return [
+        format_html(
+            '<polyline class="line" points="{}"/>',
+            " ".join(f"{_n(x)},{_n(y)}" for _, x, y in run if y is not None),
+        )
+        for run in runs
+        if len(run) > 1
+    ]
+
+
+def _dot(point: Point, x: float, y: float | None, unit: str, counted: str) -> SafeString:
+    words = f"{point.label}: {in_words(point.value, unit)}"
+    if point.n is not None:
+        words += f", n = {point.n} {counted}"
+    if point.note:
+        words += f" ({point.note})"
+    if y is None:
+        base = TREND_HEIGHT - _BOTTOM
+        return format_html(
+            '<g><title>{}</title>{}<rect class="hit" x="{}" y="{}" width="12" height="12"/></g>',
+            words,
+            _line("gap", x, base - 3, x, _TOP),
+            _n(x - 6),
+            _n(base - 12),
+        )
+    return format_html(
+        '<g><title>{}</title><circle class="dot" cx="{}" cy="{}" r="2.5"/>'
+        '<circle class="hit" cx="{}" cy="{}" r="9"/></g>',
+        words,
+        _n(x),
+        _n(y),
+        _n(x),
+        _n(y),
+    )
+
+
+def _end_labels(
+    places: Sequence[_Place], target: float | None, unit: str, up: _Scale
+) -> SafeString:
+    """The last known value beside its dot, and the target's, kept apart from each other."""
+    right = WIDTH - _RIGHT + 12
+    last = next((place for place in reversed(places) if place[2] is not None), None)
+    label = _EMPTY
+    value_y: float | None = None
+    if last is not None and last[2] is not None:
+        point, x, y = last
+        at_end = last is places[-1] and len(places) > 1
+        words = in_words(point.value, unit)
+        label = (
+            _text(right, y + 4, "start", words, "value-label")
+            if at_end
+            else _text(x, max(y - 8, 9), "middle", words, "value-label")
+        )
+        value_y = y if at_end else None
+    if target is None:
+        return label
+    target_y = up(target)
+    if value_y is not None and abs(target_y - value_y) < _LINE:
+        target_y = value_y + (_LINE if target_y >= value_y else -_LINE)
+        if target_y < 4:  # no room above
+            target_y = value_y + _LINE
+    words = f"target {in_words(target, unit)}"
+    return format_html("{}{}", label, _text(right, target_y + 4, "start", words, "target-label"))
+
+
+def _period_labels(points: Sequence[Point], across: _Scale) -> SafeString:
+    y = TREND_HEIGHT - 6
+    if not points:
+        return _EMPTY
+    if len(points) == 1:
+        return _text(across(0), y, "middle", points[0].label)
+    return format_html(
+        "{}{}",
+        _text(_LEFT, y, "start", points[0].label),
+        _text(WIDTH - _RIGHT + 8, y, "end", points[-1].label),
+    )
+
+
+def _trend_in_words(points: Sequence[Point], target: float | None, unit: str) -> str:
+    """What a screen reader says of the drawing; the table beneath holds every figure."""
+    known = [point for point in points if point.value is not None]
+    if not known:
+        return "No period has a known value yet."
+    first, last = known[0], known[-1]
+    words = f"{last.label}: {in_words(last.value, unit)}."
+    if first is not last:
+        words = f"{first.label}: {in_words(first.value, unit)}. " + words
+    if target is not None:
+        words += f" Target {in_words(target, unit)}."
+    unknown = len(points) - len(known)
+    if unknown:
+        words += f" Unknown in {unknown} of {len(points)} periods."
+    return words
+
+
+# --- Shapes ------------------------------------------------------------------------------------------
+
+
+def _svg(title: str, words: str, height: float, parts: Sequence[SafeString]) -> SafeString:
+    return format_html(
+        '<svg role="img" focusable="false" viewBox="0 0 {} {}"><title>{}</title>'
+        "<desc>{}</desc>{}</svg>",
+        _n(WIDTH),
+        _n(height),
+        title,
+        words,
+        format_html_join("", "{}", ((part,) for part in parts)),
+    )
+
+
+def _line(name: str, x1: float, y1: float, x2: float, y2: float) -> SafeString:
+    return format_html(
+        '<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"/>', name, _n(x1), _n(y1), _n(x2), _n(y2)
+    )
+
+
+def _rect(name: str, x: float, y: float, width: float, height: float) -> SafeString:
+    return format_html(
+        '<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>',
+        name,
+        _n(x),
+        _n(y),
+        _n(width),
+        _n(height),
+    )
+
+
+def _text(x: float, y: float, anchor: str, words: str, name: str = "") -> SafeString:
+    classed = format_html(' class="{}"', name) if name else _EMPTY
+    return format_html(
+        '<text{} x="{}" y="{}" text-anchor="{}">{}</text>', classed, _n(x), _n(y), anchor, words
+    )
+
+
+def _width(words: str) -> float:
+    """Roughly how wide a label is: digits and letters of 11 px take 6 on average."""
+    return 6.0 * len(words)
+
+
+def _anchor(x: float, words: str) -> str:
+    """Keep a label centred on x within the drawing."""
+    half = _width(words) / 2
+    return "start" if x - half < 0 else "end" if x + half > WIDTH else "middle"
+
+
+def _n(value: float) -> str:
+    """A coordinate: one decimal is a tenth of a pixel."""
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,232 @@
+"""The charts: what they draw, what they leave out, and that no text of others becomes markup."""
+
+import re
+from xml.etree import ElementTree as ET  # the strings are our own
+
+import pytest
+from django.template.loader import render_to_string
+
+from portal.drawing import WIDTH, Point, Series, in_words, interval_bar, trend
+
+HOSTILE = '"><script>alert(1)</script><x style="a" y=\'&'
+
+
+def parsed(drawing):
+    return ET.fromstring(drawing)
+
+
+def by_class(drawing, tag, name):
+    return [e for e in parsed(drawing).iter(tag) if e.get("class") == name]
+
+
+def texts(drawing):
+    return [e.text.replace("\xa0", " ") for e in parsed(drawing).iter("text")]
+
+
+def some(*values):
+    return [
+        Point(f"week {i}", v, None if v is None else 10 + i) for i, v in enumerate(values, start=1)
+    ]
+
+
+def test_a_trend_without_periods_says_unknown_and_draws_no_line():
+    drawing = trend([], unit="%", title="Satisfied")
+    assert "unknown" in texts(drawing)
+    assert not by_class(drawing, "polyline", "line")
+    assert "No period has a known value yet." in drawing
+
+
+def test_a_trend_of_one_period_is_a_labelled_dot_without_a_line():
+    drawing = trend(some(84.25), unit="%", title="Satisfied")
+    assert len(by_class(drawing, "circle", "dot")) == 1
+    assert not by_class(drawing, "polyline", "line")
+    assert "84.2 %" in texts(drawing)
+
+
+def test_equal_values_lie_on_one_height_inside_the_drawing():
+    drawing = trend(some(50, 50, 50), unit="%", title="Satisfied")
+    heights = {float(dot.get("cy")) for dot in by_class(drawing, "circle", "dot")}
+    assert len(heights) == 1
+    assert 12 < heights.pop() < 96
+
+
+@pytest.mark.parametrize("value", [0, 100, 1e-9, 1e9, -5])
+def test_equal_values_of_any_size_draw(value):
+    for dot in by_class(trend(some(value, value), unit="h", title="T"), "circle", "dot"):
+        assert 0 <= float(dot.get("cy")) <= 118
+
+
+def test_an_unknown_period_interrupts_the_line_and_is_marked():
+    drawing = trend(some(50, 60, None, 70, 80), unit="%", title="Satisfied")
+    lines = by_class(drawing, "polyline", "line")
+    assert [len(line.get("points").split()) for line in lines] == [2, 2]
+    assert len(by_class(drawing, "line", "gap")) == 1
+    assert "week 3: unknown" in drawing
+    assert "Unknown in 1 of 5 periods." in drawing
+
+
+def test_a_known_period_between_two_unknown_ones_stays_visible():
+    drawing = trend(some(None, 60, None), unit="%", title="Satisfied")
+    assert len(by_class(drawing, "circle", "dot")) == 1
+    assert "60 %" in texts(drawing)
+
+
+def test_higher_values_stand_higher():
+    first, second = by_class(trend(some(10, 20), unit="", title="T"), "circle", "dot")
+    assert float(second.get("cy")) < float(first.get("cy"))
+
+
+def test_the_target_is_drawn_where_its_value_would_be():
+    drawing = trend(some(60, 80), target=80, unit="%", title="T")
+    (line,) = by_class(drawing, "line", "target")
+    last = by_class(drawing, "circle", "dot")[-1]
+    assert line.get("y1") == last.get("cy")
+    assert "target 80 %" in texts(drawing)
+
+
+def test_a_target_beside_the_last_value_does_not_run_into_its_label():
+    drawing = trend(some(60, 81), target=80, unit="%", title="T")
+    value, target = (by_class(drawing, "text", f"{kind}-label")[0] for kind in ("value", "target"))
+    assert abs(float(value.get("y")) - float(target.get("y"))) >= 12
+
+
+def test_a_target_far_from_the_values_is_still_inside_the_drawing():
+    drawing = trend(some(3, 4), target=90, unit="%", title="T")
+    (line,) = by_class(drawing, "line", "target")
+    assert 12 <= float(line.get("y1")) <= 96
+
+
+def test_limits_span_their_values():
+    drawing = trend(some(50, 60), limits=(50, 60), unit="%", title="T")
+    (band,) = by_class(drawing, "rect", "limits")
+    first, second = (float(d.get("cy")) for d in by_class(drawing, "circle", "dot"))
+    assert float(band.get("y")) == pytest.approx(second, abs=0.11)
+    assert float(band.get("height")) == pytest.approx(first - second, abs=0.11)
+
+
+def test_shares_keep_an_axis_between_0_and_100():
+    labels = texts(trend(some(1, 99), unit="%", title="T"))
+    assert "0%" in labels
+    assert "100%" in labels
+
+
+def test_every_dot_says_its_period_value_and_n():
+    drawing = trend(some(50, 60), unit="%", title="T", counted="tickets").replace("\xa0", " ")
+    assert "<title>week 2: 60 %, n = 12 tickets</title>" in drawing
+
+
+def test_the_drawing_is_an_image_with_a_name_and_a_description():
+    root = parsed(trend(some(50, 60), target=55, unit="%", title="Satisfied, by week"))
+    assert root.get("role") == "img"
+    assert root.find("title").text == "Satisfied, by week"
+    assert "Target 55" in root.find("desc").text
+
+
+def test_nothing_of_the_drawing_needs_an_inline_style_or_script():
+    for drawing in (
+        trend(some(50, None, 60), target=55, limits=(40, 70), unit="%", title="T"),
+        interval_bar(50, 40, 60, 55, unit="%", title="T"),
+    ):
+        assert not re.search(r"\sstyle=|<style|<script|\son\w+=", drawing)
+
+
+def test_a_hostile_title_label_unit_or_note_stays_text():
+    drawing = trend(
+        [Point(HOSTILE, 1.0, 3, HOSTILE), Point(HOSTILE, None, 0, HOSTILE)],
+        target=2,
+        unit=HOSTILE,
+        title=HOSTILE,
+        counted=HOSTILE,
+    )
+    bar = interval_bar(5, 4, 6, 7, scale=(0, 10), unit=HOSTILE, title=HOSTILE)
+    for root in (parsed(drawing), parsed(bar)):
+        assert {e.tag for e in root.iter()} <= {
+            "svg",
+            "title",
+            "desc",
+            "g",
+            "line",
+            "polyline",
+            "rect",
+            "circle",
+            "text",
+        }
+        assert not any("style" in e.attrib for e in root.iter())
+        assert root.find("title").text == HOSTILE
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_refused(value):
+    with pytest.raises(ValueError, match="finite"):
+        trend(some(value), unit="", title="T")
+    with pytest.raises(ValueError, match="finite"):
+        interval_bar(value, None, None, None, unit="", title="T")
+
+
+def test_an_interval_lies_around_its_value():
+    drawing = interval_bar(50, 40, 65, None, unit="%", title="T")
+    (span,), (mark,) = by_class(drawing, "rect", "range"), by_class(drawing, "circle", "mark")
+    start = float(span.get("x"))
+    assert start < float(mark.get("cx")) < start + float(span.get("width"))
+    # 25 of 100 points on a line of 304 units
+    assert float(span.get("width")) == pytest.approx(76, abs=0.1)
+
+
+def test_an_unknown_value_draws_the_word_and_no_mark():
+    drawing = interval_bar(None, None, None, 80, unit="%", title="T")
+    assert "unknown" in texts(drawing)
+    assert not by_class(drawing, "circle", "mark")
+    assert "target 80 %" in texts(drawing)
+
+
+def test_a_value_without_an_interval_is_drawn_alone():
+    drawing = interval_bar(50, None, None, None, unit="%", title="T")
+    assert by_class(drawing, "circle", "mark")
+    assert not by_class(drawing, "rect", "range")
+
+
+@pytest.mark.parametrize("value", [0, 3, 50, 97, 100])
+def test_labels_of_an_interval_stay_inside_the_drawing(value):
+    for text in parsed(interval_bar(value, value, value, value, unit="%", title="T")).iter("text"):
+        reach = 6 * len(text.text)
+        x, anchor = float(text.get("x")), text.get("text-anchor")
+        left = {"start": x, "middle": x - reach / 2, "end": x - reach}[anchor]
+        assert left >= -1
+        assert left + reach <= WIDTH + 1
+
+
+def test_a_scale_that_does_not_go_up_is_refused():
+    with pytest.raises(ValueError, match="go up"):
+        interval_bar(1, None, None, None, scale=(5, 5), unit="", title="T")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (None, "%", "unknown"),
+        (84.25, "%", "84.2 %"),
+        (84.0, "%", "84 %"),
+        (100, "%", "100 %"),
+        (1234.5, "h", "1234 h"),
+        (0.04, "", "0.04"),
+        (-0.001, "", "0"),
+        (-2.5, "points", "\N{MINUS SIGN}2.5 points"),
+    ],
+)
+def test_values_are_printed_with_their_unit(value, unit, words):
+    assert in_words(value, unit).replace("\xa0", " ") == words
+
+
+def test_a_chart_is_followed_by_all_its_figures():
+    series = Series(
+        title="Satisfied <by week>",
+        points=[Point("week 1", 50.0, 12), Point("week 2", None, 3, "fewer than 5 answers")],
+        unit="%",
+        target=80,
+        limits=(30, 70),
+    )
+    page = render_to_string("parts/trend.html", {"series": series}).replace("\xa0", " ")
+    assert page.index("<svg") < page.index("<table")
+    for words in ("50 %", "12", "unknown", "fewer than 5 answers", "target 80 %", "30 % to 70 %"):
+        assert words in page[page.index("<table") :]
+    assert "<by week>" not in page
