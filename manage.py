@@ -5,11 +5,15 @@ import os
 import sys
 
 OWNER_COMMANDS = {"migrate", "makemigrations", "sqlmigrate", "load_demo", "create_organisation"}
+#: `db` works before any database exists; `demo` only starts processes, each with a role of its own.
+WITHOUT_DATABASE = {"db", "demo"}
 WEB_COMMANDS = {"runserver", "shell", "check", "spectacular", "collectstatic"}
 
 
 def role_of(command: str) -> str:
-    """Name the database role a command runs as: owner, web or (every other) worker."""
+    """Name the database role a command runs as: none, owner, web or (every other) worker."""
+    if command in WITHOUT_DATABASE:
+        return "none"
     if command in OWNER_COMMANDS:
         return "owner"
     return "web" if command in WEB_COMMANDS else "worker"

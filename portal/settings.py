@@ -142,7 +142,8 @@ def _database(role: str) -> dict[str, Any]:
     return settings
 
 
-DATABASES = {"default": _database(DATABASE_ROLE)}
+#: `none`: this process may not touch a database (manage.py db, demo).
+DATABASES = {} if DATABASE_ROLE == "none" else {"default": _database(DATABASE_ROLE)}
 ATOMIC_REQUESTS = False  # portal.organisations opens one transaction around the whole request
 
 # --- Who signs in -------------------------------------------------------------------------------
