@@ -1,0 +1,234 @@
+"""What happened to the demo's tickets: lives with replies, waiting, reopens, denials and detours."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from portal.catalogue.business_time import BusinessTime
+from portal.demo import SEED
+from portal.demo.world import SERVICES, Agent, Service, agents, requesters
+from tickets.canonical import (
+    ActorKind,
+    Event,
+    EventType,
+    Flag,
+    Meaning,
+    ResolutionKind,
+    Severity,
+    State,
+)
+from tickets.news import TicketNews, event_key
+
+_SUBJECTS = {
+    "accounts-and-passwords": ("Cannot sign in", "Password expired", "Account locked again"),
+    "email-and-calendar": ("Shared mailbox is missing", "Invitations arrive twice", "Mailbox full"),
+    "network-and-wifi": ("No Wi-Fi on floor 3", "VPN drops every hour", "Video calls freeze"),
+    "laptops-and-devices": ("Laptop does not charge", "New screen needed", "Docking station dead"),
+    "business-applications": ("Order form shows an error", "Report is empty", "Export hangs"),
+    "access-rights": ("Access to the sales folder", "Rights for the new project", "Read-only again"),
+    "software-requests": ("Drawing program needed", "Editor for video", "Licence for the team"),
+    "payroll-questions": ("Overtime missing on the slip", "Wrong tax class", "Bonus not paid"),
+    "leave-and-absence": ("How many days are left", "Parental leave", "Leave not shown"),
+    "contracts-and-letters": ("Employment letter for the bank", "Contract copy", "Reference"),
+    "onboarding": ("New colleague on the first", "Badge not ready", "Equipment for a starter"),
+    "contract-review": ("Review of a supplier contract", "Changed terms", "Framework agreement"),
+    "data-protection": ("May we share this list", "Deletion request", "Processing agreement"),
+}
+_REASONS = ("needs a specialist", "vendor has to act", "affects several teams", "rights missing")
+#: Tickets arrive by weekday (Monday first) and hour of day.
+_BY_WEEKDAY = (1.35, 1.1, 1.0, 1.0, 0.85, 0.04, 0.03)
+_BY_HOUR = (0, 0, 0, 0, 0, 1, 3, 8, 12, 13, 12, 10, 7, 9, 10, 8, 5, 2, 1, 1, 1, 0, 0, 0)
+_BACK = ("It happened again this morning.", "Still the same message.", "Only half of it works now.")
+
+
+@dataclass
+class _Life:
+    """One ticket being told."""
+
+    name: str
+    service: Service
+    agent: Agent
+    requester: tuple[str, str]
+    random: random.Random
+    business: BusinessTime
+    events: list[Event] = field(default_factory=list)
+
+    def tell(self, type_: EventType, at: datetime, *, by: str = "agent", public: bool = False,
+             **data: object) -> None:  # fmt: skip
+        """Add one event."""
+        position = len(self.events)
+        kind = ActorKind(by)
+        actor = self.agent.email if kind is ActorKind.AGENT else None
+        self.events.append(
+            Event(
+                key=event_key(self.name, position),
+                type=type_,
+                at=at.replace(microsecond=0),
+                sequence=f"{position:04}",
+                actor_kind=kind,
+                actor_key=actor,
+                public=public,
+                data=data,
+            )
+        )
+
+    def after(self, start: datetime, hours: float) -> datetime:
+        """The instant some business hours later, spread as real waiting is."""
+        spread = self.random.lognormvariate(0, 0.9)
+        return self.business.deadline(start, max(60, hours * 3600 * spread))
+
+
+def tell_all(*, starts_at: datetime, ends_at: datetime, business: BusinessTime) -> Iterator[TicketNews]:
+    """News of every ticket opened in the stretch, without what would happen after its end.
+
+    The lives depend on the seed and the order of weeks alone, so every clone tells the same.
+    """
+    dice = random.Random(SEED)
+    staff = agents()
+    people = requesters()
+    number = 1000
+    week = starts_at
+    while week < ends_at:
+        for service in SERVICES:
+            for _ in range(_poisson(dice, service.weekly)):
+                number += 1
+                opened_at = _arrival(dice, week)
+                life = _Life(
+                    f"NW-{number}", service, _agent(dice, staff, service), _requester(dice, people),
+                    random.Random(f"{SEED}:{number}"), business,
+                )  # fmt: skip
+                _live(life, opened_at, staff)
+                news = _news(life, ends_at)
+                if news is not None:
+                    yield news
+        week += timedelta(days=7)
+
+
+def _news(life: _Life, ends_at: datetime) -> TicketNews | None:
+    events = [event for event in life.events if event.at <= ends_at]
+    if not events:
+        return None
+    subject = life.random.choice(_SUBJECTS[life.service.slug])
+    return TicketNews(
+        life.name,
+        events,
+        subject=subject,
+        channel=str(events[0].data.get("channel", "")),
+        requester=life.requester[0],
+        requester_email=life.requester[1],
+    )
+
+
+def _live(life: _Life, opened_at: datetime, staff: list[Agent]) -> None:
+    dice, service = life.random, life.service
+    severity = dice.choices(list(Severity), service.severities)[0]
+    life.tell(
+        EventType.CREATED, opened_at, by="requester", public=True,
+        severity=severity, capability=service.slug, requester=life.requester[0],
+        channel=dice.choices(("portal", "mail", "phone", "chat"), (5, 3, 2, 1))[0],
+    )  # fmt: skip
+    if dice.random() < 0.012:
+        life.tell(EventType.FLAGGED, opened_at + timedelta(minutes=3), by="system",
+                  flag=dice.choice((Flag.SPAM, Flag.TEST)))  # fmt: skip
+        return
+    life.tell(EventType.GROUP_CHANGED, opened_at, by="automation", to=service.group, automatic=True)
+    taken_at = life.after(opened_at, 0.25)
+    life.tell(EventType.ASSIGNED, taken_at, to=life.agent.email)
+    if dice.random() < 0.02:
+        life.tell(EventType.STATUS_CHANGED, life.after(taken_at, 3), by="requester",
+                  to=State.WITHDRAWN)  # fmt: skip
+        return
+    at = _reply(life, taken_at, severity)
+    at = _detours(life, at, staff)
+    _resolve(life, at, severity)
+
+
+def _reply(life: _Life, at: datetime, severity: Severity) -> datetime:
+    dice = life.random
+    haste = {"critical": 0.1, "high": 0.35, "medium": 0.8, "low": 1.4}[severity]
+    at = life.after(at, 0.5 * haste)
+    if dice.random() < life.service.hollow:
+        life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.NOT_MEANINGFUL)
+        at = life.after(at, 1.0 + life.service.hours * 0.5 * haste)
+    life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.MEANINGFUL)
+    return at
+
+
+def _detours(life: _Life, at: datetime, staff: list[Agent]) -> datetime:
+    dice = life.random
+    if dice.random() < 0.22:
+        life.tell(EventType.STATUS_CHANGED, at, to=State.WAITING_ON_REQUESTER)
+        at = life.after(at, 6)
+        life.tell(EventType.MESSAGE, at, by="requester", public=True)
+        life.tell(EventType.STATUS_CHANGED, at, by="requester", to=State.OPEN)
+    if dice.random() < life.service.escalate:
+        kind = "hierarchical" if dice.random() < 0.2 else "functional"
+        life.tell(EventType.ESCALATED, at, kind=kind, reason=dice.choice(_REASONS))
+        groups = sorted({agent.group for agent in staff} - {life.service.group})
+        life.tell(EventType.GROUP_CHANGED, at, to=dice.choice(groups))
+        at = life.after(at, 3)
+        if dice.random() < 0.35:
+            life.tell(EventType.GROUP_CHANGED, at, to=life.service.group)
+    return at
+
+
+def _resolve(life: _Life, at: datetime, severity: Severity) -> None:
+    dice, service = life.random, life.service
+    haste = {"critical": 0.25, "high": 0.5, "medium": 1.0, "low": 1.6}[severity]
+    at = life.after(at, service.hours * haste)
+    if dice.random() < service.deny:
+        life.tell(EventType.FLAGGED, at, flag=Flag.POLICY_DENIAL)
+    if dice.random() < 0.86:
+        life.tell(EventType.FLAGGED, at, flag=Flag.ROUTINE, value=dice.random() < service.routine)
+    life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.MEANINGFUL)
+    inactive = dice.random() < 0.03
+    life.tell(
+        EventType.STATUS_CHANGED, at, by="automation" if inactive else "agent", to=State.RESOLVED,
+        resolution=ResolutionKind.INACTIVITY if inactive else ResolutionKind.NORMAL,
+    )  # fmt: skip
+    again, luck = service.reopen, dice.random()
+    for _ in range(3):
+        if luck >= again:
+            break
+        back = at + timedelta(hours=dice.lognormvariate(3.4, 1.0))
+        life.tell(EventType.MESSAGE, back, by="requester", public=True)
+        life.tell(EventType.STATUS_CHANGED, back, by="requester", to=State.OPEN)
+        life.tell(EventType.MESSAGE, life.after(back, 0.8), public=True, meaning=Meaning.MEANINGFUL)
+        at = life.after(back, 1 + service.hours * 0.6 * haste)
+        life.tell(EventType.STATUS_CHANGED, at, to=State.RESOLVED)
+        again, luck = again * 0.5, dice.random()
+    if luck < again + 0.03:
+        thanks = at + timedelta(minutes=dice.randint(5, 240))
+        life.tell(EventType.MESSAGE, thanks, by="requester", public=True)
+        life.tell(EventType.STATUS_CHANGED, thanks, by="requester", to=State.OPEN)
+        life.tell(EventType.STATUS_CHANGED, thanks + timedelta(minutes=20), to=State.RESOLVED)
+
+
+def _arrival(dice: random.Random, week: datetime) -> datetime:
+    day = dice.choices(range(7), _BY_WEEKDAY)[0]
+    hour = dice.choices(range(24), _BY_HOUR)[0]
+    return week + timedelta(days=day, hours=hour, seconds=dice.randrange(3600))
+
+
+def _agent(dice: random.Random, staff: list[Agent], service: Service) -> Agent:
+    team = [agent for agent in staff if agent.group == service.group]
+    return dice.choices(team, [1 / (1 + 0.25 * n) for n in range(len(team))])[0]
+
+
+def _requester(dice: random.Random, people: list[tuple[str, str]]) -> tuple[str, str]:
+    """A few people ask often, many seldom."""
+    return people[min(int(dice.paretovariate(0.9) * 6) - 6, len(people) - 1)] if (
+        dice.random() < 0.25
+    ) else dice.choice(people)
+
+
+def _poisson(dice: random.Random, mean: float) -> int:
+    """Knuth's method; means here are small."""
+    limit, count, product = 2.718281828459045**-mean, 0, dice.random()
+    while product > limit:
+        count += 1
+        product *= dice.random()
+    return count
