@@ -306,19 +306,16 @@ def _end_labels(
 ) -> SafeString:
     """The last known value beside its dot, and the target's, kept apart from each other."""
     right = WIDTH - _RIGHT + 12
-    last = next((place for place in reversed(places) if place[2] is not None), None)
+    known = [(point, x, y) for point, x, y in places if y is not None]
     label = _EMPTY
     value_y: float | None = None
-    if last is not None and last[2] is not None:
-        point, x, y = last
-        at_end = last is places[-1] and len(places) > 1
+    if known:
+        point, x, y = known[-1]
         words = in_words(point.value, unit)
-        label = (
-            _text(right, y + 4, "start", words, "value-label")
-            if at_end
-            else _text(x, max(y - 8, 9), "middle", words, "value-label")
-        )
-        value_y = y if at_end else None
+        if point is places[-1][0] and len(places) > 1:
+            label, value_y = _text(right, y + 4, "start", words, "value-label"), y
+        else:
+            label = _text(x, max(y - 8, 9), "middle", words, "value-label")
     if target is None:
         return label
     target_y = up(target)
