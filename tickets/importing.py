@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import batched
 from pathlib import Path
@@ -24,6 +24,8 @@ from tickets.news import Rating, RowReader
 
 #: Rows of a batch: large enough for COPY to pay, small enough to be lost without regret.
 BATCH = 5_000
+#: Problems a report carries; all of them stand in QuarantinedRow.
+SHOWN_PROBLEMS = 20
 
 #: Called after every batch with the rows read so far and the share of the file, 0 to 1.
 Progress = Callable[[int, float], None]
@@ -58,15 +60,22 @@ class Report:
     new_ratings: int = 0
     written: Counter[str] = field(default_factory=Counter)
     capabilities_created: list[str] = field(default_factory=list)
-    #: The first problems, for people; all of them stand in QuarantinedRow.
+    #: The first problems, for people.
     problems: list[Problem] = field(default_factory=list)
-
-    SHOWN = 20
 
     @property
     def changed_nothing(self) -> bool:
         """Whether everything in the file was known before."""
         return not (self.new_events or self.new_ratings or self.written)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        return {
+            **{name: getattr(self, name) for name in _PLAIN},
+            "changed_nothing": self.changed_nothing,
+            "written": dict(self.written),
+            "problems": [asdict(problem) for problem in self.problems],
+        }
 
     def note(self, problems: Iterable[Problem]) -> None:
         """Count problems and keep the first ones."""
@@ -75,7 +84,7 @@ class Report:
                 self.rows_refused += 1
             else:
                 self.fields_lost += 1
-            if len(self.problems) < self.SHOWN:
+            if len(self.problems) < SHOWN_PROBLEMS:
                 self.problems.append(problem)
 
 
@@ -153,6 +162,21 @@ def run(
     report.tickets = len(seen)
     _finish(tenant_id, this_run, report, at)
     return report
+
+
+_PLAIN = (
+    "file",
+    "source",
+    "preview",
+    "resumed_behind",
+    "rows",
+    "rows_refused",
+    "fields_lost",
+    "tickets",
+    "new_events",
+    "new_ratings",
+    "capabilities_created",
+)
 
 
 @dataclass(slots=True)

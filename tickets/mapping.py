@@ -7,6 +7,7 @@ every mistake at once; `Columns` reads one row with it, giving values in this pr
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ _TABLES = frozenset(
     }
 )
 _CREATE = frozenset({"domain", "name", "zone", "hours", "capabilities"})
+_SCALE = re.compile(r"[a-z]+_\d+_\d+")
 #: As long as the narrowest column that may hold it; a longer value is a mistake in the file.
 _LONGEST = {"group": 150, "channel": 40, "capability": 150, "requester_email": 254}
 
@@ -178,6 +180,9 @@ class Mapping:
         actor_kind = defaults.get("actor_kind", "unknown")
         if actor_kind not in {str(kind) for kind in ActorKind}:
             mistakes.append(f"[defaults] actor_kind = {actor_kind!r} is not known.")
+        scale = str(defaults.get("scale", "csat_1_5"))
+        if not _SCALE.fullmatch(scale):
+            mistakes.append(f"[defaults] scale = {scale!r} names no ends, as csat_1_5 does.")
         create = _create(source.get("create"), mistakes)
         if mistakes:
             raise MappingError(name, mistakes)
@@ -191,7 +196,7 @@ class Mapping:
             zone=zone,
             severity=severity,
             actor_kind=actor_kind,
-            scale=defaults.get("scale", "csat_1_5"),
+            scale=scale,
             create=create,
             final=dict(source.get("final", {})),
         )
@@ -321,7 +326,7 @@ class Columns:
         if meaning == "capability":
             return self._capability(said)
         if meaning == "score":
-            return _score(said)
+            return _score(said, self._mapping.scale)
         longest = _LONGEST.get(meaning)
         if longest and len(said) > longest:
             return Unreadable(f"longer than {longest} characters")
@@ -355,12 +360,16 @@ class Columns:
         return Unreadable(f"not a date written as {' or '.join(self._mapping.formats)}")
 
 
-def _score(said: str) -> int | Unreadable:
+def _score(said: str, scale: str) -> int | Unreadable:
+    """A rating on a scale named like csat_1_5, whose last two parts are its ends."""
+    low, high = (int(end) for end in scale.rsplit("_", 2)[-2:])
     try:
         score = float(said)
     except ValueError:
         return Unreadable("not a number")
-    return int(score) if score.is_integer() else Unreadable("not a whole number")
+    if not score.is_integer():
+        return Unreadable("not a whole number")
+    return int(score) if low <= score <= high else Unreadable(f"not between {low} and {high}")
 
 
 def _text(value: object) -> str:

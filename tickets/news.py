@@ -38,11 +38,13 @@ class Rating:
     ticket: str
     #: The key of the resolution it is about; None where that instant is not known.
     event_key: int | None
+    #: When what is rated happened.
     at: datetime
+    #: When it was rated: never before, although sources often know the day only.
+    answered_at: datetime
     score: int
     remark: str
     scale: str
-    agent: str
 
 
 def event_key(*parts: object) -> int:
@@ -81,7 +83,7 @@ class RowReader:
         values = row.values
         if not news.events:
             news.events.append(self._created(row))
-        at, sequence = values["at"], _sortable(values.get("sequence", ""))
+        at, sequence = values["at"], sortable(values.get("sequence", ""))
         data = {
             name: values[name]
             for name in (
@@ -160,10 +162,10 @@ class RowReader:
                     ticket=row.ticket,
                     event_key=resolution.key if resolution else None,
                     at=at,
+                    answered_at=max(at, values.get("rated_at", at)),
                     score=values["score"],
                     remark=values.get("remark", ""),
                     scale=self._mapping.scale,
-                    agent=agent or "",
                 )
             )
 
@@ -236,6 +238,6 @@ def _label(row: Row, news: TicketNews) -> None:
             setattr(news, name, value[:500])
 
 
-def _sortable(sequence: str) -> str:
+def sortable(sequence: str) -> str:
     """Numbers of versions in an order that texts keep: 9 before 10."""
     return sequence.zfill(12) if sequence.isdecimal() else sequence[:36]
