@@ -1,0 +1,67 @@
+"""The pages of the roof: start, home, scorecard, own readings, method. Each is one call and a page."""
+
+from __future__ import annotations
+
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+
+from metrics.definitions import METRICS
+from portal import home as home_page
+from portal import own_page, scorecards
+from portal.mailbox import mailbox
+from portal.organisations import MemberRequest, anybody, needs, signed_in
+from portal.people.roles import Right
+from portal.tenancy.models import Organisation
+
+__all__ = ["healthz", "home", "mailbox", "method", "own_readings", "scorecard", "start"]
+
+
+@anybody
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Whether the web process reaches the database; says nothing else."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@signed_in
+def start(request: HttpRequest) -> HttpResponse:
+    """The organisations of the signed-in person; straight in where there is one."""
+    theirs = Organisation.objects.filter(memberships__person=request.user).distinct()
+    organisations = list(theirs)
+    if len(organisations) == 1:
+        return redirect("home", organisations[0].slug)
+    return render(request, "portal/start.html", {"organisations": organisations})
+
+
+@needs(Right.READ_PAGES)
+def home(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Five findings and the catalogue."""
+    page = home_page.page(member=request.member, now=timezone.now())
+    return render(request, "portal/home.html", {"page": page})
+
+
+@needs(Right.READ_PAGES)
+def scorecard(request: MemberRequest, organisation: str, capability: str) -> HttpResponse:
+    """One capability's figures, for those whom TRUST.md lets read them live."""
+    page = scorecards.page(
+        member=request.member, slug=capability, query=request.GET, now=timezone.now()
+    )
+    if page is None:
+        raise Http404
+    return render(request, "portal/scorecard.html", {"page": page})
+
+
+@needs(Right.READ_OWN)
+def own_readings(request: MemberRequest, organisation: str) -> HttpResponse:
+    """The signed-in agent's own figures; the database shows nobody else's."""
+    page = own_page.page(member=request.member, now=timezone.now())
+    return render(request, "portal/own_readings.html", {"page": page})
+
+
+@needs(Right.READ_PAGES)
+def method(request: MemberRequest, organisation: str) -> HttpResponse:
+    """How everything is measured, written from the definitions."""
+    return render(request, "portal/method.html", {"metrics": METRICS})
