@@ -22,6 +22,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -307,7 +308,7 @@ class Server:
                 )
             )
 
-    # --- A server that did not stop in order --------------------------------------------------------
+    # --- A server that did not stop in order ------------------------------------------------------
     def _left_behind(self) -> bool:
         """Say whether postmaster.pid names a living PostgreSQL; make a reused number harmless.
 
@@ -338,7 +339,7 @@ class Server:
                 )
             time.sleep(0.2)
 
-    # --- As which user, and where -------------------------------------------------------------------
+    # --- As which user, and where -----------------------------------------------------------------
     def _account(self) -> pwd.struct_passwd | None:
         """Return the user to become when this process is root: PostgreSQL refuses to run as root.
 
@@ -371,9 +372,9 @@ class Server:
             _copy_binaries(place)
             state["binaries"] = str(place / _binaries().relative_to(_site_packages()))
         if state != self.state():
-            print(
+            sys.stderr.write(
                 f"The user {account.pw_name} cannot reach {self.folder}, and PostgreSQL does not"
-                f" run as root: its files stand in {place} instead."
+                f" run as root: its files stand in {place} instead.\n"
             )
             self.remember(state)
 
