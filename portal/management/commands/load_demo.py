@@ -1,0 +1,62 @@
+"""`manage.py load_demo`: put the demo's year into the database, once."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from itertools import batched
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from portal.catalogue.business_time import BusinessTime, CalendarRules
+from portal.catalogue.models import CalendarVersion
+from portal.demo import lives, world
+from portal.tenancy.context import acting
+from portal.tenancy.models import Organisation
+from tickets.ingest import apply
+from tickets.models import Connection
+
+WEEKS = 52
+BATCH = 1000
+
+
+class Command(BaseCommand):
+    help = "Load a plausible year of one organisation; does nothing where it is loaded already."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if Organisation.objects.filter(slug=world.SLUG).exists():
+            self.stdout.write("The demo's organisation is there already; nothing was changed.")
+            return
+        now = timezone.now()
+        starts_at = first_monday(now)
+        organisation = world.build(starts_at=starts_at, campaign_from=starts_at)
+        with acting(organisation.pk):
+            count = self._load(organisation, starts_at, now)
+        self.stdout.write(f"Loaded {count} tickets of {organisation.name}.")
+
+    def _load(self, organisation: Organisation, starts_at: datetime, now: datetime) -> int:
+        rules = CalendarVersion.objects.for_tenant(organisation).values(
+            "time_zone", "hours", "shifts", "breaks", "holidays"
+        )[0]
+        business = BusinessTime.of(CalendarRules.from_dict(rules))
+        connection = Connection.objects.create(
+            tenant=organisation, name="desk", kind="api", created_at=now
+        )
+        count = 0
+        told = lives.tell_all(starts_at=starts_at, ends_at=now, business=business)
+        for news in batched(told, BATCH, strict=False):
+            apply(tenant_id=organisation.pk, connection=connection, news=news, at=now)
+            count += len(news)
+            if sys.stderr.isatty():
+                self.stderr.write(f"\r{count} tickets", ending="")
+        return count
+
+
+def first_monday(now: datetime) -> datetime:
+    """Local midnight of the Monday 52 weeks before the current week's."""
+    here = now.astimezone(ZoneInfo(world.ZONE))
+    monday = here.date() - timedelta(days=here.weekday(), weeks=WEEKS)
+    return datetime(monday.year, monday.month, monday.day, tzinfo=here.tzinfo)
