@@ -183,7 +183,8 @@ def _resolve(life: _Life, at: datetime, severity: Severity) -> None:
         life.tell(EventType.FLAGGED, at, flag=Flag.POLICY_DENIAL)
     if dice.random() < 0.86:
         life.tell(EventType.FLAGGED, at, flag=Flag.ROUTINE, value=dice.random() < service.routine)
-    life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.MEANINGFUL)
+    if dice.random() < 0.4:  # the others were answered for good by the first helpful reply
+        life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.MEANINGFUL)
     inactive = dice.random() < 0.03
     life.tell(
         EventType.STATUS_CHANGED, at, by="automation" if inactive else "agent", to=State.RESOLVED,
