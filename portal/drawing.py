@@ -15,11 +15,11 @@ from itertools import groupby
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-#: The drawing's own units; a phone of 320 px shows them one to one, wider screens scale up.
-WIDTH = 320.0
+#: The drawing's own units: about one to one in a card on a phone of 320 px, more elsewhere.
+WIDTH = 300.0
 TREND_HEIGHT = 118.0
 BAR_HEIGHT = 46.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34.0, 76.0, 12.0, 22.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 36.0, 84.0, 12.0, 22.0
 #: Two lines of text closer than this run into each other.
 _LINE = 13.0
 _EMPTY = mark_safe("")
@@ -134,7 +134,7 @@ def trend(
         _period_labels(points, across),
     ]
     if not known:
-        parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, up((low + high) / 2), "middle", "unknown"))
+        parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, _TOP + 18, "middle", "unknown"))
     return _svg(title, _trend_in_words(points, target, unit), TREND_HEIGHT, parts)
 
 
@@ -397,8 +397,8 @@ def _text(x: float, y: float, anchor: str, words: str, name: str = "") -> SafeSt
 
 
 def _width(words: str) -> float:
-    """Roughly how wide a label is: digits and letters of 11 px take 6 on average."""
-    return 6.0 * len(words)
+    """Roughly how wide a label is: digits and letters take 6.5 on average."""
+    return 6.5 * len(words)
 
 
 def _anchor(x: float, words: str) -> str:

@@ -168,8 +168,8 @@ def test_an_interval_lies_around_its_value():
     (span,), (mark,) = by_class(drawing, "rect", "range"), by_class(drawing, "circle", "mark")
     start = float(span.get("x"))
     assert start < float(mark.get("cx")) < start + float(span.get("width"))
-    # 25 of 100 points on a line of 304 units
-    assert float(span.get("width")) == pytest.approx(76, abs=0.1)
+    # 25 of 100 points on a line of 284 units
+    assert float(span.get("width")) == pytest.approx(71, abs=0.1)
 
 
 def test_an_unknown_value_draws_the_word_and_no_mark():
