@@ -10,6 +10,8 @@ from typing import Any
 import environ
 from django.utils.csp import CSP
 
+from portal.database_urls import database_url
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -103,22 +105,6 @@ TEMPLATES: list[dict[str, Any]] = [
 # --- Database: one role for each process (docs/architecture.md, "Tenancy") ------------------------
 #: `web`, `worker`, `owner` or `public`; manage.py sets it per command, the Procfile per process.
 DATABASE_ROLE = env.str("DATABASE_ROLE", default="web")
-_URL_VARIABLES = {
-    "web": "DATABASE_URL",
-    "worker": "DATABASE_WORKER_URL",
-    "owner": "DATABASE_OWNER_URL",
-    "public": "DATABASE_PUBLIC_URL",
-    "test": "DATABASE_TEST_URL",
-}
-
-
-def database_url(role: str) -> str:
-    """Return the URL of a role: from the environment, else of the embedded PostgreSQL."""
-    variable = _URL_VARIABLES[role]
-    if any(env.str(name, default="") for name in _URL_VARIABLES.values()):
-        return env.str(variable)
-    return _embedded().database_url(role)
-
 
 #: A request never waits long; workers fold for minutes.
 _TIMEOUTS = {
