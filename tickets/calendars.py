@@ -1,4 +1,4 @@
-"""Which calendar an item's clock runs on, and what was promised: an organisation's, read at once."""
+"""Which calendar an item's clock runs on, and what was promised when it opened."""
 
 from __future__ import annotations
 

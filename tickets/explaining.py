@@ -3,7 +3,8 @@
 The log's definition takes the last row that says Resolved and the last priority of a ticket;
 METRICS.md 1.4-1.6 takes the move that held, the severity at that instant, and lets the clock stand
 while nobody here could work. Each difference is named by its rule, and the rule is proven by
-deriving our figure from the rows once more, without the fold: what cannot be derived is unexplained.
+deriving our figure from the rows once more, without the fold: what cannot be derived is left
+unexplained.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From timelines to rows: work items with their business seconds, resolutions, escalations, authors."""
+"""From timelines to rows: work items with their clocks, resolutions, escalations, authors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-
-from django.db import connection
 
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
@@ -124,11 +122,11 @@ class Facts:
         `ticket_ids` are the tickets that may have stored facts; `accounts` gives account and person
         of an actor key. Rows below an item that goes away go with it.
         """
-        stored_items = _stored(ITEMS, "ticket_id", ticket_ids)
+        stored_items = ITEMS.select("ticket_id", ticket_ids)
         item_ids = [row[0] for row in stored_items]
-        resolutions = _stored(RESOLUTIONS, "work_item_id", item_ids)
-        escalations = _stored(ESCALATIONS, "work_item_id", item_ids)
-        attributions = _stored(ATTRIBUTIONS, "work_item_id", item_ids)
+        resolutions = RESOLUTIONS.select("work_item_id", item_ids)
+        escalations = ESCALATIONS.select("work_item_id", item_ids)
+        attributions = ATTRIBUTIONS.select("work_item_id", item_ids)
         kept = set(self.items)
         dropped = {row[0] for row in stored_items if (row[2], row[3]) not in kept}
         for table, rows in (
@@ -296,18 +294,6 @@ def _add_resolutions(
                     resolution.at,
                 )
             )
-
-
-def _stored(table: Table, column: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    """Stored rows of a table, ids first."""
-    if not ids:
-        return []
-    columns = ", ".join(f'"{name}"' for name in table.columns)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f'SELECT {columns} FROM "{table.name}" WHERE "{column}" = ANY(%s)', [list(ids)]
-        )
-        return list(cursor.fetchall())
 
 
 def _id(ticket: object) -> int:

@@ -25,7 +25,7 @@ from tickets.news import Rating, RowReader
 #: Rows of a batch: large enough for COPY to pay, small enough to be lost without regret.
 BATCH = 5_000
 #: Problems a report carries; all of them stand in QuarantinedRow.
-SHOWN_PROBLEMS = 20
+SHOWN_PROBLEMS = 10
 
 #: Called after every batch with the rows read so far and the share of the file, 0 to 1.
 Progress = Callable[[int, float], None]
@@ -279,7 +279,7 @@ def _finish(tenant_id: int, this_run: ImportRun, report: Report, at: datetime) -
 
 
 def _domain_of(tenant_id: int, create: Create | None) -> Domain | None:
-    """The domain new capabilities belong to, created with its calendar where the mapping says so."""
+    """The domain of new capabilities, created with its calendar where the mapping says so."""
     if create is None:
         return None
     domain = Domain.objects.for_tenant(tenant_id).filter(key=create.domain).first()

@@ -1,4 +1,4 @@
-"""The only writer of events and facts: read what is stored, add what is new, fold, write what differs.
+"""The only writer of events and facts: read, add what is new, fold, write what differs.
 
 `apply` takes the news of some tickets, in any order and as often as it comes. Under a lock for the
 source it adds unknown events to the log, folds the tickets concerned and their follow-ups with
@@ -25,7 +25,15 @@ from tickets import timeline
 from tickets.calendars import Calendars
 from tickets.canonical import ActorKind, Event, EventType, Severity, State
 from tickets.facts import Facts, facts_of
-from tickets.models import AgentAccount, Connection, Requester, Ticket, TicketEvent, WorkItem
+from tickets.models import (
+    AgentAccount,
+    Connection,
+    MessageText,
+    Requester,
+    Ticket,
+    TicketEvent,
+    WorkItem,
+)
 from tickets.news import TicketNews
 from tickets.repeats import write_repeat_contacts
 from tickets.storing import Table, Written
@@ -150,9 +158,10 @@ def _merged(news: Iterable[TicketNews]) -> dict[str, TicketNews]:
     for one in news:
         known = merged.get(one.external_id)
         if known is None:
-            merged[one.external_id] = replace(one, events=list(one.events))
+            merged[one.external_id] = replace(one, events=list(one.events), texts=dict(one.texts))
             continue
         known.events.extend(one.events)
+        known.texts.update(one.texts)
         for name in ("subject", "channel", "requester", "requester_email"):
             if value := getattr(one, name):
                 setattr(known, name, value)
@@ -223,16 +232,11 @@ class _Batch:
 
     def _load_stored(self, column: str, values: Sequence[str]) -> list[str]:
         """Read stored tickets by a column; return the external ids of those that are new here."""
-        if not values:
-            return []
-        columns = ", ".join(f'"{name}"' for name in _TICKET_COLUMNS)
-        with database.cursor() as cursor:
-            cursor.execute(
-                f'SELECT {columns} FROM "tickets_ticket" WHERE tenant_id = %s'
-                f' AND connection_id = %s AND "{column}" = ANY(%s)',
-                [self.tenant_id, self.connection.pk, list(values)],
-            )
-            rows = [row for row in cursor.fetchall() if row[3] not in self.tickets]
+        rows = [
+            row
+            for row in TICKETS.select(column, values)
+            if row[2] == self.connection.pk and row[3] not in self.tickets
+        ]
         events = stored_events([row[0] for row in rows])
         for row in rows:
             self.tickets[row[3]] = _Ticket(
@@ -406,6 +410,15 @@ class _Batch:
             for event in ticket.new
         ]
         self.outcome.new_events = EVENTS.insert(events).added
+        TEXTS.insert(
+            [
+                (self.tenant_id, ticket.id, event.key, event.at, text)
+                for family in families
+                for ticket in family
+                for event in ticket.new
+                if (text := self.news[ticket.external_id].texts.get(event.key))
+            ]
+        )
         before = _requesters_of(self.tenant_id, list(stored))
         known = [ticket_id for ticket_id, row in stored.items() if row is not None]
         for name, written in facts.store(self.tenant_id, known, self._accounts_by_key()).items():
@@ -442,6 +455,7 @@ class _Batch:
 _WITH_CAPABILITY = (EventType.CREATED, EventType.CATEGORY_CHANGED, EventType.SNAPSHOT)
 TICKETS = Table(Ticket, _TICKET_COLUMNS)
 EVENTS = Table(TicketEvent, _EVENT_COLUMNS)
+TEXTS = Table(MessageText, ("tenant_id", "ticket_id", "key", "at", "text"))
 
 
 def _accounts_in(event: Event) -> list[str]:

@@ -1,4 +1,4 @@
-"""The mapping file of a source: which column means what, how dates are written, which word is which.
+"""The mapping file of a source: what columns mean, how dates are written, which word is which.
 
 A mapping is TOML (tickets/mappings/ ships two). `Mapping.parse` checks it completely and names
 every mistake at once; `Columns` reads one row with it, giving values in this product's words and a
@@ -349,15 +349,20 @@ class Columns:
     def _instant(self, said: str) -> datetime | Unreadable:
         for form in self._mapping.formats:
             try:
-                at = (
-                    datetime.fromisoformat(said) if form == "iso" else datetime.strptime(said, form)
-                )
+                at = _read_instant(said, form)
             except ValueError:
                 continue
             if at.tzinfo is None:
                 at = at.replace(tzinfo=self._mapping.zone)
             return at.astimezone(UTC)
         return Unreadable(f"not a date written as {' or '.join(self._mapping.formats)}")
+
+
+def _read_instant(said: str, form: str) -> datetime:
+    """An instant as written; without a zone where the form holds none (the mapping states it)."""
+    if form == "iso":
+        return datetime.fromisoformat(said)
+    return datetime.strptime(said, form)  # noqa: DTZ007 - the caller adds the mapping's zone
 
 
 def _score(said: str, scale: str) -> int | Unreadable:

@@ -160,7 +160,7 @@ class Ticket(TenantOwned):
     #: External id of the ticket it says it follows, heard of or not, soon enough or not.
     follows = models.CharField(max_length=200, blank=True)
 
-    objects = TicketQuerySet.as_manager()
+    objects = TicketQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         ordering = ("-opened_at", "-id")

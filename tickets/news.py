@@ -27,6 +27,8 @@ class TicketNews:
     channel: str = ""
     requester: str = ""
     requester_email: str = ""
+    #: The words of messages by event key; kept apart from the log (tickets.MessageText).
+    texts: dict[int, str] = field(default_factory=dict)
     #: How the source told it (docs/architecture.md, "Event log").
     fidelity: str = "native_event"
 
@@ -96,6 +98,8 @@ class RowReader:
             )
             if name in values
         }
+        if "severity" not in self._mapping.columns:
+            data["severity"] = self._mapping.severity
         actor = values.get("actor")
         key = event_key(
             row.ticket,
@@ -193,13 +197,12 @@ class RowReader:
 
     def _created(self, row: Row) -> Event:
         at = row.values["opened_at"]
-        data: dict[str, Any] = {"severity": row.values.get("severity", self._mapping.severity)}
-        if "channel" in row.values:
-            data["channel"] = row.values["channel"]
+        names: tuple[str, ...] = ("channel",)  # the first version tells the rest
         if self._mapping.rows == TICKETS:
-            for name in ("capability", "group", "requester"):
-                if name in row.values:
-                    data[name] = row.values[name]
+            names += ("severity", "capability", "group", "requester")
+        data = {name: row.values[name] for name in names if name in row.values}
+        if self._mapping.rows == TICKETS:
+            data.setdefault("severity", self._mapping.severity)
         return Event(
             event_key(row.ticket, "created", at.isoformat()),
             EventType.CREATED,

@@ -25,8 +25,8 @@ _CHANGES = (
 def changes(events: Iterable[Event]) -> list[Event]:
     """Return a ticket's events in order, each snapshot replaced by what it changed.
 
-    A value a snapshot does not hold is unchanged. The first snapshot completes the opening: its
-    severity, capability and group held from the start. A resolution keeps its snapshot's key.
+    A value a snapshot does not hold is unchanged. The first snapshot completes the opening: what
+    nobody told of it held from the start. A resolution keeps its snapshot's key.
     """
     ordered = sorted(events, key=lambda event: event.order)
     snapshots = [event for event in ordered if event.type is EventType.SNAPSHOT]
@@ -46,8 +46,11 @@ def _opening(created: Event | None, snapshots: list[Event]) -> Event:
     """The ticket.created of a ticket that is known by snapshots."""
     first = snapshots[0]
     data = {
-        name: first.data[name] for name in ("severity", "capability", "group") if name in first.data
+        name: first.data[name] for name in ("capability", "group", "channel") if name in first.data
     }
+    severities = [s.data["severity"] for s in snapshots if "severity" in s.data]
+    if severities:
+        data["severity"] = severities[0]  # an item was never without one, only unsaid
     state = first.data.get("state")
     data["state"] = state if state is not None and State(state).is_open else State.NEW
     requesters = [s.data["requester"] for s in snapshots if "requester" in s.data]
@@ -55,7 +58,8 @@ def _opening(created: Event | None, snapshots: list[Event]) -> Event:
         data["requester"] = requesters[-1]  # a desk corrects who it was
     if created is None:
         return Event(_key(first, "created"), EventType.CREATED, first.at, data=data)
-    return replace(created, data={**created.data, **data}, at=min(created.at, first.at))
+    told = {name: value for name, value in created.data.items() if name != "requester"}
+    return replace(created, data={**created.data, **data, **told}, at=min(created.at, first.at))
 
 
 def _differences(snapshot: Event, known: dict[str, object]) -> list[Event]:

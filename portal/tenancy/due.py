@@ -44,9 +44,7 @@ def claim(tenant_id: int, kind: str, now: datetime) -> datetime | None:
     return until if claimed.update(due_at=until) else None
 
 
-def settle(
-    tenant_id: int, kind: str, lease: datetime, *, next_at: datetime | None = None
-) -> None:
+def settle(tenant_id: int, kind: str, lease: datetime, *, next_at: datetime | None = None) -> None:
     """Say that the claimed work is done, and when more is due, if known.
 
     News noted since the claim has moved the row before the lease, and is left standing.

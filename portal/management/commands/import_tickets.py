@@ -166,7 +166,8 @@ def sentences(report: Report) -> str:
             f" {report.fields_lost:,} rows that lost one field and were kept."
         )
         lines += [
-            f"  row {p.row}, ticket {p.ticket or '?'}, {p.field or 'the row'}: {p.value!r} {p.reason}"
+            f"  row {p.row}, ticket {p.ticket or '?'},"
+            f" {p.field or 'the row'}: {p.value!r} {p.reason}"
             for p in report.problems
         ]
         more = report.rows_refused + report.fields_lost - len(report.problems)
