@@ -1,9 +1,12 @@
-"""What every REST endpoint shares: scopes, closed filters, cursor pages, problem documents."""
+"""What every REST endpoint shares: scopes, closed filters, cursor pages, problem documents.
+
+The settings name these classes; `portal.endpoint` holds the view that endpoints derive from.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -16,30 +19,14 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
-from rest_framework.views import APIView
 
 from portal.people.api_authentication import KeyHolder
-from portal.people.roles import Scope
-from portal.tenancy.models import Organisation
+
+if TYPE_CHECKING:
+    # REST framework reads this module while it builds APIView, so it cannot be imported here.
+    from rest_framework.views import APIView
 
 log = logging.getLogger(__name__)
-
-
-class Endpoint(APIView):
-    """A view of the REST API: the key decides the organisation, `scopes` what it may do.
-
-    `scopes` maps each method to the scopes of which one is needed. A method that is not in it is
-    refused, so a forgotten one is closed.
-    """
-
-    access = "anybody"  # the page door stays open: the key is asked for here
-    scopes: dict[str, tuple[Scope, ...]] = {}
-
-    @property
-    def organisation(self) -> Organisation:
-        """The organisation of the key."""
-        holder: KeyHolder = self.request.user
-        return holder.organisation
 
 
 class ScopePermission(BasePermission):

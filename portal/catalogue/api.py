@@ -10,8 +10,9 @@ from rest_framework import serializers
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 
 from portal.catalogue.models import Capability
+from portal.endpoint import Endpoint
 from portal.people.roles import Scope
-from portal.rest import Endpoint, Pages
+from portal.rest import Pages
 
 
 class CapabilityFilters(filters.FilterSet):
