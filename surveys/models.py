@@ -11,6 +11,7 @@ from django.db import models
 from portal.catalogue.models import Capability, Domain
 from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.tenancy.models import TenantOwned
+from surveys.fatigue import Reason
 from tickets.models import Requester, Ticket
 
 
@@ -103,13 +104,15 @@ class Invitation(TenantOwned):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     due_at = models.DateTimeField()
     attempts = models.PositiveSmallIntegerField(default=0)
+    #: How often a worker vanished, or the mail server hung up, without saying whether it was sent.
+    ambiguous = models.PositiveSmallIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True)
     message_id = models.UUIDField()
     #: SHA-256 of the link's token; the token itself follows from a secret and `message_id`.
     token_digest = models.BinaryField(max_length=32)
     sent_at = models.DateTimeField(null=True, blank=True)
-    #: Answers count up to here: sent_at + 14 x 24 h.
+    #: Answers count up to here, itself included: sent_at + 14 x 24 h.
     window_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -129,25 +132,23 @@ class Invitation(TenantOwned):
 class NotSent(TenantOwned):
     """Why an eligible event was not asked about; the ledger everyone may audit (M07)."""
 
-    class Reason(models.TextChoices):
-        OPTED_OUT = "opted_out", "opted out"
-        ASKED_RECENTLY = "asked_recently", "asked within the limits"
-        LOW_EFFORT = "low_effort", "below the effort threshold"
-        SAMPLING = "sampling", "not in the sample"
-        NO_ADDRESS = "no_address", "no address"
-        OWN_TICKET = "own_ticket", "the agent's own ticket"
-        TOO_LATE = "too_late", "heard of too late to ask"
+    Reason = Reason
 
     event = models.OneToOneField(SurveyedEvent, on_delete=models.CASCADE, related_name="not_sent")
-    reason = models.CharField(max_length=20, choices=Reason)
+    reason = models.CharField(
+        max_length=20, choices=[(reason.value, reason.label) for reason in Reason]
+    )
 
 
 class Answer(TenantOwned):
     """What one person said about one event; the last rating counts, earlier ones are history."""
 
     event = models.OneToOneField(SurveyedEvent, on_delete=models.CASCADE, related_name="answer")
-    #: The raw rating on the event's scale.
+    #: The raw rating on the event's scale; of a released answer the one that was released.
     score = models.SmallIntegerField()
+    #: The rating it was changed to after its release: waits for the next batch, so that nobody
+    #: watching the live figures sees one person change their mind. Null: not changed.
+    changed_score = models.SmallIntegerField(null=True, blank=True)
     answered_at = models.DateTimeField()
     #: Given after the window: read, not counted.
     late = models.BooleanField(default=False)
@@ -163,7 +164,17 @@ class Answer(TenantOwned):
             models.Index(
                 fields=["tenant"], name="answer_waiting", condition=models.Q(released_at=None)
             ),
+            models.Index(
+                fields=["tenant"],
+                name="answer_changed",
+                condition=models.Q(changed_score__isnull=False),
+            ),
         ]
+
+    @property
+    def latest_score(self) -> int:
+        """The last rating given, released or not: what its author sees."""
+        return self.score if self.changed_score is None else self.changed_score
 
 
 class AnswerRevision(TenantOwned):
@@ -198,3 +209,13 @@ class OptOut(TenantOwned):
                 fields=["tenant", "requester", "domain"], name="opt_out_once", nulls_distinct=False
             ),
         ]
+
+
+class LinkScan(TenantOwned):
+    """That a program, not a person, followed the links of a mail: it opened the hidden one.
+
+    An access counter for statistics; nothing is decided by it (TRUST.md T08).
+    """
+
+    invitation = models.OneToOneField(Invitation, on_delete=models.CASCADE, related_name="scan")
+    at = models.DateTimeField()

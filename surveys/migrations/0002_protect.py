@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from portal.tenancy.migration import AppendOnly, Protect, READ, WRITE
+from portal.tenancy.migration import READ, WRITE, AppendOnly, Protect
 
 
 class Migration(migrations.Migration):
