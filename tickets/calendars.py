@@ -53,7 +53,7 @@ class Calendars:
             "valid_from",
             "valid_until",
         ):
-            rules[version.pop("calendar_id")].append(version)
+            rules[version["calendar_id"]].append(dict(version))
         compiled = {
             calendar: _compiled(_canonical(versions)) for calendar, versions in rules.items()
         }

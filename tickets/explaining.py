@@ -351,7 +351,7 @@ def _stored_items(tenant_id: int, connection: Connection) -> dict[str, list[Item
         "work_item", "at", "reopen_at", "reopened"
     ):
         by_pk[pk].counted_reopens += 1
-        if within:
+        if within and reopen_at is not None:
             by_pk[pk].gaps.append((at, reopen_at))
     return items
 

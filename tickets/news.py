@@ -86,7 +86,7 @@ class RowReader:
         if not news.events:
             news.events.append(self._created(row))
         at, sequence = values["at"], sortable(values.get("sequence", ""))
-        data = {
+        data: dict[str, Any] = {
             name: values[name]
             for name in (
                 "state",

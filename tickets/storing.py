@@ -6,7 +6,7 @@ then enter the table by INSERT and UPDATE, which row security checks (COPY itsel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ class Table:
     def reconcile[K](
         self,
         stored: Iterable[Sequence[Any]],
-        wanted: dict[K, Sequence[Any]],
+        wanted: Mapping[K, Sequence[Any]],
         *,
         key: Callable[[Sequence[Any]], K],
     ) -> tuple[Written, dict[K, int]]:
