@@ -14,8 +14,10 @@ from django.utils import timezone
 from portal.catalogue.business_time import BusinessTime, CalendarRules
 from portal.catalogue.models import CalendarVersion
 from portal.demo import lives, world
+from portal.demo.answers import ask_and_answer
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
+from surveys.models import Campaign
 from tickets.ingest import apply
 from tickets.models import Connection
 
@@ -35,7 +37,10 @@ class Command(BaseCommand):
         organisation = world.build(starts_at=starts_at, campaign_from=starts_at)
         with acting(organisation.pk):
             count = self._load(organisation, starts_at, now)
-        self.stdout.write(f"Loaded {count} tickets of {organisation.name}.")
+            given = ask_and_answer(
+                campaign=Campaign.objects.for_tenant(organisation).get(), now=now
+            )
+        self.stdout.write(f"Loaded {count} tickets and {given} answers of {organisation.name}.")
 
     def _load(self, organisation: Organisation, starts_at: datetime, now: datetime) -> int:
         rules = CalendarVersion.objects.for_tenant(organisation).values(
