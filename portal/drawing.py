@@ -21,7 +21,7 @@ TREND_HEIGHT = 118.0
 BAR_HEIGHT = 46.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36.0, 84.0, 12.0, 22.0
 #: Two lines of text closer than this run into each other.
-_LINE = 13.0
+_LINE = 14.0
 _EMPTY = mark_safe("")
 
 

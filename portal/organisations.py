@@ -98,15 +98,19 @@ class OrganisationMiddleware:
         try:
             with transaction.atomic():
                 response = self.get_response(request)
-                if response.status_code >= 500:
+                if response.status_code >= 500 or getattr(request, "view_failed", False):
                     transaction.set_rollback(True)
         finally:
             context.restore(before)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
-        """A view that failed leaves nothing behind."""
-        transaction.set_rollback(True)
+        """A view that failed leaves nothing behind.
+
+        Only marked here: the sign-in library answers "confirm that it is you" from an exception
+        and still has to read which ways of confirming the person has.
+        """
+        request.view_failed = True  # type: ignore[attr-defined]
 
     def process_view(
         self, request: HttpRequest, view: View, args: Any, kwargs: dict[str, Any]

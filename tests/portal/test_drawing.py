@@ -1,7 +1,7 @@
 """The charts: what they draw, what they leave out, and that no text of others becomes markup."""
 
 import re
-from xml.etree import ElementTree as ET  # the strings are our own
+from xml.etree import ElementTree as ET
 
 import pytest
 from django.template.loader import render_to_string
@@ -12,7 +12,7 @@ HOSTILE = '"><script>alert(1)</script><x style="a" y=\'&'
 
 
 def parsed(drawing):
-    return ET.fromstring(drawing)
+    return ET.fromstring(drawing)  # noqa: S314  # our own drawing
 
 
 def by_class(drawing, tag, name):

@@ -1,0 +1,1 @@
+"""Tests of the roof: pages, sign-in, charts."""
