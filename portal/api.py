@@ -9,16 +9,12 @@ from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.organisations import anybody
 from tickets.api import AnswerList, MessageDetail, TicketDetail, TicketList
 
-schema = anybody(
-    SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[])
-)
+schema = anybody(SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]))
 
 urlpatterns = [
     path("schema/", schema, name="api_schema"),
     path("tickets/", TicketList.as_view(), name="api_tickets"),
-    path(
-        "tickets/<slug:source>/<str:external_id>/", TicketDetail.as_view(), name="api_ticket"
-    ),
+    path("tickets/<slug:source>/<str:external_id>/", TicketDetail.as_view(), name="api_ticket"),
     path("ingest/messages/<int:message>/", MessageDetail.as_view(), name="api_message"),
     path("capabilities/", CapabilityList.as_view(), name="api_capabilities"),
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),

@@ -69,8 +69,10 @@ def refuse_unknown(request: Request, declared: set[str]) -> None:
     unknown = sorted(set(request.query_params) - declared)
     if unknown:
         raise exceptions.ValidationError(
-            {name: [f"Unknown parameter; known are {', '.join(sorted(declared))}."]
-             for name in unknown}
+            {
+                name: [f"Unknown parameter; known are {', '.join(sorted(declared))}."]
+                for name in unknown
+            }
         )
 
 

@@ -6,8 +6,8 @@ from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-
 from metrics.definitions import METRICS
+
 from portal import home as home_page
 from portal import own_page, scorecards
 from portal.mailbox import mailbox

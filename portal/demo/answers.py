@@ -247,9 +247,7 @@ def _score(dice: random.Random, resolved: _Resolved, service: Service) -> int:
     return dice.choices((3, 2, 1), (4, 3, 3))[0]
 
 
-def _text(
-    dice: random.Random, resolved: _Resolved, service: Service, score: int
-) -> str | None:
+def _text(dice: random.Random, resolved: _Resolved, service: Service, score: int) -> str | None:
     if dice.random() > (0.3 if score >= 4 else 0.6):
         return None
     if resolved.policy_denial:

@@ -28,7 +28,11 @@ _SUBJECTS = {
     "network-and-wifi": ("No Wi-Fi on floor 3", "VPN drops every hour", "Video calls freeze"),
     "laptops-and-devices": ("Laptop does not charge", "New screen needed", "Docking station dead"),
     "business-applications": ("Order form shows an error", "Report is empty", "Export hangs"),
-    "access-rights": ("Access to the sales folder", "Rights for the new project", "Read-only again"),
+    "access-rights": (
+        "Access to the sales folder",
+        "Rights for the new project",
+        "Read-only again",
+    ),
     "software-requests": ("Drawing program needed", "Editor for video", "Licence for the team"),
     "payroll-questions": ("Overtime missing on the slip", "Wrong tax class", "Bonus not paid"),
     "leave-and-absence": ("How many days are left", "Parental leave", "Leave not shown"),
@@ -81,7 +85,9 @@ class _Life:
         return self.business.deadline(start, max(60, hours * 3600 * spread))
 
 
-def tell_all(*, starts_at: datetime, ends_at: datetime, business: BusinessTime) -> Iterator[TicketNews]:
+def tell_all(
+    *, starts_at: datetime, ends_at: datetime, business: BusinessTime
+) -> Iterator[TicketNews]:
     """News of every ticket opened in the stretch, without what would happen after its end.
 
     The lives depend on the seed and the order of weeks alone, so every clone tells the same.
@@ -221,9 +227,11 @@ def _agent(dice: random.Random, staff: list[Agent], service: Service) -> Agent:
 
 def _requester(dice: random.Random, people: list[tuple[str, str]]) -> tuple[str, str]:
     """A few people ask often, many seldom."""
-    return people[min(int(dice.paretovariate(0.9) * 6) - 6, len(people) - 1)] if (
-        dice.random() < 0.25
-    ) else dice.choice(people)
+    return (
+        people[min(int(dice.paretovariate(0.9) * 6) - 6, len(people) - 1)]
+        if (dice.random() < 0.25)
+        else dice.choice(people)
+    )
 
 
 def _poisson(dice: random.Random, mean: float) -> int:

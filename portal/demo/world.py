@@ -41,11 +41,48 @@ PEOPLE = [
     ("rui@northwind.example", "Rui Teixeira", Role.MEMBER),
 ]
 
-_FIRST = (
-    "Agnes Arjun Birte Carlos Dana Emre Farah Goran Hanna Ines Jonas Kofi Lucia Mehmet Nadia Oskar"
-    " Petra Quentin Ravi Sofia Tomas Ulla Viktor Wanda Yusuf"
-).split()
-_LAST = "Berg Costa Dietz Engel Fabre Gallo Haas Ito Jansen Kaya Lorenz Moreau Novak".split()
+_FIRST = [
+    "Agnes",
+    "Arjun",
+    "Birte",
+    "Carlos",
+    "Dana",
+    "Emre",
+    "Farah",
+    "Goran",
+    "Hanna",
+    "Ines",
+    "Jonas",
+    "Kofi",
+    "Lucia",
+    "Mehmet",
+    "Nadia",
+    "Oskar",
+    "Petra",
+    "Quentin",
+    "Ravi",
+    "Sofia",
+    "Tomas",
+    "Ulla",
+    "Viktor",
+    "Wanda",
+    "Yusuf",
+]
+_LAST = [
+    "Berg",
+    "Costa",
+    "Dietz",
+    "Engel",
+    "Fabre",
+    "Gallo",
+    "Haas",
+    "Ito",
+    "Jansen",
+    "Kaya",
+    "Lorenz",
+    "Moreau",
+    "Novak",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +227,7 @@ def _calendar(organisation: Organisation, starts_at: datetime) -> BusinessCalend
         tenant=organisation,
         calendar=calendar,
         time_zone=ZONE,
-        hours={**{day: spans for day in ("mon", "tue", "wed", "thu")}, "fri": [["08:00", "16:00"]]},
+        hours={**dict.fromkeys(("mon", "tue", "wed", "thu"), spans), "fri": [["08:00", "16:00"]]},
         holidays=[day.isoformat() for day in closed],
     )
     return calendar

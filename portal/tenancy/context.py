@@ -85,8 +85,7 @@ def refuse_outside_context(
     used: BaseDatabaseWrapper = context["connection"]
     if getattr(used, "acting", (None, None))[0] is None and _names_tenant_table(str(sql)):
         raise NoActingTenant(
-            "A tenant table was queried outside acting(); no rows would be found: "
-            f"{str(sql)[:120]}"
+            f"A tenant table was queried outside acting(); no rows would be found: {str(sql)[:120]}"
         )
     return execute(sql, params, many, context)
 

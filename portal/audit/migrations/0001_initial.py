@@ -5,33 +5,46 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenancy', '0001_initial'),
+        ("tenancy", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sequence', models.BigIntegerField()),
-                ('at', models.DateTimeField()),
-                ('actor_key', models.CharField(max_length=80)),
-                ('actor_name', models.CharField(max_length=200)),
-                ('act', models.CharField(max_length=80)),
-                ('subject_kind', models.CharField(max_length=80)),
-                ('subject_id', models.CharField(max_length=80)),
-                ('detail', models.JSONField(default=dict)),
-                ('previous_hash', models.BinaryField(max_length=32)),
-                ('hash', models.BinaryField(max_length=32)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sequence", models.BigIntegerField()),
+                ("at", models.DateTimeField()),
+                ("actor_key", models.CharField(max_length=80)),
+                ("actor_name", models.CharField(max_length=200)),
+                ("act", models.CharField(max_length=80)),
+                ("subject_kind", models.CharField(max_length=80)),
+                ("subject_id", models.CharField(max_length=80)),
+                ("detail", models.JSONField(default=dict)),
+                ("previous_hash", models.BinaryField(max_length=32)),
+                ("hash", models.BinaryField(max_length=32)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('tenant', 'sequence'),
-                'constraints': [models.UniqueConstraint(fields=('tenant', 'sequence'), name='audit_sequence')],
+                "ordering": ("tenant", "sequence"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "sequence"), name="audit_sequence")
+                ],
             },
         ),
     ]

@@ -6,45 +6,103 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Organisation',
+            name="Organisation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=60, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('time_zone', models.CharField(default='UTC', max_length=64, validators=[portal.tenancy.models.validate_zone])),
-                ('profile', models.CharField(choices=[('small', 'Small'), ('standard', 'Standard'), ('large', 'Large')], default='standard', max_length=10)),
-                ('severity_policy', models.CharField(choices=[('recorded', 'Recorded'), ('governed', 'Governed')], default='recorded', max_length=10)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=60, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="UTC",
+                        max_length=64,
+                        validators=[portal.tenancy.models.validate_zone],
+                    ),
+                ),
+                (
+                    "profile",
+                    models.CharField(
+                        choices=[("small", "Small"), ("standard", "Standard"), ("large", "Large")],
+                        default="standard",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "severity_policy",
+                    models.CharField(
+                        choices=[("recorded", "Recorded"), ("governed", "Governed")],
+                        default="recorded",
+                        max_length=10,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('slug',),
+                "ordering": ("slug",),
             },
         ),
         migrations.CreateModel(
-            name='Door',
+            name="Door",
             fields=[
-                ('digest', models.BinaryField(max_length=32, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('survey', 'survey link'), ('api_key', 'API key'), ('hook', 'inbound hook')], max_length=20)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                ("digest", models.BinaryField(max_length=32, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("survey", "survey link"),
+                            ("api_key", "API key"),
+                            ("hook", "inbound hook"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Due',
+            name="Due",
             fields=[
-                ('pk', models.CompositePrimaryKey('tenant_id', 'kind', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=40)),
-                ('due_at', models.DateTimeField()),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "tenant_id",
+                        "kind",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("kind", models.CharField(max_length=40)),
+                ("due_at", models.DateTimeField()),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['kind', 'due_at'], name='due_by_kind')],
+                "indexes": [models.Index(fields=["kind", "due_at"], name="due_by_kind")],
             },
         ),
     ]
