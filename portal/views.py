@@ -1,4 +1,4 @@
-"""The pages of the roof: start, home, scorecard, own readings, method. Each is one call and a page."""
+"""The pages of the roof: start, home, scorecard, own readings, method."""
 
 from __future__ import annotations
 

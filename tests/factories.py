@@ -12,8 +12,13 @@ from datetime import UTC, datetime
 import factory
 from factory.django import DjangoModelFactory
 
-from portal.catalogue.models import BusinessCalendar, BusinessUnit, Capability, Domain
-from portal.catalogue.models import CalendarVersion
+from portal.catalogue.models import (
+    BusinessCalendar,
+    BusinessUnit,
+    CalendarVersion,
+    Capability,
+    Domain,
+)
 from portal.people.models import Membership, Person
 from portal.people.roles import Role
 from portal.tenancy.context import acting

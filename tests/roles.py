@@ -11,19 +11,18 @@ from django.db import connection
 OWNER, WEB, WORKER = "wellserved_owner", "wellserved_web", "wellserved_worker"
 
 #: What new connections act as: the owner while the database is created, then the web role.
-_of_new_connections = OWNER
+_new_connections = {"role": OWNER}
 
 
 def become(role: str) -> None:
     """Let every connection opened from now on act as `role`."""
-    global _of_new_connections
-    _of_new_connections = role
+    _new_connections["role"] = role
 
 
 def set_role(*, connection: Any, **_: Any) -> None:
     """Receiver of `connection_created`."""
     with connection.connection.cursor() as cursor:
-        cursor.execute(f"SET ROLE {_of_new_connections}")
+        cursor.execute(f"SET ROLE {_new_connections['role']}")
     if not connection.connection.autocommit:
         connection.connection.commit()
 

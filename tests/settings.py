@@ -5,7 +5,7 @@ import os
 os.environ.setdefault("DATABASE_ROLE", "test")
 os.environ.setdefault("DEMO", "1")
 
-from portal.settings import *  # noqa: E402, F403
+from portal.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}

@@ -145,7 +145,7 @@ def ask_and_answer(*, campaign: Campaign, now: datetime) -> int:
         sent_at = resolved.at + limits.delay
         asked[resolved.requester].append(sent_at)
         rows.invitations.append(_invitation(campaign.tenant_id, event, resolved, sent_at))
-        _answer(rows, event, resolved, services[resolved.slug], sent_at, now)
+        _answer(rows, event, resolved, service=services[resolved.slug], sent_at=sent_at, now=now)
     rows.write()
     return len(rows.answers)
 
@@ -210,6 +210,7 @@ def _answer(
     rows: _Rows,
     event: SurveyedEvent,
     resolved: _Resolved,
+    *,
     service: Service,
     sent_at: datetime,
     now: datetime,

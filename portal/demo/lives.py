@@ -1,4 +1,4 @@
-"""What happened to the demo's tickets: lives with replies, waiting, reopens, denials and detours."""
+"""What happened to the demo's tickets: replies, waiting, reopens, denials and detours."""
 
 from __future__ import annotations
 

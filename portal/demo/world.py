@@ -41,48 +41,15 @@ PEOPLE = [
     ("rui@northwind.example", "Rui Teixeira", Role.MEMBER),
 ]
 
-_FIRST = [
-    "Agnes",
-    "Arjun",
-    "Birte",
-    "Carlos",
-    "Dana",
-    "Emre",
-    "Farah",
-    "Goran",
-    "Hanna",
-    "Ines",
-    "Jonas",
-    "Kofi",
-    "Lucia",
-    "Mehmet",
-    "Nadia",
-    "Oskar",
-    "Petra",
-    "Quentin",
-    "Ravi",
-    "Sofia",
-    "Tomas",
-    "Ulla",
-    "Viktor",
-    "Wanda",
-    "Yusuf",
-]
-_LAST = [
-    "Berg",
-    "Costa",
-    "Dietz",
-    "Engel",
-    "Fabre",
-    "Gallo",
-    "Haas",
-    "Ito",
-    "Jansen",
-    "Kaya",
-    "Lorenz",
-    "Moreau",
-    "Novak",
-]
+_FIRST = (
+    *("Agnes", "Arjun", "Birte", "Carlos", "Dana", "Emre", "Farah", "Goran", "Hanna", "Ines"),
+    *("Jonas", "Kofi", "Lucia", "Mehmet", "Nadia", "Oskar", "Petra", "Quentin", "Ravi", "Sofia"),
+    *("Tomas", "Ulla", "Viktor", "Wanda", "Yusuf"),
+)
+_LAST = (
+    *("Berg", "Costa", "Dietz", "Engel", "Fabre", "Gallo", "Haas", "Ito", "Jansen", "Kaya"),
+    *("Lorenz", "Moreau", "Novak"),
+)
 
 
 @dataclass(frozen=True, slots=True)
