@@ -39,6 +39,8 @@ HOST = "127.0.0.1"
 ROLES = LOGIN_ROLES | TEST_ROLES
 _ADMINISTRATOR = "postgres"
 _START_SECONDS = 300  # a server that was killed replays its log first
+#: Where a server goes whose user cannot reach the checkout (root's home, for example).
+_ELSEWHERE = Path("/var/lib/wellserved")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 #: Written before every start. Durable (fsync on): the demo's data is somebody's trial.
@@ -363,7 +365,7 @@ class Server:
         The permissions of folders above are somebody's decision and stay as they are.
         """
         state = self.state()
-        place = Path("/var/lib/wellserved") / _digest(str(self.folder))[:16]
+        place = _ELSEWHERE / _digest(str(self.folder))[:16]
         if "data_directory" not in state and not _may(account, "-x", self.folder):
             _make_passable(place)
             state["data_directory"] = str(place / "postgres")
@@ -460,7 +462,7 @@ def _command_of(number: int) -> str:
         except (FileNotFoundError, ProcessLookupError):
             return ""
     listing = subprocess.run(
-        ["ps", "-ww", "-o", "args=", "-p", str(number)],
+        ["/bin/ps", "-ww", "-o", "args=", "-p", str(number)],
         capture_output=True,
         text=True,
         check=False,
@@ -486,7 +488,7 @@ def _binaries() -> Path:
 def _may(account: pwd.struct_passwd, test: str, path: Path) -> bool:
     """Ask the system whether `account` may: it knows access lists and mounts, we do not."""
     asked = subprocess.run(
-        ["test", test, path],
+        ["/usr/bin/test", test, path],
         cwd="/",
         user=account.pw_uid,
         group=account.pw_gid,
