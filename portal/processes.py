@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from portal.database_urls import URL_VARIABLES, database_url
 
@@ -114,18 +114,19 @@ class _Running:
             errors="replace",
             start_new_session=True,  # Ctrl-C reaches us alone, and we stop them in order
         )
-        self._reader = threading.Thread(target=self._read, args=[say], daemon=True)
-        self._reader.start()
+        self.reader = threading.Thread(target=self._read, args=[say], daemon=True)
+        self.reader.start()
 
     def _read(self, say: Callable[[str], object]) -> None:
-        output: IO[str] | None = self.process.stdout
-        for line in output or ():
-            self.last.append(line.rstrip("\n"))
-            say(f"{self.name:<7}| {self.last[-1]}")
+        output = cast("IO[str]", self.process.stdout)  # asked for as a pipe
+        with output:
+            for line in output:
+                self.last.append(line.rstrip("\n"))
+                say(f"{self.name:<7}| {self.last[-1]}")
 
     def epitaph(self) -> str:
         """Say that it ended, and what it said last."""
-        self._reader.join(timeout=2)
+        self.reader.join(timeout=2)
         lines = "\n".join(f"    {line}" for line in self.last) or "    (it said nothing)"
         code = self.process.returncode
         return f"{self.name} ended by itself with {code}; the others are stopped. Last:\n{lines}"
@@ -157,6 +158,7 @@ def _stop_all(running: Sequence[_Running], *, say: Callable[[str], object]) -> N
             say(f"{one.name} did not stop within {_STOP_SECONDS} seconds and was ended.")
             os.killpg(one.process.pid, signal.SIGKILL)
             one.process.wait()
+        one.reader.join(timeout=2)
 
 
 def _listens(port: int) -> bool:
