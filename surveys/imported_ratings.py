@@ -1,8 +1,8 @@
-"""Ratings that came with an import: recorded beside our own, with an unknown response rate.
+"""Ratings from elsewhere, by import or API: recorded beside our own, response rate unknown.
 
 Nobody here knows whom the other system asked, so there is no invitation: the event's decision is
 `imported` and figures over it read "response rate unknown" (METRICS.md 1.12). The answers wait for
-their batch like all others (TRUST.md decision 1).
+their batch like all others (TRUST.md decision 1, surveys/releasing.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from django.db import transaction
 
 from surveys.models import Answer, AnswerRevision, Comment, SurveyedEvent
-from tickets.models import Connection, Resolution, Ticket
+from tickets.inbound import Unusable, handles, instant
+from tickets.models import Connection, InboundMessage, Resolution, Ticket
 from tickets.news import Rating, event_key
 
 LONGEST_REMARK = 4_000
@@ -55,12 +56,25 @@ def record(
     }
     by_id = {ticket.pk: ticket for ticket in tickets.values()}
     fresh = {key: rating for key, rating in wanted.items() if key not in known}
-    events = SurveyedEvent.objects.bulk_create(
-        [
-            SurveyedEvent(**_event(tenant_id, by_id[key[0]], resolutions.get(key), rating, key[1]))
-            for key, rating in fresh.items()
-        ]
-    )
+    decided = {
+        (event.ticket_id, event.event_key): event
+        for event in SurveyedEvent.objects.for_tenant(tenant_id).filter(
+            ticket__in={ticket_id for ticket_id, _ in fresh}
+        )
+    }
+    decided |= {
+        (event.ticket_id, event.event_key): event
+        for event in SurveyedEvent.objects.bulk_create(
+            [
+                SurveyedEvent(
+                    **_event(tenant_id, by_id[key[0]], resolutions.get(key), rating, key[1])
+                )
+                for key, rating in fresh.items()
+                if key not in decided
+            ]
+        )
+    }
+    events = [decided[key] for key in fresh]
     answers = Answer.objects.bulk_create(
         [
             Answer(
@@ -126,13 +140,65 @@ def _revise(
     changed = []
     for key, answer in known.items():
         rating = wanted.get(key)
-        if rating is None or rating.score == answer.score:
+        if rating is None or rating.score == answer.latest_score:
             continue
-        answer.score, answer.answered_at = rating.score, at
+        if answer.released_at is None:
+            answer.score = rating.score
+        else:  # waits for the next batch, like every change after the release
+            answer.changed_score = None if rating.score == answer.score else rating.score
+        answer.answered_at = at
         changed.append(answer)
-    Answer.objects.bulk_update(changed, ["score", "answered_at"])
+    Answer.objects.bulk_update(changed, ["score", "changed_score", "answered_at"])
     AnswerRevision.objects.bulk_create(
-        AnswerRevision(tenant_id=tenant_id, answer=answer, score=answer.score, at=at)
+        AnswerRevision(tenant_id=tenant_id, answer=answer, score=answer.latest_score, at=at)
         for answer in changed
     )
     return len(changed)
+
+
+@handles("answer")
+def enter_answer(message: InboundMessage, connection: Connection) -> list[dict[str, str]]:
+    """Enter an answer another tool collected, about the last resolution before it was given.
+
+    Raises Unusable where the ticket or a resolution of it is not known.
+    """
+    body = message.body
+    answered_at = instant(body.get("time"))
+    score = body.get("score")
+    if not isinstance(score, int) or not 1 <= score <= 5:
+        raise Unusable({"field": "score", "reason": f"{score!r} is not a whole number from 1 to 5"})
+    resolution = (
+        Resolution.objects.for_tenant(message.tenant_id)
+        .filter(
+            ticket__connection=connection,
+            ticket__external_id=str(body.get("ticket")),
+            at__lte=answered_at,
+        )
+        .select_related("ticket")
+        .order_by("-at")
+        .first()
+    )
+    if resolution is None:
+        raise Unusable(
+            {
+                "field": "ticket",
+                "reason": "no resolution of this ticket before the answer is known;"
+                " send the ticket first, then the answer again under a new id",
+            }
+        )
+    rating = Rating(
+        ticket=resolution.ticket.external_id,
+        event_key=resolution.event_key,
+        at=resolution.at,
+        answered_at=answered_at,
+        score=score,
+        remark=str(body.get("comment") or ""),
+        scale="csat_1_5",
+    )
+    record(
+        tenant_id=message.tenant_id,
+        connection=connection,
+        ratings=[rating],
+        at=message.received_at,
+    )
+    return []

@@ -198,9 +198,12 @@ def enter_ticket(message: InboundMessage, connection: Connection) -> list[dict[s
     ticket = str(body.get("ticket") or "")
     if not ticket or len(ticket) > 200:
         errors.append({"field": "ticket", "reason": "1 to 200 characters are needed"})
-    at = _instant(body.get("time"), errors)
     data = _standing(body, message.tenant_id, errors)
-    if errors or at is None:
+    try:
+        at = instant(body.get("time"))
+    except Unusable as unusable:
+        raise Unusable(*errors, *unusable.errors) from None
+    if errors:
         raise Unusable(*errors)
     arrival = f"{message.pk:012}"
     agent = str(body["agent"]) if body.get("agent") else None
@@ -262,14 +265,14 @@ def _standing(
     return data
 
 
-def _instant(text: object, errors: list[dict[str, str]]) -> datetime | None:
-    """An instant with its offset; a time without one could be anywhere."""
+def instant(text: object) -> datetime:
+    """An instant with its offset, in UTC; without one it could be anywhere. Raises Unusable."""
     try:
         at = datetime.fromisoformat(str(text))
     except ValueError:
-        errors.append({"field": "time", "reason": f"{text!r} is not an instant (RFC 3339)"})
-        return None
+        raise Unusable(
+            {"field": "time", "reason": f"{text!r} is not an instant (RFC 3339)"}
+        ) from None
     if at.tzinfo is None:
-        errors.append({"field": "time", "reason": f"{text!r} has no offset from UTC"})
-        return None
+        raise Unusable({"field": "time", "reason": f"{text!r} has no offset from UTC"})
     return at.astimezone(UTC)

@@ -11,8 +11,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
 from surveys import imported_ratings
+from surveys.releasing import release_ready
 from tickets import explaining, importing
 from tickets.files import UnreadableFile
 from tickets.importing import ImportRefused, Report
@@ -73,6 +75,7 @@ class Command(BaseCommand):
         self, organisation: Organisation, path: Path, mapping: Mapping | None, options: Options
     ) -> None:
         bar = ProgressBar(path.name)
+        released = 0
         if options["preview"]:
             report = importing.preview(
                 tenant_id=organisation.pk,
@@ -91,12 +94,15 @@ class Command(BaseCommand):
                 progress=bar,
                 record_ratings=imported_ratings.record,
             )
+            if report.new_ratings:
+                with acting(organisation.pk):
+                    released = release_ready(tenant_id=organisation.pk, now=timezone.now())
         bar.done()
-        self.stdout.write(
-            json.dumps(report.as_dict(), ensure_ascii=False)
-            if options["as_json"]
-            else sentences(report)
-        )
+        if options["as_json"]:
+            told = json.dumps(report.as_dict() | {"released": released}, ensure_ascii=False)
+        else:
+            told = sentences(report, released)
+        self.stdout.write(told)
 
     def _explain(
         self, organisation: Organisation, path: Path, mapping: Mapping | None, options: Options
@@ -143,7 +149,7 @@ class ProgressBar:
             sys.stderr.write("\n")
 
 
-def sentences(report: Report) -> str:
+def sentences(report: Report, released: int) -> str:
     """A report for people."""
     lines = []
     verb = "holds" if report.preview else "read"
@@ -157,6 +163,11 @@ def sentences(report: Report) -> str:
     else:
         lines.append(f"New: {report.new_events:,} events, {report.new_ratings:,} ratings.")
         lines += [f"  {what}: {number:,}" for what, number in sorted(report.written.items())]
+        if report.new_ratings:
+            lines.append(
+                f"{released:,} ratings entered the live figures; others wait until their batch"
+                " holds 5 answers on the work of 3 agents."
+            )
     if report.capabilities_created:
         would = "would be created" if report.preview else "created"
         lines.append(f"Capabilities {would}: {', '.join(report.capabilities_created)}.")
