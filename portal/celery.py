@@ -1,0 +1,128 @@
+"""The Celery app and the one beat table: what workers look for, and how often.
+
+Work is a row with a due time in the database; a task is only a hint to look (docs/architecture.md,
+"Work that must happen"). So every task body is one call, a lost message loses nothing, and a task
+that fails is logged with its reason and done again at the next tick.
+
+Start a worker with `celery -A portal.celery worker --pool threads`, DATABASE_ROLE=worker. Without
+BROKER_URL it is one process with messages in memory; with it any number of workers share the work,
+and `hint()` wakes them at once. Beat is a thread of every worker process: forked off (`worker -B`),
+its ticks would never reach messages in memory, and two ticks of one sweep do no harm.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+os.environ.setdefault("DATABASE_ROLE", "worker")
+
+from celery import Celery, signals
+from celery.beat import EmbeddedService, Scheduler
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+TICK = settings.WORKER_TICK_SECONDS
+HOUR = 3600.0
+
+app = Celery("wellserved", broker=settings.BROKER_URL or "memory://")
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_pool="threads",
+    broker_connection_retry_on_startup=True,
+    timezone="UTC",
+)
+
+#: Task, and how many seconds lie between two looks.
+BEAT = {
+    "enter_messages": TICK,
+    "decide_whom_to_ask": TICK,
+    "complete_the_ledger": HOUR,
+    "send_invitations": TICK,
+    "release_answers": TICK,
+    "refresh_columns": TICK,
+}
+
+
+@app.task(name="enter_messages")
+def enter_messages() -> int:
+    """Fold what help desks sent."""
+    from tickets import inbound
+
+    return inbound.sweep(timezone.now())
+
+
+@app.task(name="decide_whom_to_ask")
+def decide_whom_to_ask() -> int:
+    """Decide about what was resolved lately."""
+    from surveys import triggers
+
+    return triggers.sweep(timezone.now())
+
+
+@app.task(name="complete_the_ledger")
+def complete_the_ledger() -> int:
+    """Decide about what was heard of long after it happened."""
+    from surveys import triggers
+
+    return triggers.sweep_ledger(timezone.now())
+
+
+@app.task(name="send_invitations")
+def send_invitations() -> int:
+    """Send due invitations."""
+    from surveys import invitations
+
+    return invitations.sweep(timezone.now())
+
+
+@app.task(name="release_answers")
+def release_answers() -> int:
+    """Release full batches of answers."""
+    from surveys import releasing
+
+    return releasing.sweep(timezone.now())
+
+
+@app.task(name="refresh_columns")
+def refresh_columns() -> int:
+    """Pack stale blocks anew."""
+    from metrics import columns
+
+    return columns.sweep(timezone.now())
+
+
+app.conf.beat_schedule = {
+    # A tick nobody took before the next one is worth nothing.
+    name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}
+    for name, seconds in BEAT.items()
+}
+
+
+def hint(task: str) -> None:
+    """Let workers look at once when the running transaction has committed, where a broker can."""
+    if settings.BROKER_URL:
+        transaction.on_commit(lambda: app.send_task(task))
+
+
+_beat: list[Any] = []
+
+
+@signals.worker_ready.connect
+def _start_beat(**_: Any) -> None:
+    """Tick inside the worker process; the table of last runs stays in memory."""
+    service = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
+    service.start()
+    _beat.append(service)
+
+
+@signals.worker_shutting_down.connect
+def _stop_beat(**_: Any) -> None:
+    while _beat:
+        _beat.pop().service.stop()
