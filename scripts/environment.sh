@@ -29,7 +29,11 @@ if [ ! -x .venv/bin/python ]; then
         python3 -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then
         python=python3
     fi
-    $uv venv --quiet --python "$python" .venv
+    if ! $uv venv --quiet --python "$python" .venv; then
+        echo "No Python 3.12 or later is here, and none could be downloaded. Nothing was built." >&2
+        echo "Install one (as python3, or python3.13) and run make again." >&2
+        exit 1
+    fi
 fi
 echo "Installing what requirements.lock names into .venv …"
 $uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
