@@ -15,3 +15,6 @@ REQUIRE_MFA = False
 DATABASES["default"]["TEST"] = {  # noqa: F405
     "NAME": os.environ.get("WELLSERVED_TEST_DATABASE", "test_wellserved"),
 }
+
+#: Static files straight from the rooms: nobody collects them for a test run.
+WHITENOISE_AUTOREFRESH = True
