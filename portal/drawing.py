@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 #: The drawing's own units: about one to one in a card on a phone of 320 px, more elsewhere.
 WIDTH = 300.0
@@ -22,7 +22,7 @@ BAR_HEIGHT = 46.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36.0, 84.0, 12.0, 22.0
 #: Two lines of text closer than this run into each other.
 _LINE = 14.0
-_EMPTY = mark_safe("")
+_EMPTY = SafeString("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def interval_bar(
     return _svg(title, spoken, BAR_HEIGHT, parts)
 
 
-# --- Scales ----------------------------------------------------------------------------------------
+# --- Scales ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ def _refuse_infinite(values: Sequence[float | None]) -> None:
             raise ValueError(f"A chart draws finite numbers; unknown is None, not {value}.")
 
 
-# --- Parts of the trend ------------------------------------------------------------------------------
+# --- Parts of the trend ------------------------------------------------------------
 
 _Place = tuple[Point, float, float | None]
 
@@ -357,7 +357,7 @@ def _trend_in_words(points: Sequence[Point], target: float | None, unit: str) ->
     return words
 
 
-# --- Shapes ------------------------------------------------------------------------------------------
+# --- Shapes ------------------------------------------------------------
 
 
 def _svg(title: str, words: str, height: float, parts: Sequence[SafeString]) -> SafeString:
