@@ -13,10 +13,10 @@ its ticks would never reach messages in memory, and two ticks of one sweep do no
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-os.environ.setdefault("DATABASE_ROLE", "worker")
 
 from celery import Celery, signals
 from celery.beat import EmbeddedService, Scheduler
@@ -39,18 +39,7 @@ app.conf.update(
     timezone="UTC",
 )
 
-#: Task, and how many seconds lie between two looks.
-BEAT = {
-    "enter_messages": TICK,
-    "decide_whom_to_ask": TICK,
-    "complete_the_ledger": HOUR,
-    "send_invitations": TICK,
-    "release_answers": TICK,
-    "refresh_columns": TICK,
-}
 
-
-@app.task(name="enter_messages")
 def enter_messages() -> int:
     """Fold what help desks sent."""
     from tickets import inbound
@@ -58,7 +47,6 @@ def enter_messages() -> int:
     return inbound.sweep(timezone.now())
 
 
-@app.task(name="decide_whom_to_ask")
 def decide_whom_to_ask() -> int:
     """Decide about what was resolved lately."""
     from surveys import triggers
@@ -66,7 +54,6 @@ def decide_whom_to_ask() -> int:
     return triggers.sweep(timezone.now())
 
 
-@app.task(name="complete_the_ledger")
 def complete_the_ledger() -> int:
     """Decide about what was heard of long after it happened."""
     from surveys import triggers
@@ -74,7 +61,6 @@ def complete_the_ledger() -> int:
     return triggers.sweep_ledger(timezone.now())
 
 
-@app.task(name="send_invitations")
 def send_invitations() -> int:
     """Send due invitations."""
     from surveys import invitations
@@ -82,7 +68,6 @@ def send_invitations() -> int:
     return invitations.sweep(timezone.now())
 
 
-@app.task(name="release_answers")
 def release_answers() -> int:
     """Release full batches of answers."""
     from surveys import releasing
@@ -90,7 +75,6 @@ def release_answers() -> int:
     return releasing.sweep(timezone.now())
 
 
-@app.task(name="refresh_columns")
 def refresh_columns() -> int:
     """Pack stale blocks anew."""
     from metrics import columns
@@ -98,10 +82,27 @@ def refresh_columns() -> int:
     return columns.sweep(timezone.now())
 
 
+#: The beat table: what is looked for, and how many seconds lie between two looks.
+BEAT: list[tuple[Callable[[], int], float]] = [
+    (enter_messages, TICK),
+    (decide_whom_to_ask, TICK),
+    (complete_the_ledger, HOUR),
+    (send_invitations, TICK),
+    (release_answers, TICK),
+    (refresh_columns, TICK),
+]
+
+for body, _ in BEAT:
+    app.task(body, name=body.__name__)
+
 app.conf.beat_schedule = {
     # A tick nobody took before the next one is worth nothing.
-    name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}
-    for name, seconds in BEAT.items()
+    body.__name__: {
+        "task": body.__name__,
+        "schedule": seconds,
+        "options": {"expires": max(seconds, 1.0)},
+    }
+    for body, seconds in BEAT
 }
 
 
@@ -114,7 +115,6 @@ def hint(task: str) -> None:
 _beat: list[Any] = []
 
 
-@signals.worker_ready.connect
 def _start_beat(**_: Any) -> None:
     """Tick inside the worker process; the table of last runs stays in memory."""
     service = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
@@ -122,7 +122,10 @@ def _start_beat(**_: Any) -> None:
     _beat.append(service)
 
 
-@signals.worker_shutting_down.connect
 def _stop_beat(**_: Any) -> None:
     while _beat:
         _beat.pop().service.stop()
+
+
+signals.worker_ready.connect(_start_beat)
+signals.worker_shutting_down.connect(_stop_beat)
