@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from portal.tenancy.migration import READ, Protect
+from portal.tenancy.migration import Protect
 
 
 class Migration(migrations.Migration):
@@ -13,5 +13,5 @@ class Migration(migrations.Migration):
             "GRANT UPDATE (changed_score) ON surveys_answer TO wellserved_web",
             "REVOKE UPDATE (changed_score) ON surveys_answer FROM wellserved_web",
         ),
-        Protect("LinkScan", web="SELECT, INSERT", worker=READ),
+        Protect("LinkScan", web="SELECT, INSERT", worker="SELECT, DELETE"),
     ]

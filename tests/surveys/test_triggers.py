@@ -120,9 +120,7 @@ def test_somebody_who_said_no_to_a_domain_is_not_asked_by_it(cast: Cast, asking:
 
 
 @pytest.mark.parametrize("how", ["person", "address", "alias", "account"])
-def test_an_agent_is_not_asked_about_their_own_work(
-    cast: Cast, asking: Campaign, how: str
-) -> None:
+def test_an_agent_is_not_asked_about_their_own_work(cast: Cast, asking: Campaign, how: str) -> None:
     account = agent_account(cast, None if how == "account" else cast.agnes, name=f"agnes-{how}")
     asked_by = requester(
         cast,
