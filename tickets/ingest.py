@@ -310,7 +310,16 @@ class _Batch:
         key = None
         if event.actor_key and event.actor_kind is not ActorKind.REQUESTER:
             key = self.accounts[event.actor_key]
-        return replace(event, actor_key=key, data=data)
+        return Event(
+            event.key,
+            event.type,
+            event.at,
+            event.sequence,
+            event.actor_kind,
+            key,
+            event.public,
+            data,
+        )
 
     # --- folding ----------------------------------------------------------------------------------
 

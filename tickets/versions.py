@@ -70,23 +70,30 @@ def _differences(snapshot: Event, known: dict[str, object]) -> list[Event]:
         if value is not None and value != known.get(name):
             known[name] = value
             told.append(
-                replace(
-                    snapshot,
-                    key=_key(snapshot, name),
-                    type=type_,
-                    sequence=f"{snapshot.sequence}a",
-                    data={"to": value},
+                Event(
+                    _key(snapshot, name),
+                    type_,
+                    snapshot.at,
+                    f"{snapshot.sequence}a",
+                    snapshot.actor_kind,
+                    snapshot.actor_key,
+                    snapshot.public,
+                    {"to": value},
                 )
             )
     state = snapshot.data.get("state")
     if state is not None and state != known.get("state"):
         known["state"] = state
         told.append(
-            replace(
-                snapshot,
-                type=EventType.STATUS_CHANGED,
-                sequence=f"{snapshot.sequence}b",
-                data={"to": state},
+            Event(
+                snapshot.key,
+                EventType.STATUS_CHANGED,
+                snapshot.at,
+                f"{snapshot.sequence}b",
+                snapshot.actor_kind,
+                snapshot.actor_key,
+                snapshot.public,
+                {"to": state},
             )
         )
     return told
