@@ -83,7 +83,7 @@ def test_a_mail_says_who_asks_about_what_for_whom_and_how_to_stop(
     assert "24 March 2026" in text
     assert "<style" not in html
     assert re.search(r'<a [^>]*style="[^"]*color', html)
-    external = [url for url in re.findall(r"https?://[^\"'\s<>]+", html + text)]
+    external = re.findall(r"https?://[^\"'\s<>]+", html + text)
     assert all(url.startswith(settings.PUBLIC_URL) for url in external)
 
 
