@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Any
@@ -33,7 +34,11 @@ class Command(BaseCommand):
             "MAILBOX_FOLDER": str(mailbox),
             "SECRET_KEY": settings.SECRET_KEY,
             "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}",
+            # A tick every five seconds would scroll the address away.
+            "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
         }
+        # Files are served from where they are written; WhiteNoise warns when the folder is missing.
+        settings.STATIC_ROOT.mkdir(exist_ok=True)
         mailbox.mkdir(parents=True, exist_ok=True)
         try:
             owner = environment("owner", extra)
