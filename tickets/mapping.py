@@ -23,14 +23,17 @@ from tickets.canonical import ActorKind, State
 
 SHIPPED = Path(__file__).parent / "mappings"
 
-#: What the rows of a file are: successive versions of tickets, or one row per ticket.
-VERSIONS, TICKETS = "versions", "tickets"
+#: What a row of a file is: a version of a ticket, a whole ticket, or an event.
+VERSIONS, TICKETS, EVENTS = "versions", "tickets", "events"
 
 #: Columns a mapping may name, and what each one means.
 MEANINGS = {
     "ticket": "the ticket's number in the source",
-    "at": "when this version of the ticket was written (rows = versions)",
-    "sequence": "orders versions of the same instant",
+    "at": "when this version of the ticket was written, or the event happened",
+    "type": "what happened, see [values.type] (rows = events)",
+    "value": "what it became: the new state, severity, group … (rows = events)",
+    "reason": "why it was escalated (rows = events)",
+    "sequence": "orders versions or events of the same instant",
     "opened_at": "when the ticket was opened",
     "first_response_at": "when a person first answered (rows = tickets)",
     "resolved_at": "when it was resolved (rows = tickets)",
@@ -40,7 +43,7 @@ MEANINGS = {
     "capability": "what it is about, see [values.capability]",
     "group": "the team it sits with",
     "agent": "who works on it",
-    "actor": "who wrote this version",
+    "actor": "who wrote this version, or did this",
     "requester": "who asked for help",
     "requester_email": "their address",
     "channel": "how they asked",
@@ -49,8 +52,25 @@ MEANINGS = {
     "remark": "the words beside the rating",
 }
 _INSTANTS = frozenset({"at", "opened_at", "first_response_at", "resolved_at", "rated_at"})
-_REQUIRED = {VERSIONS: ("ticket", "at", "opened_at"), TICKETS: ("ticket", "opened_at")}
+_REQUIRED = {
+    VERSIONS: ("ticket", "at", "opened_at"),
+    TICKETS: ("ticket", "opened_at"),
+    EVENTS: ("ticket", "at", "type"),
+}
+#: What an event row may tell, and what its value is.
+TOLD = {
+    "opened": "",
+    "status": "state",
+    "severity": "severity",
+    "capability": "capability",
+    "group": "group",
+    "agent": "agent",
+    "reply": "",
+    "requester_message": "",
+    "escalation": "",
+}
 _WORDS = {
+    "type": set(TOLD),
     "state": {str(state) for state in State},
     "severity": {str(severity) for severity in Severity},
 }
@@ -142,7 +162,7 @@ class Mapping:
         _refuse_unknown("a mapping", source, _TABLES, mistakes)
         rows = source.get("rows")
         if rows not in _REQUIRED:
-            mistakes.append(f'rows must be "{VERSIONS}" or "{TICKETS}", not {rows!r}.')
+            mistakes.append(f"rows must be one of {', '.join(_REQUIRED)}, not {rows!r}.")
         columns = source.get("columns", {})
         _refuse_unknown("[columns]", columns, frozenset(MEANINGS), mistakes)
         mistakes += [
@@ -308,11 +328,34 @@ class Columns:
                 )
             else:
                 row.values[meaning] = value
-        for needed in self._required[1:]:
-            column = self._mapping.columns[needed]
-            if needed not in row.values and not any(p.field == column for p in problems):
-                problems.append(Problem(number, ticket, column, "", "empty, and needed"))
+        if self._mapping.rows == EVENTS:
+            problems += self._place_value(row)
+        problems += self._missing(row, problems)
         return (None if any(p.refused for p in problems) else row), problems
+
+    def _missing(self, row: Row, known: list[Problem]) -> list[Problem]:
+        """Needed values the row does not hold, where that is not known yet."""
+        columns = [self._mapping.columns[n] for n in self._required[1:] if n not in row.values]
+        found = {problem.field for problem in known}
+        return [
+            Problem(row.number, row.ticket, column, "", "empty, and needed")
+            for column in columns
+            if column not in found
+        ]
+
+    def _place_value(self, row: Row) -> list[Problem]:
+        """Read an event row's value as what its type says it is; an event without it is refused."""
+        kind = TOLD.get(row.values.get("type", ""))
+        said = row.values.pop("value", "")
+        if not kind:
+            return []
+        value = self._convert(kind, said)
+        if value is None or isinstance(value, Unreadable):
+            column = self._mapping.columns.get("value", "value")
+            reason = str(value) if value is not None else f"empty: which {kind}?"
+            return [Problem(row.number, row.ticket, column, said[:300], reason)]
+        row.values[kind] = value
+        return []
 
     def _convert(self, meaning: str, said: str) -> Any:
         """Return the value in this product's words, None where nothing is said, or Unreadable."""
@@ -321,7 +364,7 @@ class Columns:
         if meaning in _INSTANTS:
             return self._instant(said)
         if meaning in _WORDS:
-            word = self._mapping.values[meaning].get(said)
+            word = self._mapping.values.get(meaning, {}).get(said)
             return word or Unreadable(f"[values.{meaning}] does not say what this word means")
         if meaning == "capability":
             return self._capability(said)

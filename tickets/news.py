@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, State
-from tickets.mapping import TICKETS, Mapping, Problem, Row
+from tickets.mapping import EVENTS, TICKETS, TOLD, Mapping, Problem, Row
 
 
 @dataclass(slots=True)
@@ -55,12 +55,30 @@ def event_key(*parts: object) -> int:
     return int.from_bytes(digest.digest(), signed=True)
 
 
+#: How a file told it; versions and flat rows tell states, from which events are derived.
+_FIDELITY = {EVENTS: "native_event"}
+
+#: What an event row tells, as an event and the name of its value.
+_EVENT_TYPES = {
+    "opened": EventType.CREATED,
+    "status": EventType.STATUS_CHANGED,
+    "severity": EventType.PRIORITY_CHANGED,
+    "capability": EventType.CATEGORY_CHANGED,
+    "group": EventType.GROUP_CHANGED,
+    "agent": EventType.ASSIGNED,
+    "reply": EventType.MESSAGE,
+    "requester_message": EventType.MESSAGE,
+    "escalation": EventType.ESCALATED,
+}
+
+
 class RowReader:
     """Turns mapped rows into news and ratings, and names the instants that cannot be."""
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
         self._actor_kind = ActorKind(mapping.actor_kind)
+        self._fidelity = _FIDELITY.get(mapping.rows, "derived_from_snapshot_diff")
 
     def read(self, rows: Iterable[Row]) -> tuple[list[TicketNews], list[Rating], list[Problem]]:
         """Group rows by ticket. Rows of one ticket may stand anywhere in the file."""
@@ -70,11 +88,11 @@ class RowReader:
         for row in rows:
             news = tickets.get(row.ticket)
             if news is None:
-                news = tickets[row.ticket] = TicketNews(
-                    row.ticket, fidelity="derived_from_snapshot_diff"
-                )
+                news = tickets[row.ticket] = TicketNews(row.ticket, fidelity=self._fidelity)
             if self._mapping.rows == TICKETS:
                 self._ticket(row, news, ratings, problems)
+            elif self._mapping.rows == EVENTS:
+                news.events.append(self._event(row))
             else:
                 self._version(row, news)
             _label(row, news)
@@ -119,6 +137,37 @@ class RowReader:
                 actor_key=actor,
                 data=data,
             )
+        )
+
+    def _event(self, row: Row) -> Event:
+        """One event in one row."""
+        values, told = row.values, row.values["type"]
+        type_, at = _EVENT_TYPES[told], values["at"]
+        data: dict[str, Any]
+        if type_ is EventType.CREATED:
+            names = ("severity", "capability", "group", "requester", "channel")
+            data = {name: values[name] for name in names if name in values}
+            data.setdefault("severity", self._mapping.severity)
+        elif type_ is EventType.ESCALATED:
+            data = {"kind": "functional", "reason": values.get("reason", "")}
+        else:
+            data = {"to": values[TOLD[told]]} if TOLD[told] else {}
+        kind, actor = self._actor_kind, values.get("actor")
+        if told == "reply":
+            kind = ActorKind.AGENT
+        elif told == "requester_message":
+            kind, actor = ActorKind.REQUESTER, values.get("requester")
+        sequence = sortable(values.get("sequence", ""))
+        return Event(
+            event_key(row.ticket, told, at.isoformat(), sequence, actor, *sorted(data.items())),
+            type_,
+            at,
+            # An opening comes before whatever else happened at its instant.
+            sequence="" if type_ is EventType.CREATED else f"1{sequence}",
+            actor_kind=kind,
+            actor_key=actor,
+            public=type_ is EventType.MESSAGE,
+            data=data,
         )
 
     def _ticket(

@@ -258,6 +258,69 @@ def test_gzipped_csv_and_json_lines_say_the_same_as_csv(
     assert report.rows_refused == 1
 
 
+EVENT_MAPPING = {
+    "rows": "events",
+    "time": {"zone": "UTC", "formats": ["iso"]},
+    "columns": {
+        "ticket": "key",
+        "at": "when",
+        "type": "event",
+        "value": "new",
+        "severity": "priority",
+        "capability": "topic",
+        "requester": "customer",
+        "actor": "by",
+        "reason": "why",
+    },
+    "values": {
+        "type": {
+            "created": "opened",
+            "transition": "status",
+            "prioritised": "severity",
+            "answered": "reply",
+            "wrote": "requester_message",
+            "raised": "escalation",
+        },
+        "state": {"Doing": "open", "Done": "resolved"},
+        "severity": {"P1": "critical", "P2": "high"},
+    },
+}
+
+
+def test_event_rows_tell_replies_escalations_and_moves(acme: int, tmp_path: Path) -> None:
+    header = ("key", "when", "event", "new", "priority", "topic", "customer", "by", "why")
+    rows = [
+        ("E1", "2026-03-02T09:00", "created", "", "P2", "network", "rui", "", ""),
+        ("E1", "2026-03-02T09:30", "answered", "", "", "", "", "Kim", ""),
+        ("E1", "2026-03-02T09:40", "wrote", "", "", "", "rui", "", ""),
+        ("E1", "2026-03-02T10:00", "raised", "", "", "", "", "Kim", "needs a specialist"),
+        ("E1", "2026-03-02T10:10", "prioritised", "P1", "", "", "", "Kim", ""),
+        ("E1", "2026-03-02T10:20", "transition", "Elsewhere", "", "", "", "Kim", ""),
+        ("E1", "2026-03-02T10:30", "transition", "", "", "", "", "Kim", ""),
+        ("E1", "2026-03-02T11:00", "transition", "Done", "", "", "", "Kim", ""),
+    ]
+    report = importing.run(
+        tenant_id=acme,
+        source="events",
+        path=write_csv(tmp_path / "events.csv", header, rows),
+        mapping=Mapping.parse(EVENT_MAPPING, name="events"),
+        at=AT,
+        progress=quiet,
+        record_ratings=ignore_ratings,
+    )
+    assert report.rows_refused == 2
+    with acting(acme):
+        item = WorkItem.objects.get()
+        assert (item.outcome, item.severity, item.clock_s) == ("resolved", "critical", 2 * 3600)
+        assert (item.first_response_s, item.requester_messages) == (1800, 1)
+        assert item.escalations_functional == 1
+        refused = QuarantinedRow.objects.values_list("row_number", "field", "reason")
+        assert {row: (name, reason[:5]) for row, name, reason in refused} == {
+            6: ("new", "[valu"),
+            7: ("new", "empty"),
+        }
+
+
 def test_a_source_keeps_the_mapping_its_log_was_read_with(acme: int, log: Path) -> None:
     import_log(acme, log)
     changed = Mapping.load("servicenow_incident_log").source | {"unknown": ["-"]}
