@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from rest_framework.views import APIView
 
 from portal.people.api_authentication import KeyHolder
@@ -22,5 +24,4 @@ class Endpoint(APIView):
     @property
     def organisation(self) -> Organisation:
         """The organisation of the key."""
-        holder: KeyHolder = self.request.user
-        return holder.organisation
+        return cast("KeyHolder", self.request.user).organisation

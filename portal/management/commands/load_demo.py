@@ -52,7 +52,7 @@ class Command(BaseCommand):
         )
         count = 0
         told = lives.tell_all(starts_at=starts_at, ends_at=now, business=business)
-        for news in batched(told, BATCH, strict=False):
+        for news in batched(told, BATCH):
             apply(tenant_id=organisation.pk, connection=connection, news=news, at=now)
             count += len(news)
             if sys.stderr.isatty():
