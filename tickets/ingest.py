@@ -232,11 +232,10 @@ class _Batch:
 
     def _load_stored(self, column: str, values: Sequence[str]) -> list[str]:
         """Read stored tickets by a column; return the external ids of those that are new here."""
-        rows = [
-            row
-            for row in TICKETS.select(column, values)
-            if row[2] == self.connection.pk and row[3] not in self.tickets
-        ]
+        also = f'AND "connection_id" = {int(self.connection.pk)}'
+        if column == "follows":
+            also += """ AND NOT ("follows" = '')"""  # as the partial index says it
+        rows = [row for row in TICKETS.select(column, values, also) if row[3] not in self.tickets]
         events = stored_events([row[0] for row in rows])
         for row in rows:
             self.tickets[row[3]] = _Ticket(

@@ -62,15 +62,18 @@ class Table:
             )
             return [row[0] for row in cursor.fetchall()]
 
-    def select(self, column: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
-        """Read the acting organisation's rows whose `column` is one of the values."""
+    def select(self, column: str, values: Iterable[Any], also: str = "") -> list[tuple[Any, ...]]:
+        """Read the acting organisation's rows whose `column` is one of the values.
+
+        `also` is a further condition in SQL that an index needs to be used.
+        """
         wanted = list(values)
         if not wanted:
             return []
         with connection.cursor() as cursor:
             cursor.execute(
                 f'SELECT {_listed(self.columns)} FROM "{self.name}"'  # noqa: S608 - names of ours
-                f' WHERE "tenant_id" = %s AND "{column}" = ANY(%s)',
+                f' WHERE "tenant_id" = %s AND "{column}" = ANY(%s) {also}',
                 [acting_tenant_id(), wanted],
             )
             return list(cursor.fetchall())
