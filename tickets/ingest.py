@@ -7,7 +7,6 @@ tickets/timeline.py, and brings the facts to what the fold says. A repeated batc
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ from portal.tenancy.models import Organisation
 from tickets import timeline
 from tickets.calendars import Calendars
 from tickets.canonical import ActorKind, Event, EventType, Severity, State
+from tickets.event_log import events_of
 from tickets.facts import Facts, facts_of
 from tickets.models import (
     AgentAccount,
@@ -125,33 +125,6 @@ def refold(
     return batch.outcome
 
 
-def stored_events(ticket_ids: Sequence[int]) -> dict[int, list[Event]]:
-    """The log of tickets as it stands, snapshots as told, by ticket id; unordered."""
-    found: dict[int, list[Event]] = defaultdict(list)
-    if not ticket_ids:
-        return found
-    with database.cursor() as cursor:
-        cursor.execute(
-            "SELECT ticket_id, key, type, at, sequence, actor_kind, actor_key, public, data"
-            ' FROM "tickets_ticketevent" WHERE tenant_id = %s AND ticket_id = ANY(%s)',
-            [acting_tenant_id(), list(ticket_ids)],
-        )
-        for ticket_id, key, type_, at, sequence, kind, actor, public, data in cursor:
-            found[ticket_id].append(
-                Event(
-                    key,
-                    EventType(type_),
-                    at,
-                    sequence,
-                    ActorKind(kind),
-                    str(actor) if actor else None,
-                    public,
-                    json.loads(data) if isinstance(data, str) else data,
-                )
-            )
-    return found
-
-
 def _merged(news: Iterable[TicketNews]) -> dict[str, TicketNews]:
     """One entry a ticket: what a batch says of it twice is put together, the later label wins."""
     merged: dict[str, TicketNews] = {}
@@ -236,7 +209,7 @@ class _Batch:
         if column == "follows":
             also += """ AND NOT ("follows" = '')"""  # as the partial index says it
         rows = [row for row in TICKETS.select(column, values, also) if row[3] not in self.tickets]
-        events = stored_events([row[0] for row in rows])
+        events = events_of([row[0] for row in rows])
         for row in rows:
             self.tickets[row[3]] = _Ticket(
                 row[0],

@@ -249,3 +249,14 @@ def test_two_writers_of_one_source_take_turns(acme: Cast) -> None:
             " AND pid = pg_backend_pid()"
         )
         assert cursor.fetchone() == (1,)
+
+
+def test_the_story_of_a_ticket_ends_where_one_asks_as_of(acme: Cast) -> None:
+    from tickets.event_log import stories_of
+
+    enter(acme, life("A", moved(1, "open"), moved(2, "resolved")))
+    [ticket_id] = Ticket.objects.values_list("pk", flat=True)
+    [whole] = stories_of([ticket_id]).values()
+    [half] = stories_of([ticket_id], as_of=MONDAY + HOUR).values()
+    assert [event.data.get("to") for event in whole] == [None, "open", "resolved"]
+    assert half == whole[:2]
