@@ -12,6 +12,7 @@ its ticks would never reach messages in memory, and two ticks of one sweep do no
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,7 @@ from django.utils import timezone
 TICK = settings.WORKER_TICK_SECONDS
 HOUR = 3600.0
 
-app = Celery("wellserved", broker=settings.BROKER_URL or "memory://")
+app = Celery("wellserved", broker=settings.BROKER_URL or "memory://localhost/")
 app.conf.update(
     task_ignore_result=True,
     task_acks_late=True,
@@ -37,6 +38,8 @@ app.conf.update(
     worker_pool="threads",
     broker_connection_retry_on_startup=True,
     timezone="UTC",
+    # How often messages in memory are looked for, in seconds; a broker delivers by itself.
+    broker_transport_options={} if settings.BROKER_URL else {"polling_interval": 0.1},
 )
 
 
@@ -96,11 +99,11 @@ for body, _ in BEAT:
     app.task(body, name=body.__name__)
 
 app.conf.beat_schedule = {
-    # A tick nobody took before the next one is worth nothing.
+    # A tick that nobody takes is worth nothing soon: the next one looks for the same work.
     body.__name__: {
         "task": body.__name__,
         "schedule": seconds,
-        "options": {"expires": max(seconds, 1.0)},
+        "options": {"expires": seconds + 10},
     }
     for body, seconds in BEAT
 }
@@ -115,8 +118,15 @@ def hint(task: str) -> None:
 _beat: list[Any] = []
 
 
+#: Loggers that speak at every tick; heard at LOG_LEVEL=DEBUG only. Failures are errors, and heard.
+_CHATTER = ("celery.beat", "celery.worker.strategy", "celery.worker.request", "celery.app.trace")
+
+
 def _start_beat(**_: Any) -> None:
     """Tick inside the worker process; the table of last runs stays in memory."""
+    if settings.LOGGING["root"]["level"] != "DEBUG":
+        for name in _CHATTER:
+            logging.getLogger(name).setLevel(logging.WARNING)
     service = EmbeddedService(app, thread=True, scheduler_cls=Scheduler)
     service.start()
     _beat.append(service)
