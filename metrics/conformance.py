@@ -1,8 +1,8 @@
 """Runs the test vectors of the handbook against the implementation.
 
-One runner a file, found by its number in `RUNNERS`: it turns the input of a case into the values the
-implementation gives, by the names of the case's `expected`. Comparing stands here once; an expected
-name that no runner gives is a miss, so nothing is passed over in silence.
+One runner a file, found by its number in `RUNNERS`: it turns the input of a case into the values
+the implementation gives, by the names of the case's `expected`. Comparing stands here once; an
+expected name that no runner gives is a miss, so nothing is passed over in silence.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def _expected(case: Case) -> dict[str, Any]:
     return {name: value for name, value in case.items() if name.startswith("expected")}
 
 
-def _differences(
-    case: Case, expected: Mapping[str, Any], got: Mapping[str, Any]
-) -> Iterator[Miss]:
+def _differences(case: Case, expected: Mapping[str, Any], got: Mapping[str, Any]) -> Iterator[Miss]:
     for name, value in expected.items():
         if name in DOCUMENTATION:
             continue

@@ -1,0 +1,468 @@
+"""Facts as columns: what is packed of each fact kind, how blocks are read, marked and refreshed.
+
+A kind is declared once (`KINDS`): the same declaration writes the SQL that packs a day of rows
+into bytes, and reads a row that was folded in memory, so a reading of the present and one of the
+past are evaluated alike. Blocks hold instants and flags, not verdicts, and never who did the work.
+
+A day is clean when its block has the current layout and no mark stands against it. A read takes
+clean blocks and packs every other day from the facts in the same statement: it is right without
+waiting for anybody. Marks are written by triggers on the fact tables (migration 0003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from metrics.models import Mark
+from metrics.scales import SCALES
+from portal.catalogue.severity import Severity
+from portal.tenancy.context import acting
+from portal.tenancy.models import Organisation
+from surveys.fatigue import Reason
+from surveys.models import SurveyedEvent
+from tickets.canonical import ResolutionKind, State
+from tickets.timeline import Outcome, ReopenKind
+
+#: Renew when a column is added, dropped or re-coded: blocks of another layout are packed anew.
+LAYOUT = 1
+
+SEVERITIES = [severity.value for severity in Severity]
+OUTCOMES = [outcome.value for outcome in Outcome]
+STATES = [state.value for state in State]
+RESOLUTION_KINDS = [kind.value for kind in ResolutionKind]
+REOPEN_KINDS = [kind.value for kind in ReopenKind]
+DECISIONS = list(SurveyedEvent.Decision.values)
+REASONS = [reason.value for reason in Reason]
+SCALE_KEYS = list(SCALES)
+
+NONE_S = -1
+"""A duration that is not there."""
+UNKNOWN = -1
+"""A yes or no that nobody said."""
+NO_SCORE = -32768
+
+
+#: The source of the dating instant where it is no field of its own.
+DATED = "@at"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A fixed-width column: where it comes from, and how it is written."""
+
+    name: str
+    #: `alias.field` of the kind's FROM clause.
+    source: str
+    dtype: str
+    sql: str
+    from_row: Callable[[Any], int]
+
+
+def instant(name: str, source: str, sql: str = "") -> Column:
+    """UTC epoch seconds; 0 where there is none. `sql` where the source is no field."""
+    return Column(
+        name,
+        source,
+        ">i8",
+        f"int8send(coalesce(floor(extract(epoch FROM {sql or source}))::bigint, 0))",
+        lambda value: int(value.timestamp() // 1) if value is not None else 0,
+    )
+
+
+def seconds(name: str, source: str) -> Column:
+    """A duration in seconds; NONE_S where there is none."""
+    return Column(
+        name,
+        source,
+        ">i4",
+        f"int4send(coalesce({source}, {NONE_S}))",
+        lambda value: NONE_S if value is None else int(value),
+    )
+
+
+def identity(name: str, source: str) -> Column:
+    """A database id; 0 where there is none."""
+    return Column(
+        name,
+        source,
+        ">i8",
+        f"int8send(coalesce({source}, 0)::bigint)",
+        lambda value: int(value or 0),
+    )
+
+
+def small(name: str, source: str, missing: int = 0) -> Column:
+    """A small number."""
+    return Column(
+        name,
+        source,
+        ">i2",
+        f"int2send(coalesce({source}, {missing})::smallint)",
+        lambda value: missing if value is None else int(value),
+    )
+
+
+def flag(name: str, source: str) -> Column:
+    """1, 0, or UNKNOWN for null."""
+    return Column(
+        name,
+        source,
+        ">i2",
+        f"int2send((CASE WHEN {source} IS NULL THEN {UNKNOWN} WHEN {source} THEN 1 ELSE 0 END)"
+        "::smallint)",
+        lambda value: UNKNOWN if value is None else int(bool(value)),
+    )
+
+
+def code(name: str, source: str, words: Sequence[str]) -> Column:
+    """The place of a word in a list, from 1; 0 for a word that is empty or not there."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return Column(
+        name,
+        source,
+        ">i2",
+        f"int2send(coalesce(array_position(ARRAY[{listed}]::text[], {source}::text), 0)::smallint)",
+        lambda value: words.index(str(value)) + 1 if value else 0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A fact kind: its rows, the instant that dates them, and its columns."""
+
+    name: str
+    #: FROM clause without the organisation; the first alias owns `tenant_id`.
+    tables: str
+    alias: str
+    #: SQL of the dating instant; indexed, so that one day is found without reading the others.
+    at: str
+    at_of_row: Callable[[Mapping[str, Any]], datetime | None]
+    columns: tuple[Column, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The layout of one row."""
+        return np.dtype([(column.name, column.dtype) for column in self.columns])
+
+    @property
+    def packing(self) -> str:
+        """SQL of one row's bytes."""
+        return " || ".join(column.sql for column in self.columns)
+
+    def pack(self, rows: Iterable[Mapping[str, Any]]) -> NDArray[Any]:
+        """Rows folded in memory, by `alias.field`, as the same columns."""
+        dated = ({**row, DATED: self.at_of_row(row)} for row in rows)
+        packed = [
+            tuple(column.from_row(row[column.source]) for column in self.columns)
+            for row in dated
+            if row[DATED] is not None
+        ]
+        return np.array(packed, dtype=self.dtype)
+
+
+def _field(name: str) -> Callable[[Mapping[str, Any]], datetime | None]:
+    return lambda row: row[name]
+
+
+_ITEM_TABLES = "tickets_workitem w"
+ITEMS = Kind(
+    "items",
+    _ITEM_TABLES,
+    "w",
+    "w.opened_at",
+    _field("w.opened_at"),
+    (
+        instant("at", "w.opened_at"),
+        identity("item", "w.id"),
+        identity("capability", "w.capability_id"),
+        identity("requester", "w.requester_id"),
+        code("severity", "w.severity", SEVERITIES),
+        code("outcome", "w.outcome", OUTCOMES),
+        code("state", "w.state", STATES),
+        instant("ended", "w.ended_at"),
+        seconds("clock", "w.clock_s"),
+        seconds("elapsed", "w.requester_elapsed_s"),
+        seconds("paused", "w.paused_s"),
+        instant("paused_since", "w.paused_since"),
+        flag("response_owed", "w.response_owed"),
+        seconds("first_response", "w.first_response_s"),
+        seconds("first_meaningful", "w.first_meaningful_s"),
+        code("first_reply", "w.first_reply_meaning", ("meaningful", "not_meaningful", "unknown")),
+        seconds("resolution_target", "w.resolution_target_s"),
+        instant("resolution_deadline", "w.resolution_deadline"),
+        flag("routine", "w.routine"),
+    ),
+)
+
+_RESOLUTION_TABLES = (
+    "tickets_resolution r JOIN tickets_workitem w"
+    " ON w.tenant_id = r.tenant_id AND w.id = r.work_item_id"
+)
+RESOLUTIONS = Kind(
+    "resolutions",
+    _RESOLUTION_TABLES,
+    "r",
+    "r.at",
+    _field("r.at"),
+    (
+        instant("at", "r.at"),
+        identity("item", "r.work_item_id"),
+        identity("capability", "r.capability_id"),
+        identity("requester", "w.requester_id"),
+        code("severity", "r.severity", SEVERITIES),
+        code("kind", "r.kind", RESOLUTION_KINDS),
+        small("number", "r.number"),
+        flag("holds", "r.holds"),
+        flag("policy_denial", "r.policy_denial"),
+        seconds("clock", "r.clock_s"),
+        seconds("elapsed", "w.requester_elapsed_s"),
+        instant("reopen_at", "r.reopen_at"),
+        code("reopen_kind", "r.reopen_kind", REOPEN_KINDS),
+        flag("reopened", "r.reopened"),
+        flag("fcr_claimed", "w.fcr_claimed"),
+        instant("repeat_at", "w.repeat_contact_at"),
+        small("reassignments", "w.reassignments"),
+        small("functional", "w.escalations_functional"),
+        small("hierarchical", "w.escalations_hierarchical"),
+    ),
+)
+
+
+def _decision(name: str, fulfilled: str, clock: str, target: str, deadline: str) -> Kind:
+    """A promise of time, dated by the instant that decides it: kept, or run out (METRICS.md 1.7).
+
+    A deadline that passes needs no event: the row stands on the deadline's day from the start, and
+    is undecided until `as_of` has passed it.
+    """
+    in_time = f"w.{fulfilled} IS NOT NULL AND w.{clock} <= w.{target}"
+
+    def at(row: Mapping[str, Any]) -> datetime | None:
+        if row[f"w.{target}"] is None:
+            return None
+        kept = row[f"w.{fulfilled}"] is not None and row[f"w.{clock}"] <= row[f"w.{target}"]
+        decided: datetime | None = row[f"w.{fulfilled if kept else deadline}"]
+        return decided
+
+    at_sql = (
+        f"(CASE WHEN {in_time} THEN w.{fulfilled} WHEN w.{target} IS NOT NULL"
+        f" THEN w.{deadline} END)"
+    )
+    return Kind(
+        name,
+        _ITEM_TABLES,
+        "w",
+        at_sql,
+        at,
+        (
+            instant("at", DATED, at_sql),
+            identity("item", "w.id"),
+            identity("capability", "w.capability_id"),
+            identity("requester", "w.requester_id"),
+            code("severity", "w.severity", SEVERITIES),
+            code("outcome", "w.outcome", OUTCOMES),
+            flag("response_owed", "w.response_owed"),
+            instant("ended", "w.ended_at"),
+            instant("fulfilled", f"w.{fulfilled}"),
+            seconds("clock", f"w.{clock}"),
+            seconds("target", f"w.{target}"),
+            instant("deadline", f"w.{deadline}"),
+        ),
+    )
+
+
+FIRST_RESPONSES = _decision(
+    "first_responses",
+    "first_response_at",
+    "first_response_s",
+    "response_target_s",
+    "response_deadline",
+)
+MEANINGFUL_RESPONSES = _decision(
+    "meaningful_responses",
+    "first_meaningful_at",
+    "first_meaningful_s",
+    "response_target_s",
+    "response_deadline",
+)
+RESOLUTION_PROMISES = _decision(
+    "resolution_promises", "ended_at", "clock_s", "resolution_target_s", "resolution_deadline"
+)
+
+_SURVEYED_TABLES = (
+    "surveys_surveyedevent e"
+    " LEFT JOIN surveys_invitation i ON i.tenant_id = e.tenant_id AND i.event_id = e.id"
+    " LEFT JOIN surveys_notsent n ON n.tenant_id = e.tenant_id AND n.event_id = e.id"
+    " LEFT JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
+)
+SURVEYED = Kind(
+    "surveyed",
+    _SURVEYED_TABLES,
+    "e",
+    "e.at",
+    _field("e.at"),
+    (
+        instant("at", "e.at"),
+        identity("event", "e.id"),
+        identity("capability", "e.capability_id"),
+        identity("requester", "e.requester_id"),
+        code("severity", "e.severity", SEVERITIES),
+        code("decision", "e.decision", DECISIONS),
+        code("reason", "n.reason", REASONS),
+        flag("policy_denial", "e.policy_denial"),
+        code("scale", "e.scale", SCALE_KEYS),
+        instant("sent", "i.sent_at"),
+        code("invitation", "i.state", ("sent", "bounced")),
+        instant("window_until", "i.window_until"),
+        small("score", "a.score", missing=NO_SCORE),
+        instant("answered", "a.answered_at"),
+        flag("late", "a.late"),
+        flag("complete", "a.complete"),
+        instant("released", "a.released_at"),
+    ),
+)
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        ITEMS,
+        RESOLUTIONS,
+        FIRST_RESPONSES,
+        MEANINGFUL_RESPONSES,
+        RESOLUTION_PROMISES,
+        SURVEYED,
+    )
+}
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def load(tenant: Organisation, kind: Kind, start: date, until: date) -> NDArray[Any]:
+    """Rows of the local days start <= day < until: clean blocks, and other days from the facts.
+
+    One statement, so that it sees one moment. Runs inside `acting()`, as web or worker.
+    """
+    statement = f"""
+        WITH clean AS (
+            SELECT b.day, b.columns FROM metrics_block b
+             WHERE b.tenant_id = %(tenant)s AND b.kind = %(kind)s AND b.layout = %(layout)s
+               AND b.day >= %(start)s AND b.day < %(until)s
+               AND NOT EXISTS (SELECT 1 FROM metrics_mark m WHERE m.tenant_id = b.tenant_id
+                                 AND m.kind = b.kind AND m.day = b.day)
+        )
+        SELECT columns FROM clean
+        UNION ALL
+        SELECT f.columns
+          FROM generate_series(%(start)s::timestamp, %(until)s::date - 1, '1 day') AS d(day)
+          CROSS JOIN LATERAL (
+            SELECT string_agg({kind.packing}, ''::bytea) AS columns
+              FROM {kind.tables}
+             WHERE {kind.alias}.tenant_id = %(tenant)s
+               AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s
+               AND {kind.at} < (d.day + interval '1 day') AT TIME ZONE %(zone)s
+          ) AS f
+         WHERE NOT EXISTS (SELECT 1 FROM clean c WHERE c.day = d.day::date)
+           AND f.columns IS NOT NULL
+    """  # noqa: S608 - every part is declared above
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _parameters(tenant, kind, start, until))
+        packed = b"".join(row[0] for row in cursor)
+    return np.frombuffer(packed, dtype=kind.dtype)
+
+
+def load_where(tenant: Organisation, kind: Kind, condition: str, *values: Any) -> NDArray[Any]:
+    """Rows of a kind that satisfy a condition over its tables, whatever their day."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT string_agg({kind.packing}, ''::bytea) FROM {kind.tables}"  # noqa: S608
+            f" WHERE {kind.alias}.tenant_id = %s AND {condition}",
+            [tenant.pk, *values],
+        )
+        packed = cursor.fetchone()[0] or b""
+    return np.frombuffer(packed, dtype=kind.dtype)
+
+
+def _parameters(tenant: Organisation, kind: Kind, start: date, until: date) -> dict[str, Any]:
+    return {
+        "tenant": tenant.pk,
+        "kind": kind.name,
+        "layout": LAYOUT,
+        "zone": tenant.time_zone,
+        "start": start,
+        "until": until,
+    }
+
+
+# --- refreshing ----------------------------------------------------------------------------------
+
+_TAKE_MARKS = """
+    DELETE FROM metrics_mark WHERE id IN (
+        SELECT id FROM metrics_mark WHERE tenant_id = %s
+         ORDER BY kind, day LIMIT %s FOR UPDATE SKIP LOCKED)
+    RETURNING kind, day
+"""
+#: Marks taken in one transaction.
+BATCH = 5000
+
+
+def refresh(tenant: Organisation) -> int:
+    """Pack marked days anew and take their marks away; return how many days. Runs as the worker.
+
+    The marks go in the transaction that writes the blocks, so a reader sees either the mark or the
+    new block. Days are locked in order before they are read again, so that of two refreshers the
+    second one reads what the first one's writers committed.
+    """
+    with acting(tenant.pk), connection.cursor() as cursor:
+        cursor.execute(_TAKE_MARKS, [tenant.pk, BATCH])
+        days = sorted({(kind, day) for kind, day in cursor.fetchall() if kind in KINDS})
+        for kind, day in days:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(%s::integer, hashtext(%s))",
+                [tenant.pk, f"{kind} {day}"],
+            )
+        for name in KINDS:
+            mine = [day for kind, day in days if kind == name]
+            if mine:
+                _pack(cursor, tenant, KINDS[name], mine)
+    return len(days)
+
+
+def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -> None:
+    cursor.execute(
+        f"""
+        INSERT INTO metrics_block (tenant_id, kind, day, rows, layout, columns)
+        SELECT %(tenant)s, %(kind)s, d.day, f.rows, %(layout)s, f.columns
+          FROM unnest(%(days)s::date[]) AS d(day)
+          CROSS JOIN LATERAL (
+            SELECT count(*) AS rows,
+                   coalesce(string_agg({kind.packing}, ''::bytea), ''::bytea) AS columns
+              FROM {kind.tables}
+             WHERE {kind.alias}.tenant_id = %(tenant)s
+               AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s
+               AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s
+          ) AS f
+        ON CONFLICT (tenant_id, kind, day) DO UPDATE
+           SET rows = excluded.rows, layout = excluded.layout, columns = excluded.columns
+        """,  # noqa: S608 - every part is declared above
+        {**_parameters(tenant, kind, days[0], days[0]), "days": list(days)},
+    )
+
+
+def sweep(now: datetime) -> int:
+    """Refresh every organisation that has marks; return how many days were packed."""
+    packed = 0
+    for tenant in Organisation.objects.all():
+        with acting(tenant.pk):
+            marked = Mark.objects.for_tenant(tenant).exists()
+        while marked:
+            days = refresh(tenant)
+            packed += days
+            marked = days > 0
+    return packed

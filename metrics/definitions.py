@@ -1,0 +1,574 @@
+"""Every metric, read from top to bottom: what it asks, how it is formed, what to read beside it.
+
+One entry is one metric: pages, API, command, method page and vectors find it here and nowhere else.
+A declaration without question, evidence, guardrail or gaming fails at import; where one does not
+apply it says "none, because …". A definition knows no target: governance compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from metrics import columns, evaluating
+from metrics.evaluating import Facts
+from metrics.kinds import Estimate, Unit
+from metrics.standing import Direction
+
+Evaluate = Callable[[Facts], Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One figure of a metric. `words` finishes the sentence "… of 100 …" or "half within …"."""
+
+    key: str
+    name: str
+    unit: Unit
+    evaluate: Evaluate
+    words: str
+    #: Durations are never pooled across severities (METRICS.md 1.5).
+    per_severity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric of the handbook."""
+
+    code: str
+    key: str
+    name: str
+    question: str
+    formula: str
+    population: str
+    #: Which period an item belongs to (METRICS.md 1.7).
+    dating: str
+    direction: Direction
+    views: tuple[View, ...]
+    evidence: str
+    guardrail: str
+    gaming: str
+    source: str
+    #: Whether it rests on answers: then response rate and small-number rules apply.
+    from_answers: bool = False
+    maturity_days: int = 0
+    minimum: int = 5
+    never_pooled_across: str = ""
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("question", "formula", "evidence", "guardrail", "gaming", "source"):
+            said = getattr(self, name)
+            if not said or (said.startswith("none") and not said.startswith("none, because ")):
+                raise ValueError(f"{self.key} declares no {name}; say 'none, because …' if so.")
+        if not self.views or len({view.key for view in self.views}) < len(self.views):
+            raise ValueError(f"{self.key} needs views with names of their own.")
+
+    @property
+    def headline(self) -> View:
+        """The view that stands for the metric."""
+        return self.views[0]
+
+    @property
+    def dating_words(self) -> str:
+        """What the method page says of the period."""
+        return f"the period of {self.dating}"
+
+
+def _share(key: str, name: str, evaluate: Evaluate, words: str) -> View:
+    return View(key, name, Unit.SHARE, evaluate, words)
+
+
+def _time(key: str, name: str, evaluate: Evaluate, words: str) -> View:
+    return View(key, name, Unit.SECONDS, evaluate, words, per_severity=True)
+
+
+def _reply(reply: str, p: float, facts: Facts) -> Estimate:
+    return evaluating.quantile(evaluating.response_curve(facts, reply), p)
+
+
+def _cohort(p: float, facts: Facts) -> Estimate:
+    return evaluating.quantile(evaluating.resolution_curve(facts), p)
+
+
+_SPEED = "Business seconds of the severity's calendar; what is still open counts as still open."
+
+METRICS: tuple[Metric, ...] = (
+    # --- A. Satisfaction --------------------------------------------------------------------------
+    Metric(
+        code="M01",
+        key="csat_share",
+        name="Satisfied",
+        question="Of the people who told us about this event, how many were satisfied?",
+        formula="Satisfied answers of all counted answers (4 and 5 of five, 6 and 7 of seven); the"
+        " last answer within 14 days of asking, one for each invitation.",
+        population="events that are no policy denial",
+        dating="the resolution that was asked about",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "share",
+                "Satisfied",
+                evaluating.satisfied_share,
+                "of the people who answered were satisfied",
+            ),
+        ),
+        evidence="survey comments and QA reviews of the same weeks",
+        guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
+        gaming="asking only after happy tickets, asking for a better rating, switching surveys off",
+        source="METRICS.md M01",
+        from_answers=True,
+        maturity_days=14,
+        never_pooled_across="scales; across capabilities only weighted by eligible events",
+    ),
+    Metric(
+        code="M02",
+        key="csat_mean",
+        name="Average rating",
+        question="How high is the rating on its scale?",
+        formula="Mean of counted ratings, from ten answers on; a second line under the share.",
+        population="events that are no policy denial",
+        dating="the resolution that was asked about",
+        direction=Direction.HIGHER,
+        views=(
+            View(
+                "mean",
+                "Average rating",
+                Unit.SCALE_POINTS,
+                evaluating.mean_rating,
+                "is the average rating",
+            ),
+        ),
+        evidence="survey comments of the same weeks",
+        guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
+        gaming="as the satisfied share; and it hides the split between happy and angry",
+        source="METRICS.md M02",
+        from_answers=True,
+        maturity_days=14,
+        minimum=10,
+        never_pooled_across="scales",
+    ),
+    Metric(
+        code="M06",
+        key="response_rate",
+        name="Response rate",
+        question="How far can we trust the survey figures?",
+        formula="Answered of sent, bounced ones included, once the 14 days to answer are over.",
+        population="invitations sent",
+        dating="the resolution that was asked about",
+        direction=Direction.HIGHER,
+        views=(
+            _share("rate", "Response rate", evaluating.response_rate, "of those asked answered"),
+        ),
+        evidence="reasons of people who opted out",
+        guardrail="survey burden and coverage (M07)",
+        gaming="shrinking the denominator by not asking: watch coverage",
+        source="METRICS.md M06",
+        maturity_days=14,
+    ),
+    Metric(
+        code="M07",
+        key="survey_coverage",
+        name="Coverage of the survey",
+        question="Of everything we could have asked about, how much did we ask about?",
+        formula="Invitations sent of eligible events, before limits and sampling; the reasons for"
+        " not asking are counted.",
+        population="events that match a trigger",
+        dating="the resolution",
+        direction=Direction.HIGHER,
+        views=(
+            _share("coverage", "Coverage", evaluating.coverage, "of the events were asked about"),
+        ),
+        evidence="the ledger of what was not asked, with its reasons",
+        guardrail="response rate (M06)",
+        gaming="leaving out hard capabilities or unhappy tickets",
+        source="METRICS.md M07",
+    ),
+    Metric(
+        code="M09",
+        key="policy_denial_satisfaction",
+        name="Satisfied with policy answers",
+        question="What do people think of the policies we must apply?",
+        formula="As the satisfied share, over events flagged as policy denial or out of scope.",
+        population="policy denials",
+        dating="the resolution that was asked about",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "share",
+                "Satisfied with policy answers",
+                partial(evaluating.satisfied_share, policy_denial=True),
+                "of the people who were told no by a policy were satisfied",
+            ),
+        ),
+        evidence="comments on denials, for the policy's owner",
+        guardrail="none, because it judges a policy and no team is measured by it",
+        gaming="flagging unhappy tickets as denials to hide them",
+        source="METRICS.md M09",
+        from_answers=True,
+        maturity_days=14,
+        never_pooled_across="scales, and never with service answers",
+    ),
+    # --- B. Speed ---------------------------------------------------------------------------------
+    Metric(
+        code="M12",
+        key="first_response",
+        name="First reply",
+        question="How long until a human said something?",
+        formula="Business time from opening to the first public reply of a person. " + _SPEED,
+        population="items that somebody waits on",
+        dating="opening; attainment: the instant that decided it",
+        direction=Direction.LOWER,
+        views=(
+            _time(
+                "median",
+                "Median time to a reply",
+                partial(_reply, "first_response", 0.5),
+                "had a reply from a person",
+            ),
+            _time(
+                "p90",
+                "Time to a reply for nine in ten",
+                partial(_reply, "first_response", 0.9),
+                "had a reply from a person",
+            ),
+            _share(
+                "attainment",
+                "Replied in time",
+                partial(evaluating.attainment, kind=columns.FIRST_RESPONSES),
+                "had a reply from a person in time",
+            ),
+        ),
+        evidence="agents' observations: fast at replying, slow at helping?",
+        guardrail="the gap to the first helpful reply (M13) and resolution time (M14)",
+        gaming="acknowledgements sent to stop the clock",
+        source="METRICS.md M12",
+        never_pooled_across="severities, as a duration",
+    ),
+    Metric(
+        code="M13",
+        key="first_meaningful_response",
+        name="First helpful reply",
+        question="How long until a human said something that helped?",
+        formula="Business time from opening to the first public reply of a person that carries a"
+        " question, an instruction, a diagnosis or a next step with a time. " + _SPEED,
+        population="items that somebody waits on",
+        dating="opening; attainment: the instant that decided it",
+        direction=Direction.LOWER,
+        views=(
+            _share(
+                "attainment",
+                "Helped in time",
+                partial(evaluating.attainment, kind=columns.MEANINGFUL_RESPONSES),
+                "had a helpful reply in time",
+            ),
+            _time(
+                "median",
+                "Median time to a helpful reply",
+                partial(_reply, "first_meaningful", 0.5),
+                "had a helpful reply",
+            ),
+            _time(
+                "p90",
+                "Time to a helpful reply for nine in ten",
+                partial(_reply, "first_meaningful", 0.9),
+                "had a helpful reply",
+            ),
+        ),
+        evidence="agents' observations and the first replies themselves",
+        guardrail="the gap to the first reply (M12) and resolution time (M14)",
+        gaming="replying in many words that hold nothing; replying and closing",
+        source="METRICS.md M13",
+        never_pooled_across="severities, as a duration",
+    ),
+    Metric(
+        code="M14",
+        key="resolution_time",
+        name="Time to resolution",
+        question="How long until the problem was really gone?",
+        formula="Business time from opening to the resolution that held, without waiting for the"
+        " requester and without the gap before a counted reopen. Cohort: everything opened in the"
+        " period, open items as still open. Resolved only: what was resolved in the period.",
+        population="work items",
+        dating="opening (cohort) or the resolution that held (resolved only)",
+        direction=Direction.LOWER,
+        views=(
+            _time(
+                "cohort_median", "Median time to resolution", partial(_cohort, 0.5), "were resolved"
+            ),
+            _time(
+                "cohort_p90",
+                "Time to resolution for nine in ten",
+                partial(_cohort, 0.9),
+                "were resolved",
+            ),
+            View(
+                "within_target",
+                "Resolved within the promised time",
+                Unit.SHARE,
+                evaluating.within_target,
+                "of what was opened was resolved within the promised time",
+                per_severity=True,
+            ),
+            _time(
+                "resolved_median",
+                "Median of what was resolved",
+                partial(evaluating.resolved_quantile, p=0.5),
+                "of what was resolved",
+            ),
+            _time(
+                "resolved_p90",
+                "Nine in ten of what was resolved",
+                partial(evaluating.resolved_quantile, p=0.9),
+                "of what was resolved",
+            ),
+        ),
+        evidence="escalations with their reasons",
+        guardrail="reopen rate (M18), share of time paused, satisfied share (M01)",
+        gaming="closing early, parking, downgrading, closing for inactivity",
+        source="METRICS.md M14",
+        never_pooled_across="severities",
+    ),
+    Metric(
+        code="M15",
+        key="sla_attainment",
+        name="Promised time kept",
+        question="How often do we keep the promised time?",
+        formula="Met of met and missed; each item is decided once, at its fulfilment if in time,"
+        " else when the time ran out, even while it is open.",
+        population="items with a promised time",
+        dating="the instant that decided it",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "resolution",
+                "Resolved in time",
+                partial(evaluating.attainment, kind=columns.RESOLUTION_PROMISES),
+                "were resolved in the promised time",
+            ),
+            _share(
+                "response",
+                "Helped in time",
+                partial(evaluating.attainment, kind=columns.MEANINGFUL_RESPONSES),
+                "had a helpful reply in the promised time",
+            ),
+        ),
+        evidence="reasons of breaches",
+        guardrail="reopen rate (M18), satisfied share (M01)",
+        gaming="bunching just under the target, parking, downgrading",
+        source="METRICS.md M15",
+    ),
+    # --- C. Durability and flow -------------------------------------------------------------------
+    Metric(
+        code="M16",
+        key="fcr",
+        name="Solved at first contact",
+        question="Was it solved in one go, and did it stay solved?",
+        formula="Verified: at most one reply, no further message of the requester, no escalation,"
+        " one group, and within 14 days neither reopened nor needed again. Claimed: without the"
+        " latter.",
+        population="items whose first resolution is 14 days old",
+        dating="the first resolution",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "verified",
+                "Solved at first contact, verified",
+                evaluating.first_contact,
+                "were solved at first contact and stayed solved",
+            ),
+            _share(
+                "claimed",
+                "Solved at first contact, claimed",
+                partial(evaluating.first_contact, claimed=True),
+                "were closed as solved at first contact",
+            ),
+            _share(
+                "net",
+                "Solved at first contact, net",
+                partial(evaluating.first_contact, net=True),
+                "of what can be solved at first contact was, and stayed solved",
+            ),
+        ),
+        evidence="repeat contacts on the same matter and comments",
+        guardrail="repeat contact (M17), reopen rate (M18), satisfied share (M01)",
+        gaming="splitting one problem over several tickets; solving without logging",
+        source="METRICS.md M16",
+        maturity_days=14,
+    ),
+    Metric(
+        code="M17",
+        key="repeat_contact",
+        name="Needed again",
+        question="Did the same person need us again for the same thing?",
+        formula="Items whose requester opened another one for the same capability within 14 days of"
+        " the first resolution.",
+        population="items whose first resolution is 14 days old",
+        dating="the first resolution",
+        direction=Direction.LOWER,
+        views=(
+            _share(
+                "rate",
+                "Needed again",
+                evaluating.repeat_contact,
+                "needed us again for the same thing within 14 days",
+            ),
+        ),
+        evidence="the second ticket's text",
+        guardrail="reopen rate (M18)",
+        gaming="changing the capability on the second ticket",
+        source="METRICS.md M17",
+        maturity_days=14,
+    ),
+    Metric(
+        code="M18",
+        key="reopen_rate",
+        name="Reopened",
+        question="Did our solutions hold?",
+        formula="Items with a resolution that did not hold for 14 days, each once; a thank-you, a slip"
+        " and a bulk change are no reopen. Policy denials have a line of their own.",
+        population="items with a resolution that is 14 days old and no policy denial",
+        dating="the resolution that failed",
+        direction=Direction.LOWER,
+        views=(
+            _share("rate", "Reopened", evaluating.reopen_rate, "were reopened within 14 days"),
+            _share(
+                "policy_denial",
+                "Policy answers disputed",
+                partial(evaluating.reopen_rate, policy_denial=True),
+                "of the policy answers were disputed within 14 days",
+            ),
+            _share(
+                "twice",
+                "Reopened twice or more",
+                partial(evaluating.reopen_rate, times=2),
+                "were reopened twice or more",
+            ),
+        ),
+        evidence="comments and the messages that reopened",
+        guardrail="resolution time and the age of the backlog: do not keep items open instead",
+        gaming="asking people to open a new ticket; passing reopens off as thanks",
+        source="METRICS.md M18",
+        maturity_days=14,
+    ),
+    Metric(
+        code="M19",
+        key="escalation_rate",
+        name="Escalated",
+        question="How often is help needed from further up?",
+        formula="Items resolved in the period with at least one escalation.",
+        population="items resolved",
+        dating="the resolution that held",
+        direction=Direction.LOWER,
+        views=(
+            _share(
+                "rate",
+                "Escalated",
+                lambda facts: evaluating.escalated(facts, "functional", "hierarchical"),
+                "were escalated",
+            ),
+            _share(
+                "functional",
+                "To a specialist",
+                lambda facts: evaluating.escalated(facts, "functional"),
+                "were escalated to a specialist",
+            ),
+            _share(
+                "hierarchical",
+                "To management",
+                lambda facts: evaluating.escalated(facts, "hierarchical"),
+                "were escalated to management",
+            ),
+        ),
+        evidence="reasons of escalations",
+        guardrail="resolution time and reopen rate (M14, M18): not escalating what should be",
+        gaming="informal help outside the tool",
+        source="METRICS.md M19",
+    ),
+    Metric(
+        code="M20",
+        key="reassignments",
+        name="Sent from group to group",
+        question="How many people were passed on and on?",
+        formula="Resolved items that changed group twice or more after the first assignment.",
+        population="items resolved",
+        dating="the resolution that held",
+        direction=Direction.LOWER,
+        views=(
+            _share(
+                "bounced",
+                "Passed on twice or more",
+                evaluating.bounced,
+                "were passed on twice or more",
+            ),
+        ),
+        evidence="agents' observations",
+        guardrail="escalation rate (M19)",
+        gaming="working on tickets without taking them over",
+        source="METRICS.md M20",
+    ),
+    Metric(
+        code="M22",
+        key="backlog",
+        name="Open",
+        question="How much is open, and how old is it?",
+        formula="Items open at the end of the period, reopened ones included; age since opening.",
+        population="open items",
+        dating="the moment of counting",
+        direction=Direction.LOWER,
+        views=(View("open", "Open", Unit.COUNT, evaluating.backlog, "are open"),),
+        evidence="notes of backlog reviews",
+        guardrail="reopen rate (M18), share closed for inactivity",
+        gaming="bulk closing",
+        source="METRICS.md M22",
+        minimum=0,
+    ),
+    # --- D. Self-service ---------------------------------------------------------------------------
+    Metric(
+        code="M25",
+        key="should_have_been_self_service",
+        name="Should have been self-service",
+        question="How much of our work should not need us?",
+        formula="Items that are routine people should be able to do themselves, of those classified.",
+        population="items classified",
+        dating="opening",
+        direction=Direction.LOWER,
+        views=(
+            _share(
+                "share",
+                "Should have been self-service",
+                evaluating.should_have_been_self_service,
+                "should have been self-service",
+            ),
+        ),
+        evidence="the items' texts and agents' observations",
+        guardrail="self-service completion (M23)",
+        gaming="not classifying",
+        source="METRICS.md M25",
+    ),
+)
+
+BY_KEY: Mapping[str, Metric] = {metric.key: metric for metric in METRICS}
+
+
+class UnknownMetric(KeyError):
+    """A key names no metric or no view; the message lists what there is."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def find(name: str) -> tuple[Metric, View]:
+    """The metric and view of `key` or `key.view`. Raises UnknownMetric."""
+    key, _, view_key = name.partition(".")
+    metric = BY_KEY.get(key)
+    if metric is None:
+        raise UnknownMetric(f"There is no metric {key!r}; there are {', '.join(BY_KEY)}.")
+    if not view_key:
+        return metric, metric.headline
+    for view in metric.views:
+        if view.key == view_key:
+            return metric, view
+    views = ", ".join(view.key for view in metric.views)
+    raise UnknownMetric(f"{key} has no view {view_key!r}; it has {views}.")

@@ -1,0 +1,535 @@
+"""The evaluations: from columns of a slice to estimates, one function a question (METRICS.md Part 2).
+
+Pure functions over `Facts`: numpy arrays of the slice's rows, the moment of reading and calendars for
+clocks that still run. Nothing here knows where the columns came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics import columns, intervals, scales, survival
+from metrics.kinds import Estimate, SoFar, unknown
+from metrics.standing import is_fragile, reliability
+from tickets.timeline import REOPEN_WINDOW
+
+FOLLOW_UP_S = int(REOPEN_WINDOW.total_seconds())
+
+OPEN, RESOLVED, WITHDRAWN = (
+    columns.OUTCOMES.index(name) + 1 for name in ("open", "resolved", "withdrawn")
+)
+INVITED, NOT_SENT, IMPORTED = (
+    columns.DECISIONS.index(name) + 1 for name in ("invited", "not_sent", "imported")
+)
+NORMAL = columns.RESOLUTION_KINDS.index("normal") + 1
+INACTIVITY = columns.RESOLUTION_KINDS.index("inactivity") + 1
+COURTESY = columns.REOPEN_KINDS.index("courtesy") + 1
+WAITING = columns.STATES.index("waiting_on_requester") + 1
+
+Rows = NDArray[Any]
+
+
+class RunningClocks(Protocol):
+    """Business seconds that depend on the calendar of a capability and severity."""
+
+    def elapsed_many(
+        self, capability: int, severity: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Business seconds for pairs of UTC epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The rows of a slice, by kind, and the moment they are read at (UTC epoch seconds)."""
+
+    rows: Callable[[columns.Kind], Rows]
+    #: Items open at the end of the slice's period, whenever they were opened, with that moment.
+    backlog: Callable[[], tuple[Rows, int]]
+    as_of: int
+    clocks: RunningClocks
+    #: Capabilities not to be solved at first contact (hardware, approvals, moves).
+    not_first_contact: frozenset[int] = frozenset()
+
+
+class ScalesPooled(ValueError):
+    """Answers on several scales were asked for as one figure."""
+
+
+class SeveritiesPooled(ValueError):
+    """A duration was asked for over several severities."""
+
+
+# --- small tools -----------------------------------------------------------------------------------
+
+
+def _share(numerator: int, denominator: int, **more: Any) -> Estimate:
+    """A share of tickets with its Wilson interval."""
+    if denominator == 0:
+        return unknown(more.pop("why", "nothing of the kind happened in this period"),
+                       open=more.get("still_open", 0))  # fmt: skip
+    more.pop("why", None)
+    return Estimate(
+        numerator / denominator,
+        denominator,
+        numerator,
+        intervals.wilson(numerator, denominator),
+        **more,
+    )
+
+
+def _one_severity(rows: Rows) -> None:
+    present = np.unique(rows["severity"])
+    if len(present) > 1:
+        names = ", ".join(columns.SEVERITIES[int(code) - 1] for code in present if code)
+        raise SeveritiesPooled(
+            f"A duration is never pooled across severities (here: {names}), because averages mix"
+            " outages with typos. Ask for one severity, or for attainment."
+        )
+
+
+def _mature(rows: Rows, facts: Facts) -> NDArray[np.bool_]:
+    """Resolutions whose reopen window has closed (METRICS.md 1.8)."""
+    return np.asarray(rows["at"] + FOLLOW_UP_S <= facts.as_of)
+
+
+# --- A. satisfaction ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Counted answers of a slice and the invitations behind them, mature ones apart."""
+
+    rows: Rows
+    so_far: Rows
+    #: Mature invitations sent; None where ratings came by import and nobody knows who was asked.
+    sent: int | None
+    still_open: int
+    late: int
+    waiting: int
+
+
+def answers(facts: Facts, *, policy_denial: bool) -> Answers:
+    """Last answers within their window, released, of one population (METRICS.md M01, M09)."""
+    rows = facts.rows(columns.SURVEYED)
+    rows = rows[rows["policy_denial"] == int(policy_denial)]
+    if len(np.unique(rows["scale"][rows["score"] != columns.NO_SCORE])) > 1:
+        raise ScalesPooled(
+            "Answers on several scales are shown side by side, never as one figure (M03)."
+        )
+    asked = (rows["decision"] == INVITED) & (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
+    given = (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
+    released = given & (rows["released"] > 0) & (rows["released"] <= facts.as_of)
+    counted = released & (rows["late"] != 1)
+    closed = np.where(asked, rows["window_until"] <= facts.as_of, True)
+    imported = bool((rows["decision"] == IMPORTED).any())
+    return Answers(
+        rows=rows[counted & closed],
+        so_far=rows[counted],
+        sent=None if imported else int((asked & closed).sum()),
+        still_open=int((asked & ~closed & ~given).sum()),
+        late=int((given & (rows["late"] == 1)).sum()),
+        waiting=int((given & (rows["late"] != 1) & ~released).sum()),
+    )
+
+
+def _scale(rows: Rows) -> scales.Scale:
+    return scales.SCALES[columns.SCALE_KEYS[int(rows["scale"][0]) - 1]]
+
+
+def _satisfied(rows: Rows) -> NDArray[np.bool_]:
+    return (
+        np.isin(rows["score"], sorted(_scale(rows).satisfied)) if len(rows) else np.zeros(0, bool)
+    )
+
+
+def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
+    """M01, M09: satisfied of all counted answers, several answers of one person not as several."""
+    found = answers(facts, policy_denial=policy_denial)
+    rows = found.rows
+    so_far = SoFar(int(_satisfied(found.so_far).sum()), len(found.so_far))
+    around: dict[str, Any] = {
+        "so_far": so_far if found.still_open or so_far.denominator != len(rows) else None,
+        "still_open": found.still_open,
+        "left_out": {
+            reason: count
+            for reason, count in (
+                ("answered late", found.late),
+                ("waiting for their batch", found.waiting),
+            )
+            if count
+        },
+        "sent": found.sent,
+    }
+    if not len(rows):
+        return Estimate(None, 0, why="no answers are counted in this period yet", **around)
+    happy = _satisfied(rows)
+    n, x = len(rows), int(happy.sum())
+    state = reliability(found.sent, n)
+    flags = ("fragile",) if is_fragile(x, n) else ()
+    capabilities = np.unique(rows["capability"])
+    if len(capabilities) > 1:
+        value, interval = _weighted(facts, rows, happy, policy_denial=policy_denial)
+        flags += ("weighted by eligible events",)
+    else:
+        value, interval = x / n, _clustered(rows, happy).interval
+    return Estimate(
+        value,
+        n,
+        x,
+        interval,
+        flags=flags,
+        reliability=state,
+        beside=_classes(rows),
+        **around,
+    )
+
+
+def _clustered(rows: Rows, happy: NDArray[np.bool_]) -> intervals.Clustered:
+    """One entry a requester; somebody unknown is a person of their own."""
+    unknown_people = rows["requester"] == 0
+    people = np.where(unknown_people, -rows["event"].astype(np.int64), rows["requester"])
+    _, person = np.unique(people, return_inverse=True)
+    sizes = np.bincount(person)
+    satisfied = np.bincount(person, weights=happy.astype(np.float64)).astype(np.int64)
+    return intervals.clustered(sizes, satisfied)
+
+
+def _weighted(
+    facts: Facts, rows: Rows, happy: NDArray[np.bool_], *, policy_denial: bool
+) -> tuple[float, intervals.Interval]:
+    """The total over capabilities, weighted by eligible events (METRICS.md M01)."""
+    eligible = facts.rows(columns.SURVEYED)
+    eligible = eligible[eligible["policy_denial"] == int(policy_denial)]
+    weights, successes, totals = [], [], []
+    for capability in np.unique(rows["capability"]):
+        mine = rows["capability"] == capability
+        weights.append(float((eligible["capability"] == capability).sum()))
+        successes.append(int(happy[mine].sum()))
+        totals.append(int(mine.sum()))
+    return intervals.weighted_total(weights, successes, totals)
+
+
+def _classes(rows: Rows) -> dict[str, float | int | None]:
+    scale = _scale(rows)
+    return {
+        "neutral": int(np.isin(rows["score"], sorted(scale.neutral)).sum()),
+        "dissatisfied": int(np.isin(rows["score"], sorted(scale.dissatisfied)).sum()),
+    }
+
+
+def mean_rating(facts: Facts) -> Estimate:
+    """M02: the mean of counted ratings, from ten answers on; a second line under M01."""
+    found = answers(facts, policy_denial=False)
+    n = len(found.rows)
+    if n < 10:
+        return Estimate(None, n, why="a mean is shown from 10 answers on", sent=found.sent)
+    scale = _scale(found.rows)
+    if scale.bounds is None:
+        return Estimate(None, n, why=f"a mean is not defined on the scale {scale.name}",
+                        sent=found.sent)  # fmt: skip
+    ratings = found.rows["score"].astype(np.float64)
+    mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
+    return Estimate(
+        mean,
+        n,
+        interval=intervals.mean_interval(mean, sd, n, *scale.bounds),
+        sent=found.sent,
+        reliability=reliability(found.sent, n),
+        beside={"pomp": scale.pomp(mean)},
+    )
+
+
+def response_rate(facts: Facts) -> Estimate:
+    """M06: answered of sent, bounced ones included, mature invitations only."""
+    rows = facts.rows(columns.SURVEYED)
+    if (rows["decision"] == IMPORTED).any():
+        return unknown(
+            "response rate unknown: the ratings were imported, nobody knows who was asked"
+        )
+    sent = (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
+    closed = sent & (rows["window_until"] <= facts.as_of)
+    # Who answered is counted at once; what they said waits for its batch (TRUST.md decision 1).
+    answered = closed & (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
+    answered &= rows["late"] != 1
+    delivered = closed & (rows["invitation"] != 2)
+    return _share(
+        int(answered.sum()),
+        int(closed.sum()),
+        still_open=int((sent & ~closed).sum()),
+        beside={
+            "delivered": int(delivered.sum()),
+            "complete": int((answered & (rows["complete"] == 1)).sum()),
+        },
+        why="no invitation of this period has closed yet",
+    )
+
+
+def coverage(facts: Facts) -> Estimate:
+    """M07: sent of eligible events, with the reasons why the others were not asked."""
+    rows = facts.rows(columns.SURVEYED)
+    if (rows["decision"] == IMPORTED).any():
+        return unknown("coverage unknown: the ratings were imported, nobody knows who was asked")
+    sent = (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
+    reasons = {
+        reason.replace("_", " "): int((rows["reason"] == number).sum())
+        for number, reason in enumerate(columns.REASONS, start=1)
+    }
+    in_time = sent & (rows["sent"] - rows["at"] <= 3600)
+    return _share(
+        int(sent.sum()),
+        len(rows),
+        left_out={reason: count for reason, count in reasons.items() if count},
+        beside={"within_the_hour": int(in_time.sum())},
+        why="nothing that could be asked about happened in this period",
+    )
+
+
+# --- B. speed ------------------------------------------------------------------------------------------
+
+
+def _running(rows: Rows, facts: Facts, ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Business seconds from opening to `ends`, by each row's own calendar."""
+    elapsed = np.zeros(len(rows), dtype=np.int64)
+    starts = rows["at"].astype(np.int64)
+    pairs = np.stack([rows["capability"].astype(np.int64), rows["severity"].astype(np.int64)], 1)
+    for capability, severity in np.unique(pairs, axis=0):
+        mine = (pairs[:, 0] == capability) & (pairs[:, 1] == severity)
+        elapsed[mine] = facts.clocks.elapsed_many(
+            int(capability), columns.SEVERITIES[int(severity) - 1], starts[mine], ends[mine]
+        )
+    return elapsed
+
+
+def response_curve(facts: Facts, reply: str) -> survival.Curve:
+    """Time to a reply for items opened in the slice; unanswered ones censored, never dropped."""
+    rows = facts.rows(columns.ITEMS)
+    rows = rows[rows["response_owed"] == 1]
+    _one_severity(rows)
+    seconds = rows[reply].astype(np.int64)
+    replied = seconds != columns.NONE_S
+    waiting = ~replied
+    ended = rows["ended"].astype(np.int64)
+    until = np.where(ended > 0, ended, facts.as_of)
+    seconds[waiting] = _running(rows[waiting], facts, until[waiting])
+    return survival.kaplan_meier(seconds.astype(np.float64), replied)
+
+
+def resolution_clocks(facts: Facts, rows: Rows) -> NDArray[np.int64]:
+    """Resolution clocks of items; those of open ones as they stand at the moment of reading."""
+    clock = rows["clock"].astype(np.int64)
+    running = clock == columns.NONE_S
+    since = rows["paused_since"].astype(np.int64)
+    ends = np.where(since > 0, np.minimum(since, facts.as_of), facts.as_of)
+    elapsed = _running(rows[running], facts, ends[running])
+    clock[running] = np.maximum(0, elapsed - rows["paused"][running])
+    return clock
+
+
+def resolution_curve(facts: Facts) -> survival.Curve:
+    """M14, cohort: items opened in the slice; open and withdrawn ones censored."""
+    rows = facts.rows(columns.ITEMS)
+    _one_severity(rows)
+    return survival.kaplan_meier(
+        resolution_clocks(facts, rows).astype(np.float64), rows["outcome"] == RESOLVED
+    )
+
+
+def quantile(curve: survival.Curve, p: float) -> Estimate:
+    """A quantile of a curve; "more than" the longest clock where it is not reached."""
+    if curve.n == 0:
+        return unknown("nothing was opened in this period")
+    value = curve.quantile(p)
+    return Estimate(
+        value,
+        curve.n,
+        interval=curve.quantile_interval(p),
+        why="" if value is not None else "not reached: too many are still open",
+        more_than=None if value is not None else curve.longest,
+        still_open=curve.n - curve.events,
+    )
+
+
+def within_target(facts: Facts) -> Estimate:
+    """F(target): the share of a cohort resolved within its promised time."""
+    rows = facts.rows(columns.ITEMS)
+    rows = rows[rows["resolution_target"] > 0]
+    targets = np.unique(rows["resolution_target"])
+    if len(targets) != 1:
+        return unknown("no one promised time holds for all of these items")
+    _one_severity(rows)
+    curve = survival.kaplan_meier(
+        resolution_clocks(facts, rows).astype(np.float64), rows["outcome"] == RESOLVED
+    )
+    return Estimate(curve.done_by(float(targets[0])), curve.n, still_open=curve.n - curve.events)
+
+
+def held(facts: Facts) -> Rows:
+    """Resolutions that hold, dated in the slice: one row an item resolved."""
+    rows = facts.rows(columns.RESOLUTIONS)
+    return rows[rows["holds"] == 1]
+
+
+def resolved_quantile(facts: Facts, p: float) -> Estimate:
+    """M14, resolved only: comparable with help desks' reports, blind to what is still open."""
+    rows = held(facts)
+    _one_severity(rows)
+    if not len(rows):
+        return unknown("nothing was resolved in this period")
+    clocks = rows["clock"].astype(np.float64)
+    return Estimate(
+        intervals.percentile(clocks, p),
+        len(rows),
+        interval=intervals.percentile_interval(clocks, p),
+        beside={"inactivity": int((rows["kind"] == INACTIVITY).sum())},
+    )
+
+
+def attainment(facts: Facts, kind: columns.Kind) -> Estimate:
+    """Met of met and missed, each promise decided once, in the period of its decision."""
+    rows = facts.rows(kind)
+    if kind is not columns.RESOLUTION_PROMISES:
+        rows = rows[rows["response_owed"] == 1]
+        kept = (rows["fulfilled"] > 0) & (rows["clock"] <= rows["target"])
+        withdrawn = (rows["ended"] > 0) & (rows["ended"] <= rows["deadline"])
+        withdrawn &= (rows["outcome"] == WITHDRAWN) & (rows["fulfilled"] == 0)
+    else:
+        kept = (rows["outcome"] == RESOLVED) & (rows["clock"] <= rows["target"])
+        withdrawn = (rows["outcome"] == WITHDRAWN) & (rows["clock"] <= rows["target"])
+    passed = rows["deadline"] < facts.as_of
+    missed = ~kept & ~withdrawn & passed
+    running = ~kept & ~withdrawn & ~passed
+    return _share(
+        int(kept.sum()),
+        int(kept.sum() + missed.sum()),
+        still_open=int(running.sum()),
+        why="no promise of time was decided in this period",
+    )
+
+
+# --- C. durability and flow --------------------------------------------------------------------------
+
+
+def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> Estimate:
+    """M16: solved in one go, and (verified) neither reopened nor needed again."""
+    rows = facts.rows(columns.RESOLUTIONS)
+    rows = rows[rows["number"] == 1]
+    if net:
+        rows = rows[~np.isin(rows["capability"], sorted(facts.not_first_contact))]
+    mature = _mature(rows, facts)
+    solved = rows["fcr_claimed"] == 1
+    if not claimed:
+        solved = solved & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
+    return _share(
+        int((solved & mature).sum()),
+        int(mature.sum()),
+        so_far=SoFar(int(solved.sum()), len(rows)) if not mature.all() else None,
+        still_open=int((~mature).sum()),
+        why="no first resolution of this period is 14 days old yet",
+    )
+
+
+def repeat_contact(facts: Facts) -> Estimate:
+    """M17: whose requester came again for the same capability within 14 days."""
+    rows = facts.rows(columns.RESOLUTIONS)
+    rows = rows[rows["number"] == 1]
+    mature = _mature(rows, facts)
+    again = rows["repeat_at"] > 0
+    return _share(
+        int((again & mature).sum()),
+        int(mature.sum()),
+        so_far=SoFar(int(again.sum()), len(rows)) if not mature.all() else None,
+        still_open=int((~mature).sum()),
+        why="no first resolution of this period is 14 days old yet",
+    )
+
+
+def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) -> Estimate:
+    """M18: work items with a mature resolution that did not hold, each item once."""
+    rows = facts.rows(columns.RESOLUTIONS)
+    rows = rows[rows["policy_denial"] == int(policy_denial)]
+    mature = _mature(rows, facts)
+    came_back = rows["reopened"] == 1
+    distinct = len(np.unique(rows["item"][mature]))
+    _, often = np.unique(rows["item"][mature & came_back], return_counts=True)
+    courtesy = int((mature & (rows["reopen_kind"] == COURTESY)).sum())
+    return _share(
+        int((often >= times).sum()),
+        distinct,
+        so_far=SoFar(len(np.unique(rows["item"][came_back])), len(np.unique(rows["item"])))
+        if not mature.all()
+        else None,
+        still_open=int((~mature).sum()),
+        left_out={"courtesy reopens": courtesy} if courtesy else {},
+        why="no resolution of this period is 14 days old yet",
+    )
+
+
+def escalated(facts: Facts, *which: str) -> Estimate:
+    """M19: resolved items with at least one escalation."""
+    rows = held(facts)
+    count = sum(rows[name].astype(np.int64) for name in which) if len(rows) else np.zeros(0)
+    return _share(int((np.asarray(count) > 0).sum()), len(rows),
+                  why="nothing was resolved in this period")  # fmt: skip
+
+
+def bounced(facts: Facts) -> Estimate:
+    """M20: resolved items that changed group twice or more after the first assignment."""
+    rows = held(facts)
+    mean = float(rows["reassignments"].mean()) if len(rows) else None
+    return _share(
+        int((rows["reassignments"] >= 2).sum()),
+        len(rows),
+        beside={"mean": mean},
+        why="nothing was resolved in this period",
+    )
+
+
+def backlog(facts: Facts) -> Estimate:
+    """M22: items open at the end of the period (now, for a running one), with their ages."""
+    rows, moment = facts.backlog()
+    ages = (moment - rows["at"].astype(np.int64)).astype(np.float64)
+    late = (rows["resolution_deadline"] > 0) & (rows["resolution_deadline"] < moment)
+    return Estimate(
+        float(len(rows)),
+        len(rows),
+        beside={
+            "age_median": intervals.percentile(ages, 0.5) if len(rows) else None,
+            "age_p90": intervals.percentile(ages, 0.9) if len(rows) else None,
+            "age_oldest": float(ages.max()) if len(rows) else None,
+            "past_target": int(late.sum()),
+            "waiting_on_requester": int((rows["state"] == WAITING).sum()),
+        },
+    )
+
+
+# --- D. self-service -----------------------------------------------------------------------------------
+
+
+def should_have_been_self_service(facts: Facts) -> Estimate:
+    """M25: routine items of those classified, opened in the period."""
+    rows = facts.rows(columns.ITEMS)
+    classified = rows["routine"] != columns.UNKNOWN
+    coverage_of = classified.sum() / len(rows) if len(rows) else 1.0
+    flags: tuple[str, ...] = ()
+    if coverage_of < 0.5:
+        flags = ("unreliable: less than half are classified",)
+    elif coverage_of < 0.8:
+        flags = ("limited: less than four in five are classified",)
+    return _share(
+        int((rows["routine"] == 1).sum()),
+        int(classified.sum()),
+        flags=flags,
+        left_out={"not classified": int((~classified).sum())} if not classified.all() else {},
+        why="nothing opened in this period was classified",
+    )
+
+
+def epoch(at: datetime) -> int:
+    """UTC epoch seconds of an instant."""
+    return int(at.astimezone(UTC).timestamp() // 1)

@@ -1,0 +1,156 @@
+"""Columns folded in memory: for a reading of the past, and for logs that are not in the database.
+
+Blocks know the present. A reading with an earlier `as_of` folds the log again, without what happened
+later, and evaluates the same columns: slow and exact (METRICS.md 1.2).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+
+from metrics.columns import (
+    FIRST_RESPONSES,
+    ITEMS,
+    MEANINGFUL_RESPONSES,
+    RESOLUTION_PROMISES,
+    RESOLUTIONS,
+    SURVEYED,
+    Kind,
+    load,
+)
+from metrics.evaluating import Rows, epoch
+from metrics.measure import Reader
+from portal.tenancy.models import Organisation
+from surveys.models import AnswerRevision
+from tickets import facts, ingest
+from tickets.calendars import Calendars
+from tickets.canonical import EventType
+from tickets.models import Ticket
+from tickets.repeat_contact import Contact, repeat_contacts
+from tickets.timeline import FoldSettings, TicketLog, Timeline, fold, until
+from tickets.versions import changes
+
+_ITEM_FIELDS = facts.ITEMS.columns[1:]
+_RESOLUTION_FIELDS = facts.RESOLUTIONS.columns[3:]
+
+
+def pack(timelines: Iterable[Timeline], *, tenant_id: int, calendars: Calendars) -> dict[str, Rows]:
+    """The columns of timelines, by kind, as they would stand in the database."""
+    found = facts.facts_of(timelines, tenant_id=tenant_id, calendars=calendars)
+    items: dict[facts.ItemKey, dict[str, Any]] = {}
+    for number, (key, row) in enumerate(found.items.items(), start=1):
+        fields = zip(_ITEM_FIELDS, row, strict=True)
+        items[key] = {"w.id": number, **{f"w.{name}": value for name, value in fields}}
+    again = repeat_contacts(
+        Contact(
+            key,
+            item["w.requester_id"],
+            item["w.capability_id"],
+            item["w.opened_at"],
+            item["w.first_resolution_at"],
+        )
+        for key, item in items.items()
+    )
+    for key, item in items.items():
+        item["w.repeat_contact_at"] = again.get(key)
+    resolutions = [
+        {
+            **items[key],
+            "r.work_item_id": items[key]["w.id"],
+            **{f"r.{n}": value for n, value in zip(_RESOLUTION_FIELDS, row, strict=True)},
+        }
+        for key, row in found.resolutions
+    ]
+    packed = {
+        kind.name: kind.pack(items.values())
+        for kind in (ITEMS, FIRST_RESPONSES, MEANINGFUL_RESPONSES, RESOLUTION_PROMISES)
+    }
+    packed[RESOLUTIONS.name] = RESOLUTIONS.pack(resolutions)
+    return packed
+
+
+class FoldedReader(Reader):
+    """Reads columns that were folded in memory instead of blocks."""
+
+    def __init__(
+        self, tenant: Organisation, *, as_of: datetime, folded: Mapping[str, Rows]
+    ) -> None:
+        super().__init__(tenant, as_of=as_of)
+        self._folded = folded
+
+    def _load(self, kind: Kind, start: date, until_day: date) -> Rows:
+        rows = self._folded[kind.name]
+        inside = rows["at"] >= epoch(self.midnight(start))
+        return rows[inside & (rows["at"] < epoch(self.midnight(until_day)))]
+
+    def _open_at(self, moment: datetime) -> Rows:
+        at = epoch(moment)
+        items, resolved = self._folded[ITEMS.name], self._folded[RESOLUTIONS.name]
+        paused = resolved["item"][
+            (resolved["at"] <= at) & (resolved["reopened"] == 1) & (resolved["reopen_at"] > at)
+        ]
+        there = (items["at"] <= at) & ((items["ended"] == 0) | (items["ended"] > at))
+        return items[there & ~np.isin(items["item"], paused)]
+
+
+def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day: date) -> Reader:
+    """A reader of the organisation as it stood at `as_of`. Runs as the worker, inside `acting()`.
+
+    Answers are those of that moment, by their history; a period's survey rows are read per call.
+    """
+    calendars = Calendars.of(tenant.pk)
+    timelines = [
+        timeline
+        for logs in _families(tenant, as_of)
+        for timeline in fold(
+            logs,
+            FoldSettings(tenant.severity_policy, calendars.triage_ends(list(logs[0].events))),
+        )
+    ]
+    folded = pack(timelines, tenant_id=tenant.pk, calendars=calendars)
+    folded[SURVEYED.name] = _answers_then(tenant, as_of, start, until_day)
+    return FoldedReader(tenant, as_of=as_of, folded=folded)
+
+
+def _families(tenant: Organisation, as_of: datetime) -> list[list[TicketLog]]:
+    """Tickets that were known at `as_of`, each with the follow-ups that hang on it."""
+    tickets = Ticket.objects.for_tenant(tenant).filter(opened_at__lte=as_of)
+    rows = tickets.values_list("pk", "connection_id", "external_id", "follows")
+    by_name = {(connection, name): pk for pk, connection, name, _ in rows}
+    parents = {pk: by_name.get((connection, follows)) for pk, connection, _, follows in rows}
+    stories = {
+        pk: changes(until(events, as_of))
+        for pk, events in ingest.stored_events(list(parents)).items()
+    }
+    families: dict[int, list[TicketLog]] = defaultdict(list)
+    for pk, story in stories.items():
+        if any(e.type is EventType.CREATED and e.data.get("severity") for e in story):
+            families[_eldest(pk, parents)].append(TicketLog(pk, story, parents[pk]))
+    return list(families.values())
+
+
+def _eldest(pk: int, parents: Mapping[int, int | None]) -> int:
+    seen = {pk}
+    parent = parents.get(pk)
+    while parent is not None and parent not in seen:
+        seen.add(parent)
+        pk, parent = parent, parents.get(parent)
+    return pk
+
+
+def _answers_then(tenant: Organisation, as_of: datetime, start: date, until_day: date) -> Rows:
+    rows = load(tenant, SURVEYED, start, until_day).copy()
+    then: dict[int, tuple[int, datetime]] = {}
+    history = AnswerRevision.objects.for_tenant(tenant).filter(at__lte=as_of).order_by("at", "id")
+    for event, score, at in history.values_list("answer__event_id", "score", "at"):
+        then[event] = (score, at)
+    for row in rows:
+        if int(row["event"]) in then:
+            score, at = then[int(row["event"])]
+            row["score"], row["answered"] = score, int(at.astimezone(UTC).timestamp())
+    return rows

@@ -1,0 +1,368 @@
+"""From a question to a reading: a definition, a slice and a moment in, the display contract out.
+
+`Reader` fetches columns once and answers many questions about them; `Reading` is what pages, API,
+export and command show (METRICS.md 1.14). What few answers may show is decided here and nowhere else
+(1.11). Governance adds `target`, `kept` and `status` to a reading afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics import columns, words
+from metrics.columns import ITEMS, SEVERITIES, Kind, load, load_where
+from metrics.definitions import Metric, View, find
+from metrics.evaluating import Facts, Rows, SeveritiesPooled, epoch
+from metrics.intervals import Interval
+from metrics.kinds import NO_INTERVAL, Estimate, Unit
+from metrics.small_numbers import Shown, ninetieth, proportion
+from metrics.small_numbers import median as median_shown
+from metrics.standing import Reliability
+from portal.catalogue.models import Capability
+from portal.tenancy.models import Organisation
+from tickets.calendars import Calendars
+
+#: Per-organisation settings are the handbook's defaults so far; a change of them would be 2.
+SETTINGS_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A period of local days, start <= day < until, and filters; None means all."""
+
+    start: date
+    until: date
+    capabilities: frozenset[int] | None = None
+    severity: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.until <= self.start:
+            raise ValueError(f"The period ends ({self.until}) before it begins ({self.start}).")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A measured value with everything that must stand beside it (METRICS.md 1.14).
+
+    `value` and `interval` are in the view's unit (shares 0 to 1, durations in business seconds);
+    None where it is unknown or not shown, and `sentence` says why.
+    """
+
+    key: str
+    name: str
+    unit: str
+    slice: Mapping[str, Any]
+    period: Mapping[str, str]
+    as_of: str
+    definition_version: int
+    settings_version: int
+    value: float | None
+    numerator: int | None
+    denominator: int | None
+    interval: Interval
+    reliability_state: str | None
+    response_rate: float | None
+    flags: tuple[str, ...]
+    provisional: bool
+    so_far: Mapping[str, int] | None
+    still_open: int
+    left_out: Mapping[str, int]
+    sentence: str
+    beside: Mapping[str, float | int | None] = field(default_factory=dict)
+    kept: bool | None = None
+    status: str | None = None
+    target: Mapping[str, Any] | None = None
+    paired_evidence: tuple[str, ...] = ()
+    guardrail: str = ""
+    data_quality: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The reading as plain JSON."""
+        return asdict(self)
+
+
+class CalendarClocks:
+    """Clocks that still run, by the organisation's calendars."""
+
+    def __init__(self, calendars: Calendars) -> None:
+        self._calendars = calendars
+
+    def elapsed_many(
+        self, capability: int, severity: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Business seconds for pairs of UTC epoch seconds."""
+        return self._calendars.calendar(capability or None, severity).elapsed_many(starts, ends)
+
+
+class Reader:
+    """Answers questions about one organisation as it stands at `as_of`, inside `acting()`.
+
+    Columns of a stretch of days are fetched once (`fetch`) and cut for every question within it.
+    """
+
+    def __init__(self, tenant: Organisation, *, as_of: datetime) -> None:
+        self.tenant, self.as_of = tenant, as_of
+        self.calendars = Calendars.of(tenant.pk)
+        self._fetched: dict[str, tuple[date, date, Rows]] = {}
+        self._not_first_contact = frozenset(
+            Capability.objects.for_tenant(tenant)
+            .filter(first_contact_resolvable=False)
+            .values_list("pk", flat=True)
+        )
+
+    def fetch(self, start: date, until: date, *kinds: Kind) -> None:
+        """Fetch a stretch of days ahead of several questions within it."""
+        for kind in kinds or tuple(columns.KINDS.values()):
+            self._fetched[kind.name] = (start, until, self._load(kind, start, until))
+
+    def measure(self, name: str, cut: Slice) -> Reading:
+        """The reading of `metric` or `metric.view`.
+
+        Raises UnknownMetric; SeveritiesPooled for a duration without one severity; ScalesPooled.
+        """
+        metric, view = find(name)
+        estimate = self.estimate(view, cut)
+        return reading(metric, view, estimate, cut=cut, reader=self)
+
+    def estimate(self, view: View, cut: Slice) -> Estimate:
+        """The estimate before small-number rules."""
+        if view.per_severity and cut.severity is None:
+            raise SeveritiesPooled(
+                f"{view.name} is a duration: it is never pooled across severities, because averages"
+                f" mix outages with typos. Ask for one of {', '.join(SEVERITIES)}."
+            )
+        return view.evaluate(self._facts(cut))
+
+    def _facts(self, cut: Slice) -> Facts:
+        return Facts(
+            rows=lambda kind: self._rows(kind, cut),
+            backlog=lambda: self._backlog(cut),
+            as_of=epoch(self.as_of),
+            clocks=CalendarClocks(self.calendars),
+            not_first_contact=self._not_first_contact,
+        )
+
+    def _rows(self, kind: Kind, cut: Slice) -> Rows:
+        start, until, rows = self._fetched.get(kind.name, (cut.until, cut.until, None))
+        if rows is None or not (start <= cut.start and cut.until <= until):
+            self.fetch(cut.start, cut.until, kind)
+            start, until, rows = self._fetched[kind.name]
+        if (start, until) != (cut.start, cut.until):
+            inside = rows["at"] >= epoch(self.midnight(cut.start))
+            rows = rows[inside & (rows["at"] < epoch(self.midnight(cut.until)))]
+        return _filtered(rows, cut)
+
+    def _load(self, kind: Kind, start: date, until: date) -> Rows:
+        return load(self.tenant, kind, start, until)
+
+    def _backlog(self, cut: Slice) -> tuple[Rows, int]:
+        moment = min(self.midnight(cut.until), self.as_of)
+        return _filtered(self._open_at(moment), cut), epoch(moment)
+
+    def _open_at(self, moment: datetime) -> Rows:
+        if moment >= self.as_of:
+            return load_where(self.tenant, ITEMS, "w.ended_at IS NULL")
+        return load_where(
+            self.tenant,
+            ITEMS,
+            "w.opened_at <= %s AND (w.ended_at IS NULL OR w.ended_at > %s) AND NOT EXISTS ("
+            "SELECT 1 FROM tickets_resolution r WHERE r.tenant_id = w.tenant_id"
+            " AND r.work_item_id = w.id AND r.at <= %s AND r.reopened AND r.reopen_at > %s)",
+            *[moment] * 4,
+        )
+
+    def midnight(self, day: date) -> datetime:
+        """Local midnight at the beginning of a day."""
+        return datetime.combine(day, time(), tzinfo=self.tenant.zone).astimezone(UTC)
+
+    def today(self) -> date:
+        """The local day of the reading."""
+        return self.as_of.astimezone(self.tenant.zone).date()
+
+
+def _filtered(rows: Rows, cut: Slice) -> Rows:
+    if cut.capabilities is not None:
+        rows = rows[np.isin(rows["capability"], sorted(cut.capabilities))]
+    if cut.severity is not None:
+        rows = rows[rows["severity"] == SEVERITIES.index(cut.severity) + 1]
+    return rows
+
+
+# --- what is shown ---------------------------------------------------------------------------------
+
+
+def reading(
+    metric: Metric, view: View, estimate: Estimate, *, cut: Slice, reader: Reader
+) -> Reading:
+    """An estimate under the small-number rules, with its sentence."""
+    shown = _shown(metric, view, estimate)
+    period_over = reader.midnight(cut.until) + timedelta(days=metric.maturity_days) <= reader.as_of
+    return Reading(
+        key=f"{metric.key}.{view.key}",
+        name=view.name,
+        unit=view.unit.value,
+        slice={
+            "capabilities": sorted(cut.capabilities) if cut.capabilities is not None else None,
+            "severity": cut.severity,
+        },
+        period={"from": cut.start.isoformat(), "until": cut.until.isoformat()},
+        as_of=reader.as_of.astimezone(UTC).isoformat(),
+        definition_version=metric.version,
+        settings_version=SETTINGS_VERSION,
+        value=shown.value,
+        numerator=shown.numerator,
+        denominator=shown.denominator if shown.denominator >= 0 else None,
+        interval=shown.interval,
+        reliability_state=shown.reliability.value if shown.reliability else None,
+        response_rate=_response_rate(estimate) if metric.from_answers else None,
+        flags=shown.flags,
+        provisional=bool(shown.still_open) or not period_over,
+        so_far=asdict(shown.so_far) if shown.so_far else None,
+        still_open=shown.still_open,
+        left_out=shown.left_out,
+        sentence=_sentence(metric, view, shown),
+        beside=shown.beside,
+        paired_evidence=(metric.evidence,),
+        guardrail=metric.guardrail,
+    )
+
+
+def _response_rate(estimate: Estimate) -> float | None:
+    return estimate.denominator / estimate.sent if estimate.sent else None
+
+
+#: A denominator that is not told, because even the number of answers would say too much.
+_HIDDEN = -1
+
+
+def _shown(metric: Metric, view: View, estimate: Estimate) -> Estimate:
+    """Cut an estimate to what its number of answers or items allows (METRICS.md 1.11)."""
+    if metric.from_answers:
+        return _few_answers(estimate)
+    if view.unit is Unit.SECONDS and estimate.value is not None:
+        rule = ninetieth if "p90" in view.key else median_shown
+        return _few_items(estimate, rule(estimate.denominator))
+    return estimate
+
+
+def _few_answers(estimate: Estimate) -> Estimate:
+    so_far = estimate.so_far
+    if so_far is not None and proportion(so_far.denominator) is Shown.NOTHING:
+        so_far = None
+    allowed = proportion(estimate.denominator)
+    if allowed is Shown.NOTHING:
+        return replace(
+            estimate,
+            value=None,
+            numerator=None,
+            denominator=_HIDDEN,
+            interval=NO_INTERVAL,
+            so_far=so_far,
+            reliability=Reliability.SUPPRESSED,
+            flags=(),
+            left_out={},
+            beside={},
+            why="fewer than 5 answers are counted, so nothing is shown",
+        )
+    if allowed is Shown.COUNTS:
+        return replace(estimate, value=None, interval=NO_INTERVAL, so_far=so_far, beside={},
+                       why="counts only")  # fmt: skip
+    return replace(estimate, so_far=so_far)
+
+
+def _few_items(estimate: Estimate, allowed: Shown) -> Estimate:
+    """Live pages show ticket figures to those who see the tickets: rough ones are marked."""
+    if allowed is Shown.ROUGH:
+        return replace(estimate, flags=(*estimate.flags, "rough: fewer than 36 items"))
+    if allowed in (Shown.NOTHING, Shown.VALUE):
+        return replace(estimate, interval=NO_INTERVAL,
+                       flags=(*estimate.flags, "too few items for an interval"))  # fmt: skip
+    return estimate
+
+
+def _sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    if estimate.more_than is not None:
+        return (
+            f"More than {words.business(estimate.more_than)}: too many of"
+            f" {words.count(estimate.denominator, 'item', 'items')} are still open."
+        )
+    if estimate.value is None and estimate.numerator is not None:
+        return f"{estimate.numerator} of {estimate.denominator} {view.words}."
+    if estimate.value is None:
+        return f"Unknown: {estimate.why}." + _so_far(estimate)
+    return _SENTENCES[view.unit](metric, view, estimate) + _so_far(estimate)
+
+
+def _so_far(estimate: Estimate) -> str:
+    if estimate.so_far is None or estimate.value is not None:
+        return ""
+    return (
+        f" So far {estimate.so_far.numerator} of {estimate.so_far.denominator};"
+        f" {estimate.still_open} still open."
+    )
+
+
+def _share_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    assert estimate.value is not None
+    of = f"{estimate.numerator} of {estimate.denominator}"
+    if estimate.numerator is None:
+        return f"{words.percent(estimate.value)} {view.words} (n = {estimate.denominator})."
+    if not metric.from_answers and estimate.denominator < 5:
+        return f"{of} {view.words}."
+    counted = f"{of} answers" if metric.from_answers else of
+    rate = ""
+    if metric.from_answers:
+        known = _response_rate(estimate)
+        rate = (
+            f"; {words.percent(known)} of those asked answered"
+            if known is not None
+            else "; response rate unknown"
+        )
+    return f"{words.percent(estimate.value)} {view.words} ({counted}{rate})."
+
+
+def _seconds_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    assert estimate.value is not None
+    how_many = "Nine in ten" if "p90" in view.key else "Half"
+    if view.words.startswith("of "):
+        how_many, told = f"{how_many} {view.words} took at most", ""
+    else:
+        told = f"{view.words} within "
+    return (
+        f"{how_many} {told}{words.business(estimate.value)} of business time"
+        f" ({words.count(estimate.denominator, 'item', 'items')})."
+    )
+
+
+def _mean_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    assert estimate.value is not None
+    return (
+        f"{words.rounded(estimate.value, 2)} {view.words}"
+        f" ({words.count(estimate.denominator, 'answer', 'answers')})."
+    )
+
+
+def _count_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    if not estimate.denominator:
+        return "Nothing is open."
+    oldest, median = estimate.beside["age_oldest"], estimate.beside["age_median"]
+    assert oldest is not None and median is not None
+    verb = "is" if estimate.denominator == 1 else "are"
+    return (
+        f"{estimate.denominator} {verb} open, half of them for {words.calendar(median)} or longer,"
+        f" the oldest for {words.calendar(oldest)}."
+    )
+
+
+_SENTENCES: Mapping[Unit, Callable[[Metric, View, Estimate], str]] = {
+    Unit.SHARE: _share_sentence,
+    Unit.SECONDS: _seconds_sentence,
+    Unit.SCALE_POINTS: _mean_sentence,
+    Unit.COUNT: _count_sentence,
+}

@@ -1,0 +1,47 @@
+"""Figures in words: rounding is half-up and only for display (METRICS.md 1.9)."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+
+def percent(share: float) -> str:
+    """A share of 1 with one decimal: "74.7 %"."""
+    return f"{rounded(100 * share, 1)} %"
+
+
+def rounded(value: float, places: int) -> str:
+    """A number with that many decimals, rounded half-up."""
+    step = Decimal(1).scaleb(-places)
+    return str(Decimal(repr(value)).quantize(step, rounding=ROUND_HALF_UP))
+
+
+def business(seconds: float) -> str:
+    """A business duration in two units, hours at most: "5 h 15 min"."""
+    return _two_units(seconds, ((3600, "h"), (60, "min"), (1, "s")))
+
+
+def calendar(seconds: float) -> str:
+    """A calendar duration in two units, days at most: "3 d 6 h"."""
+    return _two_units(seconds, ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")))
+
+
+def _two_units(seconds: float, units: tuple[tuple[int, str], ...]) -> str:
+    left = int(Decimal(repr(seconds)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    for position, (size, name) in enumerate(units):
+        if left < size:
+            continue
+        if position + 1 == len(units):
+            return f"{left} {name}"
+        smaller, smaller_name = units[position + 1]
+        whole, rest = divmod((left + smaller // 2) // smaller * smaller, size)
+        parts = [f"{whole} {name}"]
+        if rest // smaller:
+            parts.append(f"{rest // smaller} {smaller_name}")
+        return " ".join(parts)
+    return f"0 {units[-1][1]}"
+
+
+def count(number: int, one: str, many: str) -> str:
+    """A number with its noun: "1 answer", "2 answers", "1,200 answers"."""
+    return f"{number:,} {one if number == 1 else many}"
