@@ -67,9 +67,7 @@ class State(StrEnum):
         return self in (State.RESOLVED, State.CLOSED)
 
 
-_OPEN = frozenset(
-    {State.NEW, State.OPEN, State.WAITING_ON_REQUESTER, State.WAITING_ON_THIRD_PARTY}
-)
+_OPEN = frozenset({State.NEW, State.OPEN, State.WAITING_ON_REQUESTER, State.WAITING_ON_THIRD_PARTY})
 
 
 class ActorKind(StrEnum):

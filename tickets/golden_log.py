@@ -62,9 +62,7 @@ def _flags(ticket: Mapping[str, Any]) -> list[Event]:
         if ticket.get(flag.value)
     ]
     if ticket.get("merged_into"):
-        events.append(
-            Event(3, EventType.MERGED, at, "0003", data={"into": ticket["merged_into"]})
-        )
+        events.append(Event(3, EventType.MERGED, at, "0003", data={"into": ticket["merged_into"]}))
     return events
 
 
@@ -82,14 +80,14 @@ def _events(described: Mapping[str, Any], position: int) -> Iterator[Event]:
             yield event(0, EventType.MESSAGE, public=True)
         case "reply":
             meaning = _MEANING.get(described.get("class", ""))
-            yield event(0, EventType.MESSAGE, public=True, **({"meaning": meaning} if meaning else {}))
+            yield event(
+                0, EventType.MESSAGE, public=True, **({"meaning": meaning} if meaning else {})
+            )
         case "assign":
             yield event(0, EventType.ASSIGNED, to=agent)
             yield event(1, EventType.GROUP_CHANGED, to=described["group"])
         case "escalate":
-            yield event(
-                0, EventType.ESCALATED, kind=described["kind"], reason=described["reason"]
-            )
+            yield event(0, EventType.ESCALATED, kind=described["kind"], reason=described["reason"])
         case "status":
             resolution = described.get("resolution")
             yield event(

@@ -566,9 +566,7 @@ _WORK = (EventType.ASSIGNED, EventType.GROUP_CHANGED, EventType.ESCALATED)
 
 def _is_human_reply(event: Event) -> bool:
     """Visible to the requester and written by an agent (METRICS.md M12)."""
-    return (
-        event.type is EventType.MESSAGE and event.public and event.actor_kind is ActorKind.AGENT
-    )
+    return event.type is EventType.MESSAGE and event.public and event.actor_kind is ActorKind.AGENT
 
 
 def _opens(item: _Item, reply: Response) -> bool:
@@ -595,9 +593,7 @@ def _with_reopen(attempt: _Attempt) -> Resolution:
     )
 
 
-def _accepted(
-    item: _Item, first: Response | None
-) -> tuple[tuple[datetime, datetime | None], ...]:
+def _accepted(item: _Item, first: Response | None) -> tuple[tuple[datetime, datetime | None], ...]:
     """Waits from the first public human reply on, and gaps before counted reopens, in order.
 
     A pause nobody told the requester about is none (METRICS.md 1.4); one that was running when the

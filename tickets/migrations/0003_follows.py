@@ -4,21 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('catalogue', '0002_protect'),
-        ('tenancy', '0002_protect'),
-        ('tickets', '0002_protect'),
+        ("catalogue", "0002_protect"),
+        ("tenancy", "0002_protect"),
+        ("tickets", "0002_protect"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='ticket',
-            name='follows',
+            model_name="ticket",
+            name="follows",
             field=models.CharField(blank=True, max_length=200),
         ),
         migrations.AddIndex(
-            model_name='ticket',
-            index=models.Index(condition=models.Q(('follows', ''), _negated=True), fields=['tenant', 'connection', 'follows'], name='ticket_by_followed'),
+            model_name="ticket",
+            index=models.Index(
+                condition=models.Q(("follows", ""), _negated=True),
+                fields=["tenant", "connection", "follows"],
+                name="ticket_by_followed",
+            ),
         ),
     ]
