@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tickets.mapping import SHIPPED, Columns, Mapping, MappingError
+from tickets.mapping import MEANINGS, SHIPPED, TOLD, Columns, Mapping, MappingError
 from tickets.news import RowReader
 
 MAPPING: dict[str, Any] = {
@@ -108,3 +109,8 @@ def test_a_score_outside_its_scale_is_refused_as_a_score() -> None:
     assert problem.reason == "not between 1 and 5"
     assert row is not None
     assert RowReader(mapping).read([row])[1] == []
+
+
+def test_every_meaning_of_a_column_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "importing.md").read_text()
+    assert [name for name in [*MEANINGS, *TOLD] if f"`{name}`" not in page] == []
