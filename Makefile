@@ -3,8 +3,6 @@
 
 PYTHON := .venv/bin/python
 ROOMS := portal tickets surveys metrics governance
-# Checks that need no database say so, and so start none.
-WITHOUT_DATABASE := DATABASE_ROLE=none
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types imports migrations deploy schema faults bench lock
@@ -31,20 +29,20 @@ lint: setup ## form and likely mistakes
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 
-types: setup ## strict types, outside the tests
-	$(WITHOUT_DATABASE) $(PYTHON) -m mypy $(ROOMS) manage.py scripts
+types: setup ## strict types, outside the tests; no database is asked
+	DATABASE_ROLE=none $(PYTHON) -m mypy $(ROOMS) manage.py scripts
 
 imports: setup ## the order of the rooms
 	.venv/bin/lint-imports
 
 migrations: setup ## no model without its migration
-	$(WITHOUT_DATABASE) $(PYTHON) manage.py makemigrations --check --dry-run
+	$(PYTHON) manage.py makemigrations --check --dry-run
 
 deploy: setup ## the values a production installation starts with are safe
-	$(WITHOUT_DATABASE) DEMO=0 PUBLIC_URL=https://wellserved.example $(PYTHON) manage.py check --deploy --fail-level WARNING
+	DEMO=0 PUBLIC_URL=https://wellserved.example $(PYTHON) manage.py check --deploy --fail-level WARNING
 
 schema: setup ## the OpenAPI schema, without a warning
-	$(WITHOUT_DATABASE) $(PYTHON) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(PYTHON) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 faults: setup ## attacks and faults at full count
 	FAULTS=full $(PYTHON) -m pytest -m faults $(ARGS)
