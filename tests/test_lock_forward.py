@@ -8,7 +8,12 @@ import pytest
 
 from scripts.lock_forward import main, pins
 
-BEFORE = "django==6.1.3 \\\n    --hash=sha256:00\nnumpy==2.3.0 ; python_version < '3.13'\nnumpy==2.10.0\n"
+BEFORE = """\
+django==6.1.3 \\
+    --hash=sha256:00
+numpy==2.3.0 ; python_version < '3.13'
+numpy==2.10.0
+"""
 
 
 def run(tmp_path: Path, after: str) -> int:
