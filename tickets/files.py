@@ -9,11 +9,14 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 #: The longest cell that is read; exports with longer ones are damaged or hostile.
 LONGEST_CELL = 65_536
+#: JSON lines may leave out what is empty; so many are asked for the names of columns.
+_LOOKED_AT = 1_000
 
 
 class UnreadableFile(ValueError):
@@ -54,10 +57,15 @@ class ExportFile:
             return hashlib.file_digest(raw, "sha256").digest()
 
     def header(self) -> list[str]:
-        """Return the names of the columns: of JSON lines, those of the first line."""
-        for _, row in self.rows():
+        """Return the names of the columns: of JSON lines, those of the first thousand."""
+        names: dict[str, None] = {}
+        for _, row in islice(self.rows(), _LOOKED_AT if self.is_json else None):
             if isinstance(row, dict):
-                return list(row)
+                names |= dict.fromkeys(row)
+                if not self.is_json:
+                    break
+        if names:
+            return list(names)
         raise UnreadableFile(f"{self.path.name} has no rows; nothing was imported.")
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any] | Damaged]]:
@@ -79,8 +87,8 @@ class ExportFile:
             csv.Error,
         ) as error:
             raise UnreadableFile(
-                f"{self.path.name} cannot be read behind row {number}: {error}. The rows before"
-                " it are kept; mend the file and import it again."
+                f"{self.path.name} cannot be read behind row {number}: {error}. Mend the"
+                " file and import it again; batches that were kept before are recognised."
             ) from error
 
     def _is_gzipped(self) -> bool:
