@@ -1,0 +1,113 @@
+"""What a target makes of a reading: kept and status, and only if it is signed (METRICS.md 1.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+
+from governance.models import Target, TargetSheet
+from governance.targets import Status, in_force_from, in_force_until, in_words, status_of
+from metrics.definitions import find
+from metrics.measure import Reading
+from metrics.standing import Direction, Reliability, kept, status
+from portal.tenancy.models import Organisation
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A target as it stands on a day."""
+
+    target: Target
+    status: Status
+    #: Days it is in force, begin <= day < end; begin is None while it is not fully signed.
+    begins: date | None
+    ends: date
+
+    @property
+    def words(self) -> str:
+        """The value in words."""
+        return in_words(self.target)
+
+    def covers(self, start: date, until: date) -> bool:
+        """Whether it was in force for every day of a period."""
+        return self.begins is not None and self.begins <= start and until <= self.ends
+
+    def is_about(self, capability_id: int | None, severity: str | None) -> bool:
+        """Whether it is a target for this slice."""
+        named = self.target.capability_id
+        return (named is None or named == capability_id) and (
+            not self.target.severity or self.target.severity == severity
+        )
+
+
+def standings(tenant: Organisation, *, domain_id: int | None = None, on: date) -> list[Standing]:
+    """Every target of the organisation, or of one domain, as it stands on a day; newest first."""
+    sheets = (
+        TargetSheet.objects.for_tenant(tenant)
+        .select_related("domain")
+        .prefetch_related("targets__capability", "signatures", "declines", "revocations")
+    )
+    if domain_id is not None:
+        sheets = sheets.filter(domain=domain_id)
+    found = []
+    for sheet in sheets:
+        stands = status_of(sheet, tenant, on=on)
+        begins, ends = in_force_from(sheet, tenant), in_force_until(sheet, tenant)
+        for target in sheet.targets.all():
+            target.sheet = sheet
+            found.append(Standing(target, stands, begins, ends))
+    return found
+
+
+def against(
+    reading: Reading,
+    found: Iterable[Standing],
+    *,
+    capability_id: int | None,
+    severity: str | None,
+    period: tuple[date, date],
+) -> Reading:
+    """The reading with its target, and with `kept` and `status` if one was in force throughout.
+
+    A target that is only proposed is named as such and turns nothing "kept" or "met".
+    """
+    mine = [
+        standing
+        for standing in found
+        if standing.target.metric == reading.key and standing.is_about(capability_id, severity)
+    ]
+    mine.sort(key=lambda standing: standing.target.capability_id is None)  # the closer one first
+    for standing in mine:
+        if standing.covers(*period) and standing.status is not Status.DECLINED:
+            return _compared(reading, standing)
+    waiting = [s for s in mine if s.status in (Status.PROPOSED, Status.PARTIALLY_SIGNED)]
+    signed = [s for s in mine if s.status in (Status.SIGNED, Status.ACTIVE)]
+    for standing in (*signed, *waiting):
+        return replace(reading, target=_described(standing))
+    return reading
+
+
+def _described(standing: Standing) -> dict[str, object]:
+    return {
+        "value": str(standing.target.value),
+        "words": standing.words,
+        "state": standing.status.value,
+        "in_force_from": standing.begins.isoformat() if standing.begins else None,
+        "sheet": standing.target.sheet_id,
+    }
+
+
+def _compared(reading: Reading, standing: Standing) -> Reading:
+    metric, _ = find(reading.key)
+    target = float(standing.target.value)
+    state = Reliability(reading.reliability_state) if reading.reliability_state else None
+    observed: bool | None = None
+    if not metric.from_answers and reading.value is not None and not reading.provisional:
+        observed = kept(reading.value, target, metric.direction)
+    return replace(
+        reading,
+        target=_described(standing),
+        kept=observed,
+        status=status(reading.interval, target, Direction(metric.direction), state).value,
+    )
