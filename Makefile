@@ -3,6 +3,7 @@
 
 PYTHON := .venv/bin/python
 ROOMS := portal tickets surveys metrics governance
+BENCHMARKS := $(basename $(notdir $(filter-out bench/__%,$(wildcard bench/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types imports migrations deploy schema faults bench lock
@@ -48,7 +49,8 @@ faults: setup ## attacks and faults at full count
 	FAULTS=full $(PYTHON) -m pytest -m faults $(ARGS)
 
 bench: setup ## ratios, each from one run
-	$(PYTHON) -m bench
+	@$(PYTHON) manage.py migrate --verbosity 0
+	@for one in $(BENCHMARKS); do $(PYTHON) -m bench.$$one || exit 1; done
 
 lock: setup ## renew requirements.lock from pyproject.toml
 	cp requirements.lock .venv/before.lock
