@@ -119,7 +119,8 @@ def _claim(tenant_id: int, now: datetime) -> tuple[Invitation, EmailMessage | No
         _end(invitation, State.FAILED, str(lost), now)
         return invitation, None
     except Exception as fault:  # noqa: BLE001 - kept with its reason: one faulty mail stops no queue
-        _end(invitation, State.FAILED, f"could not be written: {_reason(fault)}", now)
+        invitation.attempts += 1
+        _later(invitation, f"could not be written: {_reason(fault)}", now)
         return invitation, None
     invitation.state = State.SENDING
     invitation.attempts += 1
@@ -171,15 +172,23 @@ def _note(invitation: Invitation, outcome: Outcome, now: datetime) -> None:
     if outcome.state == State.SENDING:
         mine.last_error = outcome.reason
         mine.save(update_fields=["last_error"])
-    elif outcome.state == State.QUEUED and mine.attempts <= len(BACKOFF):
-        mine.state = State.QUEUED
-        mine.due_at = now + BACKOFF[mine.attempts - 1]
-        mine.lease_until = None
-        mine.last_error = outcome.reason
-        mine.save(update_fields=["state", "due_at", "lease_until", "last_error"])
+    elif outcome.state == State.QUEUED:
+        _later(mine, outcome.reason, now)
     else:
-        state = State.FAILED if outcome.state == State.QUEUED else outcome.state
-        _end(mine, state, outcome.reason, now)
+        _end(mine, outcome.state, outcome.reason, now)
+
+
+def _later(invitation: Invitation, reason: str, now: datetime) -> None:
+    """Put an invitation back into the queue, or give up after the last wait."""
+    if invitation.attempts > len(BACKOFF):
+        _end(invitation, State.FAILED, reason, now)
+        return
+    log.warning("Invitation %s is tried again later: %s", invitation.message_id, reason)
+    invitation.state = State.QUEUED
+    invitation.due_at = now + BACKOFF[invitation.attempts - 1]
+    invitation.lease_until = None
+    invitation.last_error = reason
+    invitation.save()
 
 
 def _end(invitation: Invitation, state: Invitation.State, reason: str, now: datetime) -> None:

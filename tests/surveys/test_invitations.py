@@ -213,9 +213,13 @@ def test_one_mail_that_cannot_be_written_stops_no_other(
 
     monkeypatch.setattr(invitations, "compose", sometimes)
     assert send(cast, NOON + HOUR) == 2
-    assert state(cast, queued).state == "failed"
+    assert state(cast, queued).state == "queued"
     assert "a word is missing" in state(cast, queued).last_error
     assert state(cast, other).state == "sent"
+    for _ in range(10):
+        send(cast, state(cast, queued).due_at)
+    assert state(cast, queued).state == "failed"
+    assert state(cast, queued).attempts == len(invitations.BACKOFF) + 1
 
 
 def test_who_says_no_before_the_mail_goes_out_is_not_asked_and_counted_so(

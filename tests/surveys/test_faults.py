@@ -1,0 +1,170 @@
+"""Workers killed at random lose no invitation and repeat at most the mail in their hands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from portal.database_urls import URL_VARIABLES, database_url
+from tests.surveys.conftest import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "faults_wellserved"
+#: `make faults` runs the full count, everybody else a part of it.
+MAILS, KILLS = (600, 100) if os.environ.get("FULL_COUNT") else (40, 6)
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+
+class SlowServer:
+    """Takes its time for each mail, so that workers are killed with one in hand."""
+
+    def __init__(self) -> None:
+        self.copies: Counter[str] = Counter()
+        #: Mails it was given, whether or not the sender lived to hear so.
+        self.taken = 0
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Count the copies of each mail by its Message-ID."""
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.taken += 1
+        await asyncio.sleep(0.03)
+        header = next(line for line in content.splitlines() if line.startswith(b"Message-ID"))
+        self.copies[header.decode().partition(":")[2].strip()] += 1
+        return "250 kept"
+
+
+def on(role: str) -> str:
+    """The URL of a role, on the database of this test."""
+    return urlunsplit(urlsplit(database_url(role))._replace(path=f"/{NAME}"))
+
+
+def database(*statements: str) -> None:
+    """Say something to the server itself."""
+    admin = urlunsplit(urlsplit(database_url("owner"))._replace(path="/postgres"))
+    with psycopg.connect(admin, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="module")
+def staged() -> Iterator[dict[str, str]]:
+    """A migrated database with invitations that are due, to copy; what its processes need."""
+    drop = f'DROP DATABASE IF EXISTS "{NAME}" WITH (FORCE)'
+    database(drop, f'CREATE DATABASE "{NAME}"')
+    environment = {
+        **os.environ,
+        **{URL_VARIABLES[role]: on(role) for role in ("owner", "worker", "web", "test")},
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "DATABASE_ROLE": "owner",
+        "SECRET_KEY": "a secret of this test alone, long enough to be one",
+    }
+    try:
+        run(environment, "manage.py", "migrate", "--skip-checks", "-v0")
+        staging = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_ROLE": "test"}
+        run(environment | staging, "-m", "tests.surveys.dispatching", "stage", str(MAILS))
+        database(f'ALTER DATABASE "{NAME}" RENAME TO "{NAME}_staged"')
+        yield environment | {"DATABASE_ROLE": "worker"}
+    finally:
+        database(drop, f'DROP DATABASE IF EXISTS "{NAME}_staged" WITH (FORCE)')
+
+
+@pytest.fixture
+def environment(staged: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A fresh copy of that database."""
+    database(f'CREATE DATABASE "{NAME}" TEMPLATE "{NAME}_staged"')
+    yield staged
+    database(f'DROP DATABASE "{NAME}" WITH (FORCE)')
+
+
+def run(environment: dict[str, str], *arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, check=True)
+
+
+def killed_again_and_again(environment: dict[str, str], *mode: str) -> Counter[str]:
+    """Two workers send, are killed at random instants, start again; the last two finish."""
+    chance = random.Random(20260324)
+    server = SlowServer()
+    port = free_port()
+    smtp = Controller(server, hostname="127.0.0.1", port=port)
+    smtp.start()
+    environment = environment | {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(port)}
+    try:
+        for leases in range(KILLS // 2 + 2):
+            workers = [
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.surveys.dispatching", "send", str(leases), *mode],
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                )
+                for _ in range(2)
+            ]
+            for worker in workers:
+                assert worker.stdout is not None
+                assert worker.stdout.readline() == b"ready\n"
+            if leases < KILLS // 2:
+                enough = server.taken + chance.randint(2, 6)
+                while server.taken < enough and any(one.poll() is None for one in workers):
+                    time.sleep(0.002)
+                time.sleep(chance.uniform(0, 0.03))
+                for worker in workers:
+                    worker.kill()
+            for worker in workers:
+                worker.wait(timeout=300)
+                assert worker.stdout is not None
+                worker.stdout.close()
+    finally:
+        smtp.stop()
+    return server.copies
+
+
+def states() -> dict[str, str]:
+    """What the database says of each invitation, by its Message-ID."""
+    with psycopg.connect(on("worker")) as connection:
+        connection.execute(
+            "SELECT set_config('app.tenant', id::text, false) FROM tenancy_organisation"
+            " WHERE slug = 'acme'"
+        )
+        rows = connection.execute("SELECT message_id, state FROM surveys_invitation").fetchall()
+    return {f"<{message_id}@acme>": state for message_id, state in rows}
+
+
+def test_killed_workers_lose_no_invitation_and_repeat_only_what_they_had_in_hand(
+    environment: dict[str, str],
+) -> None:
+    copies = killed_again_and_again(environment)
+    said = states()
+    assert len(said) == MAILS
+    # Killed twice with the same mail in hand: nobody can know, so a person is shown it.
+    uncertain = {message for message, state in said.items() if state == "uncertain"}
+    assert {message for message, state in said.items() if state == "sent"} == set(said) - uncertain
+    assert set(said) - uncertain <= set(copies), "what is said to be sent has arrived"
+    assert len(uncertain) <= KILLS // 2
+    assert sum(copies.values()) - len(copies) <= KILLS
+    assert max(copies.values()) <= 2
+
+
+def test_a_dispatcher_that_marks_first_loses_mails_in_the_same_storm(
+    environment: dict[str, str],
+) -> None:
+    """The negative control: the storm above is able to lose something."""
+    copies = killed_again_and_again(environment, "marking-first")
+    said = states()
+    assert set(said.values()) == {"sent"}
+    assert set(copies) < set(said), "it says sent, and nobody has them"
