@@ -131,8 +131,10 @@ class OrganisationMiddleware:
         member = member_of(request.user, kwargs["organisation"])  # type: ignore[arg-type]
         if member is None or not member.may(right):
             raise Http404
-        if settings.REQUIRE_MFA and member.roles & GOVERNING and not has_second_factor(
-            member.person
+        if (
+            settings.REQUIRE_MFA
+            and member.roles & GOVERNING
+            and not has_second_factor(member.person)
         ):
             return redirect(reverse("mfa_activate_totp"))
         context.enter(member.organisation.pk, person_id=member.person.pk)

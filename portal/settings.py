@@ -108,8 +108,7 @@ DATABASE_ROLE = env.str("DATABASE_ROLE", default="web")
 
 #: A request never waits long; workers fold for minutes.
 _TIMEOUTS = {
-    "web": " -c statement_timeout=5s -c lock_timeout=2s"
-    " -c idle_in_transaction_session_timeout=30s",
+    "web": " -c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s",
     "worker": " -c statement_timeout=5min",
 }
 

@@ -1,0 +1,192 @@
+"""A reading as a card: its sentence, how far it may be trusted, and everything it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from metrics import words
+from metrics.definitions import find
+from metrics.evidence import Piece
+from metrics.kinds import Unit
+from metrics.measure import Reading
+from portal.drawing import Point, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Pill:
+    """A word with the class that gives it its shape."""
+
+    words: str
+    css: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One figure as a page shows it."""
+
+    anchor: str
+    label: str
+    sentence: str
+    method_url: str
+    status: Pill | None = None
+    standing: Pill | None = None
+    flags: tuple[str, ...] = ()
+    definitions: tuple[tuple[str, str], ...] = ()
+    series: Series | None = None
+    evidence: Sequence[Piece] = field(default_factory=tuple)
+
+
+_STANDINGS = {
+    "suppressed": Pill("too few answers to show", "unknown"),
+    "rate_unknown": Pill("response rate unknown", "unknown"),
+    "unreliable": Pill("unreliable: too few answered", "unreliable"),
+    "limited_high_volume": Pill("low response rate", "low-response-rate"),
+    "limited_low_volume": Pill("few answers", "few-answers"),
+    "reliable": Pill("reliable", "reliable"),
+}
+_STATUSES = {
+    "met": Pill("Met", "met"),
+    "not_met": Pill("Not met", "not-met"),
+    "cannot_tell_yet": Pill("Cannot tell yet", "cannot-tell"),
+}
+
+
+def card(
+    reading: Reading,
+    *,
+    method_url: str,
+    label: str = "",
+    series: Series | None = None,
+    evidence: Sequence[Piece] = (),
+) -> Card:
+    """The card of a reading."""
+    return Card(
+        anchor=reading.key.replace(".", "-").replace("_", "-") + _suffix(reading),
+        label=label or reading.name,
+        sentence=reading.sentence + _kept_words(reading),
+        method_url=f"{method_url}#{reading.key.partition('.')[0]}",
+        status=_status(reading),
+        standing=_STANDINGS.get(reading.reliability_state or ""),
+        flags=reading.flags + (("provisional",) if reading.provisional else ()),
+        definitions=tuple(_definitions(reading)),
+        series=series,
+        evidence=evidence,
+    )
+
+
+def _suffix(reading: Reading) -> str:
+    severity = reading.slice["severity"]
+    return f"-{severity}" if severity else ""
+
+
+def _kept_words(reading: Reading) -> str:
+    if reading.target is None or reading.kept is None:
+        return ""
+    verdict = "Kept" if reading.kept else "Not kept"
+    return f" {verdict}: the target is {reading.target['words']}."
+
+
+def _status(reading: Reading) -> Pill | None:
+    if reading.target is None:
+        return None
+    if reading.status is not None:
+        return _STATUSES[reading.status]
+    if reading.target["state"] in ("proposed", "partially signed"):
+        return Pill("Target proposed, not signed", "proposed")
+    return Pill("Target signed, not in force in this period", "signed")
+
+
+def _definitions(reading: Reading) -> list[tuple[str, str]]:
+    _, view = find(reading.key)
+    told = [("Value", value_words(reading.value, view.unit) if reading.value is not None else
+             "unknown")]  # fmt: skip
+    if reading.denominator is not None:
+        counted = f"{reading.numerator} of {reading.denominator}"
+        told.append(("Counted", counted if reading.numerator is not None else
+                     f"n = {reading.denominator}"))  # fmt: skip
+    low, high = reading.interval.lower, reading.interval.upper
+    if low is not None or high is not None:
+        told.append(("Interval (95 %)", f"{_limit(low, view.unit)} to {_limit(high, view.unit)}"))
+    if reading.reliability_state is not None:
+        rate = reading.response_rate
+        told.append(("Response rate", words.percent(rate) if rate is not None else "unknown"))
+    if reading.target is not None:
+        told.append(("Target", f"{reading.target['words']} ({reading.target['state']})"))
+    if reading.status is not None:
+        outlook = {"met": "met", "not_met": "not met", "cannot_tell_yet": "cannot tell yet"}
+        told.append(("Status", outlook[reading.status]))
+    if reading.kept is not None:
+        told.append(("Kept in this period", "yes" if reading.kept else "no"))
+    if reading.so_far is not None:
+        so_far = f"{reading.so_far['numerator']} of {reading.so_far['denominator']}"
+        told.append(("So far, everything counted", so_far))
+    if reading.still_open:
+        told.append(("Still open", str(reading.still_open)))
+    told += [(f"Left out: {reason}", str(count)) for reason, count in reading.left_out.items()]
+    told += [(_BESIDE[name], _beside(name, value)) for name, value in reading.beside.items()
+             if name in _BESIDE and value is not None]  # fmt: skip
+    told.append(("Read beside it", "; ".join(reading.paired_evidence)))
+    told.append(("Guardrail", reading.guardrail))
+    told.append(
+        ("Period", f"{reading.period['from']} up to, not including, {reading.period['until']}")
+    )
+    told.append(("Definition", f"version {reading.definition_version}"))
+    return told
+
+
+_BESIDE = {
+    "neutral": "Neutral",
+    "dissatisfied": "Dissatisfied",
+    "delivered": "Delivered",
+    "within_the_hour": "Asked within the hour",
+    "inactivity": "Closed for inactivity",
+    "past_target": "Past their promised time",
+    "waiting_on_requester": "Waiting for the requester",
+    "age_p90": "Nine in ten open for at most",
+    "mean": "Group changes, on average",
+}
+
+
+def _beside(name: str, value: float) -> str:
+    if name.startswith("age_"):
+        return words.calendar(value)
+    return words.rounded(value, 1) if isinstance(value, float) else str(value)
+
+
+def value_words(value: float, unit: Unit) -> str:
+    """A value with its unit."""
+    if unit is Unit.SHARE:
+        return words.percent(value)
+    if unit is Unit.SECONDS:
+        return f"{words.business(value)} of business time"
+    if unit is Unit.SCALE_POINTS:
+        return words.rounded(value, 2)
+    return f"{value:,.0f}"
+
+
+def _limit(limit: float | None, unit: Unit) -> str:
+    return "not determined" if limit is None else value_words(limit, unit)
+
+
+def series(title: str, readings: Sequence[Reading], labels: Sequence[str]) -> Series:
+    """A trend of readings of one view; periods with fewer than ten are gaps."""
+    _, view = find(readings[0].key)
+    factor = {Unit.SHARE: 100.0, Unit.SECONDS: 1 / 3600}.get(view.unit, 1.0)
+    target = readings[-1].target
+    return Series(
+        title=title,
+        points=[
+            Point(
+                label,
+                reading.value * factor
+                if reading.value is not None and (reading.denominator or 0) >= 10
+                else None,
+                reading.denominator,
+            )
+            for reading, label in zip(readings, labels, strict=True)
+        ],
+        unit={Unit.SHARE: "%", Unit.SECONDS: "h"}.get(view.unit, ""),
+        target=float(str(target["value"])) * factor if target is not None else None,
+        counted="answers" if readings[0].reliability_state else "items",
+    )

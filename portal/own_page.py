@@ -1,0 +1,61 @@
+"""My readings: what the signed-in agent sees of their own work, and who else does: nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.urls import reverse
+
+from metrics.own import History, has_work, own_readings
+from portal.cards import Card
+from portal.drawing import Point, Series
+from portal.organisations import Member
+
+
+@dataclass(slots=True)
+class Page:
+    """Everything the template shows."""
+
+    who_sees: str
+    period_words: str
+    cards: list[Card] = field(default_factory=list)
+
+
+def page(*, member: Member, now: datetime) -> Page:
+    """The acting person's own figures; the context's person decides whose (metrics/own.py)."""
+    shown = Page(
+        who_sees=f"Only you, {member.person.name}, can see this page. The database shows these rows"
+        " to no other account here; nobody is told whether you looked.",
+        period_words="Your last 90 days over all services, and the same at earlier moments.",
+    )
+    if has_work(member.organisation):
+        method_url = reverse("method", args=[member.organisation.slug])
+        shown.cards = [
+            _card(history, method_url) for history in own_readings(member.organisation, now=now)
+        ]
+    return shown
+
+
+def _card(history: History, method_url: str) -> Card:
+    own = history.now
+    return Card(
+        anchor=own.key.replace("_", "-"),
+        label=own.name,
+        sentence=own.sentence,
+        method_url=f"{method_url}#{own.key}",
+        definitions=(("Counted over", "your last 90 days"), ("n", str(own.n))),
+        series=Series(
+            title=f"{own.name}, each point over 90 days",
+            points=[
+                Point(
+                    f"{moment:%b %Y}",
+                    100 * earlier.value if earlier.value is not None else None,
+                    earlier.n,
+                )
+                for moment, earlier in history.points
+            ],
+            unit="%",
+            counted="of your own",
+        ),
+    )
