@@ -11,13 +11,16 @@ from zoneinfo import ZoneInfo
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from metrics import columns
 from portal.catalogue.business_time import BusinessTime, CalendarRules
 from portal.catalogue.models import CalendarVersion
 from portal.demo import lives, world
 from portal.demo.answers import ask_and_answer
+from portal.demo.signed import sign_targets
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
 from surveys.models import Campaign
+from surveys.releasing import release_ready
 from tickets.ingest import apply
 from tickets.models import Connection
 
@@ -40,6 +43,9 @@ class Command(BaseCommand):
             given = ask_and_answer(
                 campaign=Campaign.objects.for_tenant(organisation).get(), now=now
             )
+            release_ready(tenant_id=organisation.pk, now=now)
+            sign_targets(organisation=organisation, now=now)
+        columns.sweep(now)
         self.stdout.write(f"Loaded {count} tickets and {given} answers of {organisation.name}.")
 
     def _load(self, organisation: Organisation, starts_at: datetime, now: datetime) -> int:
