@@ -6,8 +6,9 @@ that fails is logged with its reason and done again at the next tick.
 
 Start a worker with `celery -A portal.celery worker --pool threads`, DATABASE_ROLE=worker. Without
 BROKER_URL it is one process with messages in memory; with it any number of workers share the work,
-and `hint()` wakes them at once. Beat is a thread of every worker process: forked off (`worker -B`),
-its ticks would never reach messages in memory, and two ticks of one sweep do no harm.
+and hints (portal/tenancy/hints.py) wake them at once. Beat is a thread of every worker process:
+forked off (`worker -B`), its ticks would never reach messages in memory, and two ticks of one sweep
+do no harm.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 from celery import Celery, signals
 from celery.beat import EmbeddedService, Scheduler
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 TICK = settings.WORKER_TICK_SECONDS
@@ -107,12 +107,6 @@ app.conf.beat_schedule = {
     }
     for body, seconds in BEAT
 }
-
-
-def hint(task: str) -> None:
-    """Let workers look at once when the running transaction has committed, where a broker can."""
-    if settings.BROKER_URL:
-        transaction.on_commit(lambda: app.send_task(task))
 
 
 _beat: list[Any] = []

@@ -21,6 +21,7 @@ from portal.catalogue.models import Capability
 from portal.catalogue.severity import Severity
 from portal.tenancy import due
 from portal.tenancy.context import acting
+from portal.tenancy.hints import hint
 from tickets import ingest
 from tickets.canonical import ActorKind, Event, EventType, Flag, State
 from tickets.models import Connection, InboundMessage, InboundOutcome
@@ -108,6 +109,7 @@ def receive(
             raise
         return earlier
     due.note(tenant_id, FOLD, at)
+    hint("enter_messages")
     return Receipt(message.pk, CREATED)
 
 

@@ -5,181 +5,426 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalogue', '0001_initial'),
-        ('tenancy', '0001_initial'),
-        ('tickets', '0001_initial'),
+        ("catalogue", "0001_initial"),
+        ("tenancy", "0001_initial"),
+        ("tickets", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Answer',
+            name="Answer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('score', models.SmallIntegerField()),
-                ('answered_at', models.DateTimeField()),
-                ('late', models.BooleanField(default=False)),
-                ('contact_allowed', models.BooleanField(default=False)),
-                ('complete', models.BooleanField(default=False)),
-                ('released_at', models.DateTimeField(blank=True, null=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("score", models.SmallIntegerField()),
+                ("answered_at", models.DateTimeField()),
+                ("late", models.BooleanField(default=False)),
+                ("contact_allowed", models.BooleanField(default=False)),
+                ("complete", models.BooleanField(default=False)),
+                ("released_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AnswerRevision',
+            name="AnswerRevision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('score', models.SmallIntegerField()),
-                ('at', models.DateTimeField()),
-                ('answer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='surveys.answer')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("score", models.SmallIntegerField()),
+                ("at", models.DateTimeField()),
+                (
+                    "answer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="revisions",
+                        to="surveys.answer",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Campaign',
+            name="Campaign",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField(blank=True, null=True)),
-                ('delay_minutes', models.PositiveSmallIntegerField(default=5)),
-                ('sampling', models.DecimalField(decimal_places=3, default=1, max_digits=4)),
-                ('effort_threshold_minutes', models.PositiveSmallIntegerField(default=10)),
-                ('limit_7_days', models.PositiveSmallIntegerField(default=1)),
-                ('limit_90_days', models.PositiveSmallIntegerField(default=3)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField(blank=True, null=True)),
+                ("delay_minutes", models.PositiveSmallIntegerField(default=5)),
+                ("sampling", models.DecimalField(decimal_places=3, default=1, max_digits=4)),
+                ("effort_threshold_minutes", models.PositiveSmallIntegerField(default=10)),
+                ("limit_7_days", models.PositiveSmallIntegerField(default=1)),
+                ("limit_90_days", models.PositiveSmallIntegerField(default=3)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Comment',
+            name="Comment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField(max_length=4000)),
-                ('at', models.DateTimeField()),
-                ('reasons', models.JSONField(default=list)),
-                ('answer', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='comment', to='surveys.answer')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("text", models.TextField(max_length=4000)),
+                ("at", models.DateTimeField()),
+                ("reasons", models.JSONField(default=list)),
+                (
+                    "answer",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="comment",
+                        to="surveys.answer",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='OptOut',
+            name="OptOut",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('domain', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='catalogue.domain')),
-                ('requester', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tickets.requester')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "domain",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="catalogue.domain",
+                    ),
+                ),
+                (
+                    "requester",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tickets.requester",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SurveyedEvent',
+            name="SurveyedEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event_key', models.BigIntegerField()),
-                ('at', models.DateTimeField()),
-                ('decision', models.CharField(choices=[('invited', 'Invited'), ('not_sent', 'Not Sent'), ('imported', 'Imported')], max_length=10)),
-                ('severity', models.CharField(choices=[('critical', 'critical'), ('high', 'high'), ('medium', 'medium'), ('low', 'low')], max_length=10)),
-                ('channel', models.CharField(blank=True, max_length=40)),
-                ('policy_denial', models.BooleanField(default=False)),
-                ('scale', models.CharField(default='csat_1_5', max_length=20)),
-                ('campaign', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='surveys.campaign')),
-                ('capability', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalogue.capability')),
-                ('requester', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tickets.requester')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
-                ('ticket', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tickets.ticket')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("event_key", models.BigIntegerField()),
+                ("at", models.DateTimeField()),
+                (
+                    "decision",
+                    models.CharField(
+                        choices=[
+                            ("invited", "Invited"),
+                            ("not_sent", "Not Sent"),
+                            ("imported", "Imported"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("critical", "critical"),
+                            ("high", "high"),
+                            ("medium", "medium"),
+                            ("low", "low"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("channel", models.CharField(blank=True, max_length=40)),
+                ("policy_denial", models.BooleanField(default=False)),
+                ("scale", models.CharField(default="csat_1_5", max_length=20)),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="surveys.campaign",
+                    ),
+                ),
+                (
+                    "capability",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalogue.capability",
+                    ),
+                ),
+                (
+                    "requester",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tickets.requester",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
+                (
+                    "ticket",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="tickets.ticket",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('at', 'id'),
+                "ordering": ("at", "id"),
             },
         ),
         migrations.CreateModel(
-            name='NotSent',
+            name="NotSent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reason', models.CharField(choices=[('opted_out', 'opted out'), ('asked_recently', 'asked within the limits'), ('low_effort', 'below the effort threshold'), ('sampling', 'not in the sample'), ('no_address', 'no address'), ('own_ticket', "the agent's own ticket"), ('too_late', 'heard of too late to ask')], max_length=20)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='not_sent', to='surveys.surveyedevent')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("opted_out", "opted out"),
+                            ("asked_recently", "asked within the limits"),
+                            ("low_effort", "below the effort threshold"),
+                            ("sampling", "not in the sample"),
+                            ("no_address", "no address"),
+                            ("own_ticket", "the agent's own ticket"),
+                            ("too_late", "heard of too late to ask"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="not_sent",
+                        to="surveys.surveyedevent",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Invitation',
+            name="Invitation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('sending', 'Sending'), ('sent', 'Sent'), ('bounced', 'Bounced'), ('failed', 'Failed'), ('uncertain', 'Uncertain')], default='queued', max_length=10)),
-                ('due_at', models.DateTimeField()),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('last_error', models.CharField(blank=True, max_length=300)),
-                ('message_id', models.UUIDField()),
-                ('token_digest', models.BinaryField(max_length=32)),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('window_until', models.DateTimeField(blank=True, null=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation')),
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='invitation', to='surveys.surveyedevent')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("sending", "Sending"),
+                            ("sent", "Sent"),
+                            ("bounced", "Bounced"),
+                            ("failed", "Failed"),
+                            ("uncertain", "Uncertain"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("due_at", models.DateTimeField()),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("last_error", models.CharField(blank=True, max_length=300)),
+                ("message_id", models.UUIDField()),
+                ("token_digest", models.BinaryField(max_length=32)),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("window_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.organisation",
+                    ),
+                ),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="invitation",
+                        to="surveys.surveyedevent",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='answer',
-            name='event',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='answer', to='surveys.surveyedevent'),
+            model_name="answer",
+            name="event",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="answer",
+                to="surveys.surveyedevent",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='campaign_name'),
+            model_name="campaign",
+            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="campaign_name"),
         ),
         migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('sampling__gt', 0), ('sampling__lte', 1)), name='campaign_sampling'),
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("sampling__gt", 0), ("sampling__lte", 1)),
+                name="campaign_sampling",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('delay_minutes__lte', 60)), name='campaign_within_the_hour'),
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("delay_minutes__lte", 60)), name="campaign_within_the_hour"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='optout',
-            constraint=models.UniqueConstraint(fields=('tenant', 'requester', 'domain'), name='opt_out_once', nulls_distinct=False),
+            model_name="optout",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "requester", "domain"), name="opt_out_once", nulls_distinct=False
+            ),
         ),
         migrations.AddIndex(
-            model_name='surveyedevent',
-            index=models.Index(fields=['tenant', 'at'], name='surveyed_by_instant'),
+            model_name="surveyedevent",
+            index=models.Index(fields=["tenant", "at"], name="surveyed_by_instant"),
         ),
         migrations.AddIndex(
-            model_name='surveyedevent',
-            index=models.Index(fields=['tenant', 'requester', 'at'], name='surveyed_by_requester'),
+            model_name="surveyedevent",
+            index=models.Index(fields=["tenant", "requester", "at"], name="surveyed_by_requester"),
         ),
         migrations.AddConstraint(
-            model_name='surveyedevent',
-            constraint=models.UniqueConstraint(fields=('tenant', 'ticket', 'event_key'), name='surveyed_once'),
+            model_name="surveyedevent",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "ticket", "event_key"), name="surveyed_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='invitation',
-            index=models.Index(condition=models.Q(('state__in', ('queued', 'sending'))), fields=['tenant', 'due_at'], name='invitation_due'),
+            model_name="invitation",
+            index=models.Index(
+                condition=models.Q(("state__in", ("queued", "sending"))),
+                fields=["tenant", "due_at"],
+                name="invitation_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invitation',
-            constraint=models.UniqueConstraint(fields=('tenant', 'token_digest'), name='invitation_token'),
+            model_name="invitation",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "token_digest"), name="invitation_token"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invitation',
-            constraint=models.UniqueConstraint(fields=('tenant', 'message_id'), name='invitation_message_id'),
+            model_name="invitation",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "message_id"), name="invitation_message_id"
+            ),
         ),
         migrations.AddIndex(
-            model_name='answer',
-            index=models.Index(condition=models.Q(('released_at', None)), fields=['tenant'], name='answer_waiting'),
+            model_name="answer",
+            index=models.Index(
+                condition=models.Q(("released_at", None)), fields=["tenant"], name="answer_waiting"
+            ),
         ),
     ]

@@ -5,45 +5,61 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('surveys', '0002_protect'),
-        ('tenancy', '0002_protect'),
+        ("surveys", "0002_protect"),
+        ("tenancy", "0002_protect"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='LinkScan',
+            name="LinkScan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.AddField(
-            model_name='answer',
-            name='changed_score',
+            model_name="answer",
+            name="changed_score",
             field=models.SmallIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='invitation',
-            name='ambiguous',
+            model_name="invitation",
+            name="ambiguous",
             field=models.PositiveSmallIntegerField(default=0),
         ),
         migrations.AddIndex(
-            model_name='answer',
-            index=models.Index(condition=models.Q(('changed_score__isnull', False)), fields=['tenant'], name='answer_changed'),
+            model_name="answer",
+            index=models.Index(
+                condition=models.Q(("changed_score__isnull", False)),
+                fields=["tenant"],
+                name="answer_changed",
+            ),
         ),
         migrations.AddField(
-            model_name='linkscan',
-            name='invitation',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='scan', to='surveys.invitation'),
+            model_name="linkscan",
+            name="invitation",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="scan",
+                to="surveys.invitation",
+            ),
         ),
         migrations.AddField(
-            model_name='linkscan',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.organisation'),
+            model_name="linkscan",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="tenancy.organisation",
+            ),
         ),
     ]
