@@ -24,6 +24,7 @@ from portal.tenancy.context import acting
 from portal.tenancy.hints import hint
 from tickets import ingest
 from tickets.canonical import ActorKind, Event, EventType, Flag, State
+from tickets.meaning import meaning_of
 from tickets.models import Connection, InboundMessage, InboundOutcome
 from tickets.news import TicketNews, event_key
 
@@ -229,7 +230,14 @@ def enter_ticket(message: InboundMessage, connection: Connection) -> list[dict[s
         denied = {"flag": Flag.POLICY_DENIAL.value, "value": bool(body["policy_denial"])}
         tell(EventType.FLAGGED, 1, data=denied)
     if body.get("reply"):
-        reply = tell(EventType.MESSAGE, 2, actor_kind=ActorKind.AGENT, actor_key=agent, public=True)
+        reply = tell(
+            EventType.MESSAGE,
+            2,
+            actor_kind=ActorKind.AGENT,
+            actor_key=agent,
+            public=True,
+            data={"meaning": meaning_of(str(body["reply"])).value},
+        )
         news.texts[reply.key] = str(body["reply"])
     tell(EventType.SNAPSHOT, 3, data=data)
     ingest.apply(
