@@ -19,6 +19,7 @@ import numpy as np
 
 from metrics import golden, intervals, scales, small_numbers, standing, survival
 from portal.catalogue.business_time import BusinessTime, CalendarRules
+from tickets.meaning import meaning_of
 
 Case = Mapping[str, Any]
 Runner = Callable[[Case, Mapping[str, Any]], Mapping[str, Any]]
@@ -297,6 +298,19 @@ def _suppression(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"hidden": small_numbers.hidden_parts(case["input"]["parts"])}
 
 
+def _meaning(case: Case, content: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if not (data["human"] and data["public"]):
+        return {"cls": "not_a_human_public_reply"}
+    found = meaning_of(
+        data["own_text"],
+        templates=content["acknowledgement_templates"],
+        links=data["links"],
+        attachments=data["attachments"],
+    )
+    return {"cls": found.value}
+
+
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
@@ -313,6 +327,7 @@ RUNNERS: Mapping[str, Runner] = {
     "14": _percentiles,
     "22": _target_status,
     "29": _clustered,
+    "32": _meaning,
     "34": _suppression,
 }
 
