@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -36,6 +37,20 @@ class Card:
     series: Series | None = None
     evidence: Sequence[Piece] = field(default_factory=tuple)
 
+    @property
+    def figure(self) -> str:
+        """The number a sentence begins with, to be set large; empty where it begins with a word."""
+        found = _FIGURE.match(self.sentence)
+        return found.group() if found else ""
+
+    @property
+    def rest(self) -> str:
+        """The sentence after its figure."""
+        return self.sentence[len(self.figure) :]
+
+
+#: "53.8 %", "3 of 7", "12".
+_FIGURE = re.compile(r"\d[\d.,]*(?: %| of \d+)?(?=\s)")
 
 _STANDINGS = {
     "suppressed": Pill("too few answers to show", "unknown"),

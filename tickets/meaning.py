@@ -44,8 +44,8 @@ HOLDING: dict[str, tuple[str, ...]] = {
     ),
 }
 _GREETING = re.compile(
-    r"^(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|guten (?:tag|morgen)|liebe[rs]?"
-    r"|sehr geehrte[rs]?)\b[^,.!\n]{0,40}[,.!\n]\s*",
+    r"^(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|guten (?:tag|morgen)"
+    r"|liebe[rs]?|sehr geehrte[rs]?)\b[^,.!\n]{0,40}[,.!\n]\s*",
     re.IGNORECASE,
 )
 _SIGNATURE = re.compile(
