@@ -10,7 +10,7 @@ from governance.models import Target, TargetSheet
 from governance.targets import Status, in_force_from, in_force_until, in_words, status_of
 from metrics.definitions import find
 from metrics.measure import Reading
-from metrics.standing import Direction, Reliability, kept, status
+from metrics.standing import Reliability, kept, status
 from portal.tenancy.models import Organisation
 
 
@@ -99,15 +99,16 @@ def _described(standing: Standing) -> dict[str, object]:
 
 
 def _compared(reading: Reading, standing: Standing) -> Reading:
-    metric, _ = find(reading.key)
+    metric, view = find(reading.key)
+    direction = metric.direction_of(view)
     target = float(standing.target.value)
     state = Reliability(reading.reliability_state) if reading.reliability_state else None
     observed: bool | None = None
     if not metric.from_answers and reading.value is not None and not reading.provisional:
-        observed = kept(reading.value, target, metric.direction)
+        observed = kept(reading.value, target, direction)
     return replace(
         reading,
         target=_described(standing),
         kept=observed,
-        status=status(reading.interval, target, Direction(metric.direction), state).value,
+        status=status(reading.interval, target, direction, state).value,
     )

@@ -191,7 +191,7 @@ def _check_owner(
 
 def _terms(domain: Domain, target: Wanted, position: int) -> str:
     metric, view = find(target.metric)
-    if metric.direction is Direction.NONE:
+    if metric.direction_of(view) is Direction.NONE:
         raise NotProposable(f"{view.name} has no good direction, so it takes no target.")
     if view.unit is Unit.SHARE and not 0 <= target.value <= 1:
         raise NotProposable(f"{view.name}: a share is between 0 and 100 %. Nothing was kept.")
@@ -207,7 +207,7 @@ def _terms(domain: Domain, target: Wanted, position: int) -> str:
             "metric": f"{metric.key}.{view.key}",
             "measurement_version": metric.version,
             "population": metric.population,
-            "comparator": comparator(metric.direction),
+            "comparator": comparator(metric.direction_of(view)),
             "value": format(target.value, "f"),
             "unit": view.unit.value,
             "period": "calendar month",
@@ -312,7 +312,7 @@ def status_of(sheet: TargetSheet, tenant: Organisation, *, on: date) -> Status:
 def in_words(target: Target) -> str:
     """A target's value in words: "at least 90.0 %"."""
     metric, view = find(target.metric)
-    bound = "at most" if metric.direction is Direction.LOWER else "at least"
+    bound = "at most" if metric.direction_of(view) is Direction.LOWER else "at least"
     value = float(target.value)
     if view.unit is Unit.SHARE:
         return f"{bound} {percent(value)}"

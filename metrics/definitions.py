@@ -30,6 +30,8 @@ class View:
     words: str
     #: Durations are never pooled across severities (METRICS.md 1.5).
     per_severity: bool = False
+    #: Which way is good where it is not the metric's own: a share kept in time is better higher.
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class Metric:
         """The view that stands for the metric."""
         return self.views[0]
 
+    def direction_of(self, view: View) -> Direction:
+        """Which way is good for a view."""
+        return view.direction or self.direction
+
     @property
     def dating_words(self) -> str:
         """What the method page says of the period."""
@@ -78,6 +84,12 @@ class Metric:
 
 def _share(key: str, name: str, evaluate: Evaluate, words: str) -> View:
     return View(key, name, Unit.SHARE, evaluate, words)
+
+
+def _in_time(key: str, name: str, kind: columns.Kind, words: str) -> View:
+    """A share of promises kept: the higher the better, whatever the metric is in."""
+    evaluate = partial(evaluating.attainment, kind=kind)
+    return View(key, name, Unit.SHARE, evaluate, words, direction=Direction.HIGHER)
 
 
 def _time(key: str, name: str, evaluate: Evaluate, words: str) -> View:
@@ -233,10 +245,10 @@ METRICS: tuple[Metric, ...] = (
                 partial(_reply, "first_response", 0.9),
                 "had a reply from a person",
             ),
-            _share(
+            _in_time(
                 "attainment",
                 "Replied in time",
-                partial(evaluating.attainment, kind=columns.FIRST_RESPONSES),
+                columns.FIRST_RESPONSES,
                 "had a reply from a person in time",
             ),
         ),
@@ -257,10 +269,10 @@ METRICS: tuple[Metric, ...] = (
         dating="opening; attainment: the instant that decided it",
         direction=Direction.LOWER,
         views=(
-            _share(
+            _in_time(
                 "attainment",
                 "Helped in time",
-                partial(evaluating.attainment, kind=columns.MEANINGFUL_RESPONSES),
+                columns.MEANINGFUL_RESPONSES,
                 "had a helpful reply in time",
             ),
             _time(
@@ -310,6 +322,7 @@ METRICS: tuple[Metric, ...] = (
                 evaluating.within_target,
                 "of what was opened was resolved within the promised time",
                 per_severity=True,
+                direction=Direction.HIGHER,
             ),
             _time(
                 "resolved_median",
@@ -341,16 +354,16 @@ METRICS: tuple[Metric, ...] = (
         dating="the instant that decided it",
         direction=Direction.HIGHER,
         views=(
-            _share(
+            _in_time(
                 "resolution",
                 "Resolved in time",
-                partial(evaluating.attainment, kind=columns.RESOLUTION_PROMISES),
+                columns.RESOLUTION_PROMISES,
                 "were resolved in the promised time",
             ),
-            _share(
+            _in_time(
                 "response",
                 "Helped in time",
-                partial(evaluating.attainment, kind=columns.MEANINGFUL_RESPONSES),
+                columns.MEANINGFUL_RESPONSES,
                 "had a helpful reply in the promised time",
             ),
         ),
