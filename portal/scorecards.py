@@ -196,8 +196,8 @@ class _Telling:
         comments = evidence.comments(self.reader, self.cut)
         return [
             self._card("csat_share.share", trend_of=True, pieces=[comments]),
-            self._card("csat_mean.mean"),
             self._policy_card(),
+            self._card("csat_mean.mean"),
             self._card("response_rate.rate"),
             self._card("survey_coverage.coverage"),
         ]
@@ -212,8 +212,8 @@ class _Telling:
                 "in-time",
                 "Speed: promises kept",
                 [
-                    self._card("first_response.attainment"),
                     self._card("first_meaningful_response.attainment", trend_of=True),
+                    self._card("first_response.attainment"),
                     self._card("sla_attainment.resolution", trend_of=True),
                 ],
             )
