@@ -2,9 +2,12 @@
 
     python -m tests.surveys.dispatching stage 40
     python -m tests.surveys.dispatching send 3 [marking-first]
+    python -m tests.surveys.dispatching answer 50 [looking-first]
 
 The second number counts leases that have passed: the clock is a parameter. `marking-first` is the
-dispatcher that must fail: it notes a mail as sent before it hands it over.
+dispatcher that must fail: it notes a mail as sent before it hands it over. `answer` gives as many
+answers to one link at the same instant; `looking-first` is the way that must fail: it looks whether
+there is an answer and then writes one.
 """
 
 from __future__ import annotations
@@ -61,6 +64,53 @@ def send(leases: int, *, marking_first: bool) -> None:
         pass
 
 
+def answer(number: int, *, looking_first: bool) -> None:
+    """Answer one link `number` times at once; print how many calls failed."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from django.db import Error, connection
+
+    from portal.tenancy.context import acting
+    from portal.tenancy.models import Organisation
+    from surveys import answering, links
+    from surveys.models import Answer, Invitation
+    from tests.surveys.asking import NOON
+
+    acme = Organisation.objects.get(slug="acme")
+    with acting(acme.pk):
+        invitation = Invitation.objects.order_by("pk").first()
+        assert invitation is not None
+    token = links.new_token(invitation.message_id)
+    together = Barrier(number)
+
+    def look_then_write() -> None:
+        with acting(acme.pk):
+            asked = Answer.objects.filter(event=invitation.event_id)
+            if not asked.exists():
+                Answer.objects.create(
+                    tenant=acme, event_id=invitation.event_id, score=4, answered_at=NOON
+                )
+
+    def once(_: int) -> bool:
+        together.wait()
+        try:
+            if looking_first:
+                look_then_write()
+            else:
+                answering.answer(token=token, score=4, at=NOON)
+        except Error:
+            return False
+        else:
+            return True
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(number) as pool:
+        succeeded = list(pool.map(once, range(number)))
+    sys.stdout.write(f"{succeeded.count(False)} failed\n")
+
+
 if __name__ == "__main__":
     import django
 
@@ -68,5 +118,7 @@ if __name__ == "__main__":
     django.setup()
     if sys.argv[1] == "stage":
         stage(int(sys.argv[2]))
+    elif sys.argv[1] == "answer":
+        answer(int(sys.argv[2]), looking_first="looking-first" in sys.argv)
     else:
         send(int(sys.argv[2]), marking_first="marking-first" in sys.argv)

@@ -1,4 +1,4 @@
-"""Workers killed at random lose no invitation and repeat at most the mail in their hands."""
+"""Killed workers lose no invitation; a crowd on one link makes one answer."""
 
 from __future__ import annotations
 
@@ -168,3 +168,39 @@ def test_a_dispatcher_that_marks_first_loses_mails_in_the_same_storm(
     said = states()
     assert set(said.values()) == {"sent"}
     assert set(copies) < set(said), "it says sent, and nobody has them"
+
+
+def answered_at_once(environment: dict[str, str], *mode: str) -> tuple[str, int, int]:
+    """Give 50 answers to one link at once, as the web role; how many calls failed, rows written."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.surveys.dispatching", "answer", "50", *mode],
+        cwd=ROOT,
+        env=environment | {"DATABASE_ROLE": "web"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with psycopg.connect(on("worker")) as connection:
+        connection.execute(
+            "SELECT set_config('app.tenant', id::text, false) FROM tenancy_organisation"
+            " WHERE slug = 'acme'"
+        )
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM surveys_answer),"
+            " (SELECT count(*) FROM surveys_answerrevision)"
+        ).fetchone()
+    assert row is not None
+    return done.stdout.strip(), row[0], row[1]
+
+
+def test_fifty_answers_to_one_link_at_the_same_instant_are_one(
+    environment: dict[str, str],
+) -> None:
+    assert answered_at_once(environment) == ("0 failed", 1, 1)
+
+
+def test_looking_before_writing_fails_in_the_same_crowd(environment: dict[str, str]) -> None:
+    """The negative control: the crowd above is dense enough to meet."""
+    failed, answers, _ = answered_at_once(environment, "looking-first")
+    assert answers == 1
+    assert failed != "0 failed"
