@@ -1,19 +1,24 @@
 """The fold: from the events of a ticket and its follow-ups to work items (METRICS.md 1.1-1.8).
 
 Pure: no database, no clock, no calendar. The same events give the same timeline in whatever order,
-split or repetition they arrived. Read `fold` first, then `_Walk`, which tells the events one by one.
+split or repetition they arrived. Read `fold` first, then `_Walk`, which joins a ticket with what
+continues it, then `_Telling`, which tells the joined events one by one.
 
-Two decisions where the handbook leaves room:
+Decisions where the handbook leaves room:
 
 * courtesy, misclick and system reopens are recognised before the 14 days are asked about, so a
   "thank you" on day 15 starts no second work item;
-* a resolution by automation or system (closed for inactivity, say) is nobody's work: it has no agent,
-  although somebody is still assigned.
+* a resolution by automation or system (closed for inactivity, say) is nobody's work: it has no
+  agent, although somebody is still assigned;
+* a pause that was running when the first public human reply went out counts from that reply on;
+* the message with which an agent opens a ticket answers nobody (M12), but is a reply in the claim
+  of first contact (M16);
+* an approved downgrade is told as if nothing had ever been worse: what it replaces falls away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,7 +39,7 @@ REOPEN_WINDOW = timedelta(days=14)
 COURTESY_WINDOW = timedelta(hours=24)
 MISCLICK_WINDOW = timedelta(minutes=10)
 
-_BEFORE_WORK = (ActorKind.AUTOMATION, ActorKind.SYSTEM, ActorKind.BOT)
+_MACHINES = (ActorKind.AUTOMATION, ActorKind.SYSTEM, ActorKind.BOT)
 
 
 class Outcome(StrEnum):
@@ -141,6 +146,11 @@ class WorkItem:
     #: Stretches that stop the clock: accepted waiting for the requester, and gaps between a
     #: resolution and the counted reopen that followed. The last one may have no end yet.
     pauses: tuple[tuple[datetime, datetime | None], ...]
+    #: Every move back, voided and uncounted ones too, in order (METRICS.md 1.6, G5).
+    reopens: tuple[Reopen, ...]
+    #: Whose promise runs from when, the first from the opening. Only upgrades under the governed
+    #: policy add a step: the tighter target runs from the upgrade (METRICS.md 1.5).
+    severity_steps: tuple[tuple[datetime, Severity], ...]
     reassignments: int
     escalations: tuple[Escalation, ...]
     requester_messages: int
@@ -180,7 +190,13 @@ class FoldSettings:
     #: `recorded` or `governed` (METRICS.md 1.5).
     severity_policy: str = "recorded"
     #: End of the triage grace for a ticket opened at an instant; needed for `governed`.
-    triage_ends: Any = None
+    triage_ends: Callable[[datetime], datetime] | None = None
+
+    def __post_init__(self) -> None:
+        if self.severity_policy not in ("recorded", "governed"):
+            raise ValueError(f"severity_policy is recorded or governed, not {self.severity_policy}")
+        if self.severity_policy == "governed" and self.triage_ends is None:
+            raise ValueError("The governed policy needs triage_ends: when does the grace end?")
 
 
 DEFAULTS = FoldSettings()
@@ -229,7 +245,8 @@ def _left_out(events: Sequence[Event]) -> str:
     types = {event.type for event in events}
     if EventType.MERGED in types:
         return "merged"
-    if EventType.DELETED in types:
+    states = [state for event in events if (state := _state_after(event)) is not None]
+    if EventType.DELETED in types or (states and states[-1] is State.DELETED):
         return "deleted"
     return ""
 
@@ -286,7 +303,7 @@ class _Walk:
             ((event, log.ticket) for log in self.logs for event in log.events),
             key=lambda pair: (pair[0].order, str(pair[1])),
         )
-        telling = _Telling(merged, settings)
+        telling = _Telling(merged, self.root.ticket, settings)
         return Timeline(self.root.ticket, "", telling.work_items(), continued_by)
 
 
@@ -303,7 +320,8 @@ def _state_after(event: Event) -> State | None:
 class _Now:
     """What holds at the instant being told."""
 
-    assignee: str | None = None
+    #: By ticket: a follow-up has an assignee of its own.
+    assignees: dict[Hashable, str | None] = field(default_factory=dict)
     group: str = ""
     capability: Any = None
     requester: Any = None
@@ -335,6 +353,9 @@ class _Item:
     waits: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     gaps: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     groups: list[tuple[datetime, str]] = field(default_factory=list)
+    #: No hand has chosen a group yet, only rules.
+    routing: bool = True
+    reopens: list[Reopen] = field(default_factory=list)
     escalations: list[Escalation] = field(default_factory=list)
     requester_messages: list[datetime] = field(default_factory=list)
     withdrawn_at: datetime | None = None
@@ -344,8 +365,11 @@ class _Item:
 class _Telling:
     """Tells merged events one by one and keeps the work item they belong to."""
 
-    def __init__(self, events: list[tuple[Event, Hashable]], settings: FoldSettings) -> None:
+    def __init__(
+        self, events: list[tuple[Event, Hashable]], root: Hashable, settings: FoldSettings
+    ) -> None:
         self.events = events
+        self.root = root
         self.severities = SeverityHistory.of([event for event, _ in events], settings)
         self.states: dict[Hashable, State] = {}
         self.now = _Now()
@@ -363,7 +387,7 @@ class _Telling:
     def _tell(self, position: int, event: Event, ticket: Hashable) -> None:
         data = event.data
         if not self.items:
-            self._open_item(event.at, event)
+            self._open_item(event.at)
         item = self.items[-1]
         match event.type:
             case EventType.CREATED:
@@ -371,7 +395,7 @@ class _Telling:
             case EventType.STATUS_CHANGED:
                 self._moved(position, event, ticket, State(data["to"]))
             case EventType.ASSIGNED:
-                self.now.assignee = data.get("to")
+                self.now.assignees[ticket] = data.get("to")
             case EventType.GROUP_CHANGED:
                 self._regrouped(item, event.at, str(data["to"]), bool(data.get("automatic")))
             case EventType.CATEGORY_CHANGED:
@@ -387,40 +411,40 @@ class _Telling:
             case EventType.MESSAGE:
                 self._said(item, event, ticket)
 
-    def _open_item(self, at: datetime, event: Event) -> None:
-        number = len(self.items) + 1
-        item = _Item(number, at)
-        if number == 1 and event.type is EventType.CREATED:
-            item.opened_by_agent = event.actor_kind is ActorKind.AGENT
-            item.response_owed = not (item.opened_by_agent and event.data.get("no_contact"))
+    def _open_item(self, at: datetime) -> None:
+        item = _Item(len(self.items) + 1, at)
         if self.now.group:
             item.groups.append((at, self.now.group))
         self.items.append(item)
 
     def _created(self, position: int, event: Event, ticket: Hashable) -> None:
         data = event.data
-        first = not self.states
-        if first or data.get("capability") is not None:
-            self.now.capability = data.get("capability")
-        if first:
+        if ticket == self.root:
+            item = self.items[0]
+            item.opened_by_agent = event.actor_kind is ActorKind.AGENT
+            item.response_owed = not (item.opened_by_agent and data.get("no_contact"))
             self.now.requester = data.get("requester")
             self.now.channel = str(data.get("channel", ""))
             if data.get("group"):
-                self._regrouped(self.items[-1], event.at, str(data["group"]), automatic=True)
-        self._moved(position, event, ticket, State(data.get("state", State.NEW)))
+                self._regrouped(item, event.at, str(data["group"]), automatic=True)
+        if data.get("capability") is not None:
+            self.now.capability = data["capability"]
+        if ticket not in self.states:  # else told after another event of the same instant
+            self._moved(position, event, ticket, State(data.get("state", State.NEW)))
 
     def _moved(self, position: int, event: Event, ticket: Hashable, to: State) -> None:
         before = self.states.get(ticket)
         self.states[ticket] = to
-        opens_ticket = before is None
         item = self.items[-1]
         if to.is_open:
-            if not item.open:
+            # Only a move back is a reopen: a ticket that a courtesy left open moves on freely.
+            if not item.open and (before is None or not before.is_open):
                 self._reopened(position, event)
                 item = self.items[-1]
-            self._wait(item, event.at, waiting=to is State.WAITING_ON_REQUESTER)
+            waiting = item.open and to is State.WAITING_ON_REQUESTER
+            self._wait(item, event.at, waiting=waiting)
             self.state = to
-        elif to.is_resolved and (opens_ticket or before is not None and before.is_open):
+        elif to.is_resolved and (before is None or before.is_open):
             self._wait(item, event.at, waiting=False)
             if item.open:
                 self._resolved(event, ticket)
@@ -434,8 +458,11 @@ class _Telling:
 
     def _resolved(self, event: Event, ticket: Hashable) -> None:
         item = self.items[-1]
-        by_person = event.actor_kind not in _BEFORE_WORK
-        agent = (self.now.assignee or event.actor_key) if by_person else None
+        agent = None
+        if event.actor_kind not in _MACHINES:
+            closed_by_requester = event.actor_kind is ActorKind.REQUESTER
+            doer = None if closed_by_requester else event.actor_key
+            agent = self.now.assignees.get(ticket) or doer
         resolution = Resolution(
             at=event.at,
             ticket=ticket,
@@ -460,7 +487,9 @@ class _Telling:
             return
         attempt = item.attempts[-1]
         kind = self._kind_of_reopen(position, event, attempt)
-        attempt.reopens.append(Reopen(event.at, kind, event.actor_kind))
+        reopen = Reopen(event.at, kind, event.actor_kind)
+        attempt.reopens.append(reopen)
+        item.reopens.append(reopen)
         if kind in (ReopenKind.COURTESY, ReopenKind.SYSTEM):
             return  # the first resolution stands, and its time
         if kind is ReopenKind.MISCLICK:
@@ -470,7 +499,7 @@ class _Telling:
             item.gaps.append((attempt.resolution.at, event.at))
             item.open = True
         else:
-            self._open_item(event.at, event)
+            self._open_item(event.at)
 
     def _kind_of_reopen(self, position: int, event: Event, attempt: _Attempt) -> ReopenKind:
         since = event.at - attempt.resolution.at
@@ -500,10 +529,11 @@ class _Telling:
 
     def _regrouped(self, item: _Item, at: datetime, group: str, automatic: bool) -> None:
         self.now.group = group
-        if not item.groups or automatic:
+        if not item.groups or (automatic and item.routing):
             item.groups[:] = [(at, group)]  # first routing is no reassignment
         elif item.groups[-1][1] != group:
             item.groups.append((at, group))
+        item.routing = item.routing and automatic
 
     def _said(self, item: _Item, event: Event, ticket: Hashable) -> None:
         if event.actor_kind is ActorKind.REQUESTER and event.at > item.opened_at:
@@ -536,6 +566,7 @@ class _Telling:
         else:
             outcome, ended_at = Outcome.RESOLVED, resolutions[-1].at
         end = resolutions[-1] if resolutions and outcome is Outcome.RESOLVED else None
+        severity = end.severity if end else self.severities.at(ended_at)
         return WorkItem(
             number=item.number,
             opened_at=item.opened_at,
@@ -544,13 +575,15 @@ class _Telling:
             outcome=outcome,
             state=self.state if last else State.RESOLVED,
             ended_at=ended_at,
-            severity=end.severity if end else self.severities.at(ended_at),
+            severity=severity,
             capability=end.capability if end else self.now.capability,
             group=end.group if end else self.now.group,
             resolutions=resolutions,
             first_response=first,
             first_meaningful=helped,
             pauses=_accepted(item, first),
+            reopens=tuple(item.reopens),
+            severity_steps=self.severities.steps(item.opened_at, ended_at),
             reassignments=max(0, len(item.groups) - 1),
             escalations=tuple(item.escalations),
             requester_messages=len(item.requester_messages),
@@ -632,10 +665,14 @@ class SeverityHistory:
 
     #: (from, severity), ascending; the first one holds for all time before.
     changes: tuple[tuple[datetime, Severity], ...]
+    governed: bool
 
     @classmethod
     def of(cls, events: Sequence[Event], settings: FoldSettings) -> SeverityHistory:
-        """Read the history off ordered events, under the organisation's policy."""
+        """Read the history off ordered events, under the organisation's policy.
+
+        Raises ValueError if no event says how severe the ticket is.
+        """
         recorded = [
             (event, Severity(event.data["severity" if event.type is EventType.CREATED else "to"]))
             for event in events
@@ -644,9 +681,10 @@ class SeverityHistory:
         ]
         if not recorded:
             raise ValueError("No event says how severe the ticket is.")
-        if settings.severity_policy == "recorded":
-            return cls(tuple((event.at, severity) for event, severity in recorded))
-        return cls(tuple(_governed(recorded, events, settings)))
+        if settings.triage_ends is None or settings.severity_policy == "recorded":
+            return cls(tuple((event.at, severity) for event, severity in recorded), False)
+        grace_ends = _grace_ends(events, settings.triage_ends)
+        return cls(tuple(_governed(recorded, events, grace_ends)), True)
 
     def at(self, instant: datetime | None) -> Severity:
         """The severity in force at an instant; None means after the last change."""
@@ -657,35 +695,65 @@ class SeverityHistory:
             in_force = severity
         return in_force
 
+    def steps(
+        self, opened_at: datetime, ended_at: datetime | None
+    ) -> tuple[tuple[datetime, Severity], ...]:
+        """Whose promise runs from when, within one work item; see `WorkItem.severity_steps`.
 
+        As recorded, the severity at the end runs from the opening. Governed, an upgrade adds a step
+        and an approved downgrade takes back what was worse.
+        """
+        if not self.governed:
+            return ((opened_at, self.at(ended_at)),)
+        steps = [(opened_at, self.at(opened_at))]
+        for since, severity in self.changes:
+            if since <= opened_at or (ended_at is not None and since > ended_at):
+                continue
+            while len(steps) > 1 and _RANK[steps[-2][1]] <= _RANK[severity]:
+                steps.pop()
+            if _RANK[severity] >= _RANK[steps[-1][1]]:
+                steps[-1] = (steps[-1][0], severity)
+            else:
+                steps.append((since, severity))
+        return tuple(steps)
+
+
+#: Worst first: the lower, the worse.
 _RANK: Mapping[Severity, int] = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-def _governed(
-    recorded: Sequence[tuple[Event, Severity]], events: Sequence[Event], settings: FoldSettings
-) -> list[tuple[datetime, Severity]]:
-    """Upgrades at once; downgrades only with a reason and somebody else's approval.
+def _grace_ends(events: Sequence[Event], triage_ends: Callable[[datetime], datetime]) -> datetime:
+    """End of the triage grace: 60 business minutes after opening, or the resolution if earlier."""
+    resolved = (
+        event.at for event in events if (to := _state_after(event)) is not None and to.is_resolved
+    )
+    ends = triage_ends(events[0].at)
+    return min(ends, next(resolved, ends))
 
-    What is recorded during the triage grace (60 business minutes, or up to the resolution) is free.
+
+def _governed(
+    recorded: Sequence[tuple[Event, Severity]], events: Sequence[Event], grace_ends: datetime
+) -> list[tuple[datetime, Severity]]:
+    """Triage sets the base; then upgrades at once, downgrades only with a reason and approval.
+
+    The base is what is recorded when the grace ends, and holds from the opening.
     """
-    opened_at = events[0].at
-    grace_ends = settings.triage_ends(opened_at)
-    for event in events:
-        if event.type is EventType.STATUS_CHANGED and State(event.data["to"]).is_resolved:
-            grace_ends = min(grace_ends, event.at)
-            break
-    history: list[tuple[datetime, Severity]] = []
+    triaged = [severity for event, severity in recorded if event.at <= grace_ends]
+    history = [(events[0].at, triaged[-1] if triaged else recorded[0][1])]
     for event, severity in recorded:
-        worse = not history or _RANK[severity] < _RANK[history[-1][1]]
-        if event.at <= grace_ends or worse or _approved(event, events):
+        if event.at <= grace_ends:
+            continue
+        worse = _RANK[severity] < _RANK[history[-1][1]]
+        if worse or _approved(event, events):
             history.append((event.at, severity))
     return history
 
 
 def _approved(change: Event, events: Sequence[Event]) -> bool:
+    """Whether a downgrade carries a reason and was approved by someone other than the assignee."""
     assignee = None
     for event in events:
-        if event.at > change.at:
+        if event.order > change.order:
             break
         if event.type is EventType.ASSIGNED:
             assignee = event.data.get("to")
