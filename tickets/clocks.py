@@ -5,12 +5,13 @@ Pure; METRICS.md 1.3, 1.4 and M15. Seconds are business seconds of the calendar 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from tickets.canonical import Severity
 from tickets.timeline import REOPEN_WINDOW, Outcome, WorkItem
 
 #: A resolution is mature when its reopen window has closed (METRICS.md 1.8).
@@ -21,7 +22,7 @@ class Calendar(Protocol):
     """Business time, as portal/catalogue/business_time.py provides it."""
 
     def elapsed(self, start: datetime, end: datetime) -> float:
-        """Business seconds from start to end."""
+        """Business seconds from start to end; 0 if end is not after start."""
 
     def deadline_with_pauses(
         self, start: datetime, seconds: float, pauses: Sequence[tuple[datetime, datetime | None]]
@@ -51,18 +52,17 @@ def stopped_at(item: WorkItem, as_of: datetime) -> datetime:
     return item.ended_at or as_of
 
 
-def paused_seconds(item: WorkItem, calendar: Calendar, as_of: datetime) -> float:
-    """Business seconds inside accepted pauses and gaps, up to where the clock ends."""
-    end = stopped_at(item, as_of)
-    return sum(
-        calendar.elapsed(start, min(stop or end, end)) for start, stop in item.pauses if start < end
-    )
-
-
 def resolution_clock(item: WorkItem, calendar: Calendar, as_of: datetime) -> float:
     """Business seconds from opening to the resolution that held, without pauses and gaps."""
-    end = stopped_at(item, as_of)
-    return calendar.elapsed(item.opened_at, end) - paused_seconds(item, calendar, as_of)
+    return _running_seconds(item, calendar, item.opened_at, stopped_at(item, as_of))
+
+
+def _running_seconds(item: WorkItem, calendar: Calendar, since: datetime, end: datetime) -> float:
+    """Business seconds between two instants outside the item's pauses, which never overlap."""
+    paused = sum(
+        calendar.elapsed(max(start, since), min(stop or end, end)) for start, stop in item.pauses
+    )
+    return calendar.elapsed(since, end) - paused
 
 
 def pause_share(item: WorkItem, calendar: Calendar, as_of: datetime) -> float | None:
@@ -83,25 +83,67 @@ def paused_since(item: WorkItem) -> datetime | None:
     return item.pauses[-1][0]
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """That an item is resolved within so many business seconds of a calendar from an instant."""
+
+    since: datetime
+    calendar: Calendar
+    seconds: float
+
+    def runs_out(self, item: WorkItem) -> datetime | None:
+        """When the seconds have elapsed; None while a running pause keeps them from it."""
+        return self.calendar.deadline_with_pauses(self.since, self.seconds, item.pauses)
+
+    def is_broken(self, item: WorkItem, as_of: datetime) -> bool:
+        """Whether the clock has passed the seconds; reaching them exactly keeps the promise."""
+        end = stopped_at(item, as_of)
+        return _running_seconds(item, self.calendar, self.since, end) > self.seconds
+
+
+def promises(
+    item: WorkItem, promised: Callable[[Severity], tuple[Calendar, float] | None]
+) -> list[Promise]:
+    """What was promised of an item's resolution, by the steps of its severity (METRICS.md 1.5).
+
+    `promised` tells a severity's calendar and business seconds, None where nothing was promised.
+    After an upgrade the old promise holds beside the tighter one, which runs from the upgrade.
+    """
+    told = ((since, promised(severity)) for since, severity in item.severity_steps)
+    return [Promise(since, *promise) for since, promise in told if promise is not None]
+
+
+def deadline(item: WorkItem, promised: Sequence[Promise]) -> datetime | None:
+    """The instant the first promise runs out; None without one, or while a pause keeps it off."""
+    instants = [at for promise in promised if (at := promise.runs_out(item)) is not None]
+    return min(instants, default=None)
+
+
+def decide(item: WorkItem, promised: Sequence[Promise], as_of: datetime) -> Decision:
+    """Decide once whether every promise is kept (METRICS.md M15).
+
+    Met at the resolution, if the clock was not over by then; missed at the instant the time ran
+    out, also while open and after a withdrawal; withdrawn in time is neither.
+    """
+    if any(promise.is_broken(item, as_of) for promise in promised):
+        return Decision(Verdict.MISSED, deadline(item, promised))
+    if item.outcome is Outcome.RESOLVED:
+        return Decision(Verdict.MET, item.ended_at)
+    if item.outcome is Outcome.WITHDRAWN:
+        return Decision(Verdict.WITHDRAWN, None)
+    return Decision(Verdict.UNDECIDED, None)
+
+
 def resolution_deadline(item: WorkItem, calendar: Calendar, seconds: float) -> datetime | None:
-    """When the promised business seconds run out; None while a pause keeps them from it."""
-    return calendar.deadline_with_pauses(item.opened_at, seconds, item.pauses)
+    """When one promise from the opening runs out; None while a pause keeps it off."""
+    return deadline(item, [Promise(item.opened_at, calendar, seconds)])
 
 
 def decide_resolution(
     item: WorkItem, calendar: Calendar, seconds: float, as_of: datetime
 ) -> Decision:
-    """Decide the resolution promise once: met at the resolution, missed when the time ran out."""
-    deadline = resolution_deadline(item, calendar, seconds)
-    if item.outcome is Outcome.RESOLVED and item.ended_at is not None:
-        if resolution_clock(item, calendar, as_of) <= seconds:
-            return Decision(Verdict.MET, item.ended_at)
-        return Decision(Verdict.MISSED, deadline)
-    if deadline is not None and deadline < stopped_at(item, as_of):
-        return Decision(Verdict.MISSED, deadline)
-    if item.outcome is Outcome.WITHDRAWN:
-        return Decision(Verdict.WITHDRAWN, None)
-    return Decision(Verdict.UNDECIDED, None)
+    """Decide one promise that runs from the opening."""
+    return decide(item, [Promise(item.opened_at, calendar, seconds)], as_of)
 
 
 def response_clock(item: WorkItem, at: datetime, calendar: Calendar) -> float:
