@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -86,6 +88,63 @@ def test_every_tick_of_the_beat_thread_arrives_and_succeeds(db: None, tmp_path: 
     finished = counted(log, r"Task (\w+)\[[^]]+\] succeeded")
     assert {name for name in ticking if finished[name] < SECOND_TICKS - 2} == set(), text[-3000:]
     assert "raised unexpected" not in text
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """Debian's Redis on a free port; the URL of its broker."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    yield f"redis://127.0.0.1:{port}/0"
+    server.terminate()
+    server.wait(timeout=10)
+
+
+@pytest.mark.slow
+def test_with_a_broker_two_workers_share_the_work_and_a_hint_wakes_one_at_once(
+    db: None, tmp_path: Path, redis: str
+) -> None:
+    logs = [tmp_path / "one.log", tmp_path / "two.log"]
+    broker = {"BROKER_URL": redis, "WORKER_TICK_SECONDS": "3600"}
+    hinting = (
+        "import django; django.setup(); import portal.celery;"
+        "from django.db import transaction; from portal.tenancy.hints import hint\n"
+        "with transaction.atomic():\n    [hint('release_answers') for _ in range(20)]"
+    )
+    url = urlunsplit(
+        urlsplit(database_url("worker"))._replace(path=f"/{connection.settings_dict['NAME']}")
+    )
+    environment = {
+        **os.environ,
+        **broker,
+        URL_VARIABLES["worker"]: url,
+        "DATABASE_ROLE": "worker",
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "SECRET_KEY": settings.SECRET_KEY,
+    }
+    with worker(logs[0], **broker), worker(logs[1], **broker):
+        wait_for(lambda: all("ready." in log.read_text() for log in logs))
+        command = [sys.executable, "-c", hinting]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        wait_for(lambda: sum(received(log)["release_answers"] for log in logs) == 20)
+    assert all(received(log)["release_answers"] > 0 for log in logs)
+    assert all("raised unexpected" not in log.read_text() for log in logs)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Look again until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
 
 
 def test_the_beat_table_names_tasks_that_exist() -> None:
