@@ -1,0 +1,329 @@
+"""The pages of targets: the list, one sheet with its signatures, proposing, accepting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+
+from governance import cosigning, signing
+from governance.models import Target, TargetSheet
+from governance.targets import (
+    STARTERS,
+    NotProposable,
+    NotTheProcessOwner,
+    Starter,
+    Wanted,
+    in_force_from,
+    in_words,
+    missing,
+    needed,
+    next_period,
+    propose,
+    status_of,
+)
+from metrics.definitions import find
+from portal.audit.models import AuditEntry
+from portal.catalogue.models import Domain
+from portal.organisations import Member, MemberRequest, needs
+from portal.people.confirming import ConfirmForm
+from portal.people.roles import Right, Role
+from portal.tenancy.models import Organisation
+
+REFUSALS = (
+    NotProposable,
+    NotTheProcessOwner,
+    cosigning.NotTheirs,
+    cosigning.AlreadySigned,
+    cosigning.AlreadyDeclined,
+    cosigning.ProposerMayNotCosign,
+    cosigning.TermsAltered,
+    signing.ConfirmAgain,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A target of a sheet in words, and how it differs from the sheet before."""
+
+    what: str
+    words: str
+    guardrail: str
+    before: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature that is needed: given, or still missing."""
+
+    role: str
+    name: str
+    meaning: str
+    at: datetime | None
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SheetPage:
+    """A sheet as pages show it."""
+
+    sheet: TargetSheet
+    status: str
+    begins: Any
+    terms: list[Term]
+    signatures: list[Signed]
+    unaltered: bool
+    audit: list[int]
+    declined: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a signature is still asked for."""
+        return self.status in ("proposed", "partially signed")
+
+
+def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> SheetPage:
+    """Everything there is to know of a sheet before signing it."""
+    previous = _words_of(sheet.predecessor) if sheet.predecessor else {}
+    given = {signature.role: signature for signature in sheet.signatures.all()}
+    declined = sheet.declines.select_related("person").first()
+    entries = AuditEntry.objects.for_tenant(tenant).filter(
+        subject_kind="target_sheet", subject_id=str(sheet.pk)
+    )
+    return SheetPage(
+        sheet=sheet,
+        status=status_of(sheet, tenant, on=now.astimezone(tenant.zone).date()).value,
+        begins=in_force_from(sheet, tenant),
+        terms=[
+            Term(
+                _what(target),
+                in_words(target),
+                find(target.metric)[0].guardrail,
+                previous.get(_what(target), "new") if sheet.predecessor else "",
+                bytes(target.digest).hex()[:16],
+            )
+            for target in sheet.targets.select_related("capability")
+        ],
+        signatures=[
+            Signed(
+                role.label,
+                given[role].printed_name if role in given else (person.name if person else ""),
+                signing.MEANING[role],
+                given[role].at if role in given else None,
+                bytes(given[role].sheet_digest).hex()[:16] if role in given else "",
+            )
+            for role, person in needed(sheet)
+        ],
+        unaltered=cosigning.is_unaltered(sheet),
+        audit=list(entries.order_by("sequence").values_list("sequence", flat=True)),
+        declined=f"{declined.person.name}: {declined.reason}" if declined else "",
+    )
+
+
+def _words_of(sheet: TargetSheet) -> dict[str, str]:
+    return {_what(t): in_words(t) for t in sheet.targets.select_related("capability")}
+
+
+def _what(target: Target) -> str:
+    _, view = find(target.metric)
+    where = target.capability.name if target.capability else "every service"
+    severity = f", {target.severity} severity" if target.severity else ""
+    return f"{view.name} ({where}{severity})"
+
+
+def find_sheet(tenant: Organisation, sheet: int) -> TargetSheet:
+    """A sheet of the organisation, or 404."""
+    return get_object_or_404(
+        TargetSheet.objects.for_tenant(tenant).select_related(
+            "domain", "proposed_by", "manager", "lead", "predecessor"
+        ),
+        pk=sheet,
+    )
+
+
+@needs(Right.READ_PAGES)
+def targets(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Every sheet with its status, the newest first."""
+    tenant, now = request.organisation, timezone.now()
+    sheets = TargetSheet.objects.for_tenant(tenant).select_related("domain", "proposed_by")
+    rows = [
+        {
+            "sheet": sheet,
+            "status": status_of(sheet, tenant, on=now.astimezone(tenant.zone).date()).value,
+            "missing": [role.label for role in missing(sheet, list(sheet.signatures.all()))],
+        }
+        for sheet in sheets
+    ]
+    context = {"rows": rows, "may_propose": request.member.may(Right.PROPOSE_TARGETS)}
+    return render(request, "governance/targets.html", context)
+
+
+@needs(Right.READ_PAGES)
+def target_sheet(request: MemberRequest, organisation: str, sheet: int) -> HttpResponse:
+    """One sheet: terms, signatures, whether it is unaltered. POST declines it, with a reason."""
+    found = find_sheet(request.organisation, sheet)
+    error = ""
+    if request.method == "POST":
+        reason = request.POST.get("reason", "").strip()
+        try:
+            if not reason:
+                raise NotProposable("Say why, so that the next proposal can be better.")
+            cosigning.decline(
+                sheet_id=found.pk, by=request.member.person, reason=reason, at=timezone.now()
+            )
+            return redirect("target_sheet", organisation, found.pk)
+        except REFUSALS as refusal:
+            error = str(refusal)
+    member = request.member
+    context = {
+        "page": sheet_page(request.organisation, found, timezone.now()),
+        "asked": _asked(found, member),
+        "error": error,
+    }
+    return render(request, "governance/target.html", context, status=400 if error else 200)
+
+
+def _asked(sheet: TargetSheet, member: Member) -> str:
+    """What this member is asked to do with the sheet: accept, cosign or nothing."""
+    roles = missing(sheet, list(sheet.signatures.all()))
+    if Role.SERVICE_DESK_MANAGER in roles and sheet.manager_id == member.person.pk:
+        return "accept"
+    if Role.BUSINESS_UNIT_LEAD in roles and sheet.lead_id == member.person.pk:
+        return "cosign"
+    return ""
+
+
+@needs(Right.ACCEPT_TARGETS)
+def accept_sheet(request: MemberRequest, organisation: str, sheet: int) -> HttpResponse:
+    """The service desk manager takes accountability, after confirming who they are."""
+    found = find_sheet(request.organisation, sheet)
+    return sign_page(
+        request,
+        found,
+        act=cosigning.accept,
+        role=Role.SERVICE_DESK_MANAGER,
+        template="governance/sign.html",
+        done=lambda: redirect("target_sheet", organisation, found.pk),
+    )
+
+
+def sign_page(
+    request: MemberRequest,
+    sheet: TargetSheet,
+    *,
+    act: Any,
+    role: Role,
+    template: str,
+    done: Any,
+    extra: Mapping[str, Any] | None = None,
+) -> HttpResponse:
+    """Show a sheet with the sentence to sign; sign it on POST, after confirming."""
+    person, now = request.member.person, timezone.now()
+    form = ConfirmForm(person, request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        try:
+            act(sheet_id=sheet.pk, by=person, at=now, reauthenticated_at=now)
+            return done()
+        except REFUSALS as refusal:
+            form.add_error(None, str(refusal))
+    context = {
+        "page": sheet_page(request.organisation, sheet, now),
+        "form": form,
+        "sentence": signing.sentence(sheet, role, person),
+        **(extra or {}),
+    }
+    return render(request, template, context, status=400 if form.errors else 200)
+
+
+class ProposeForm(ConfirmForm):
+    """A sheet to propose: its period, its reasons, and a value for each starter that is wanted."""
+
+    domain = forms.ModelChoiceField(Domain.objects.none(), empty_label=None)
+    effective_from = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    effective_until = forms.DateField(
+        label="Up to, not including", widget=forms.DateInput(attrs={"type": "date"})
+    )
+    rationale = forms.CharField(
+        label="Why these", widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
+    )
+    field_order = ("domain", "effective_from", "effective_until", "rationale")
+
+    def __init__(self, member: Member, *args: Any, **kwargs: Any) -> None:
+        super().__init__(member.person, *args, **kwargs)
+        tenant = member.organisation
+        start = next_period(tenant, timezone.now())
+        self.fields["domain"].queryset = (
+            Domain.objects.for_tenant(tenant)
+            .filter(  # type: ignore[attr-defined]
+                capabilities__process_owner=member.person
+            )
+            .distinct()
+        )
+        self.fields["effective_from"].initial = start
+        self.fields["effective_until"].initial = start.replace(year=start.year + 1)
+        for starter in STARTERS:
+            self.fields[_name(starter)] = forms.DecimalField(
+                label=_label(starter),
+                required=False,
+                min_value=0,
+                max_value=100,
+                decimal_places=1,
+                initial=starter.value * 100,
+                help_text="Percent; leave empty to set no target.",
+            )
+        confirming = [name for name in ("password", "code") if name in self.fields]
+        self.order_fields([name for name in self.fields if name not in confirming] + confirming)
+
+    def wanted(self) -> list[Wanted]:
+        """The targets that were given a value."""
+        return [
+            Wanted(
+                starter.metric,
+                (Decimal(self.cleaned_data[_name(starter)]) / 100).quantize(Decimal("0.0001")),
+                severity=starter.severity,
+            )
+            for starter in STARTERS
+            if self.cleaned_data.get(_name(starter)) is not None
+        ]
+
+
+def _name(starter: Starter) -> str:
+    return starter.metric.replace(".", "-")
+
+
+def _label(starter: Starter) -> str:
+    _, view = find(starter.metric)
+    return view.name + (f", {starter.severity} severity" if starter.severity else "")
+
+
+@needs(Right.PROPOSE_TARGETS)
+def propose_targets(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Propose a sheet; proposing is the process owner's signature."""
+    form = ProposeForm(request.member, request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        now = timezone.now()
+        try:
+            sheet = propose(
+                tenant=request.organisation,
+                domain=form.cleaned_data["domain"],
+                wanted=form.wanted(),
+                effective_from=form.cleaned_data["effective_from"],
+                effective_until=form.cleaned_data["effective_until"],
+                rationale=form.cleaned_data["rationale"],
+                by=request.member.person,
+                at=now,
+                reauthenticated_at=now,
+            )
+            return redirect("target_sheet", organisation, sheet.pk)
+        except REFUSALS as refusal:
+            form.add_error(None, str(refusal))
+    context = {"form": form}
+    return render(request, "governance/propose.html", context, status=400 if form.errors else 200)
