@@ -247,9 +247,12 @@ class ProposeForm(ConfirmForm):
     """A sheet to propose: its period, its reasons, and a value for each starter that is wanted."""
 
     domain = forms.ModelChoiceField(Domain.objects.none(), empty_label=None)
-    effective_from = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    effective_from = forms.DateField(
+        label="From", widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
     effective_until = forms.DateField(
-        label="Up to, not including", widget=forms.DateInput(attrs={"type": "date"})
+        label="Up to, not including",
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
     )
     rationale = forms.CharField(
         label="Why these", widget=forms.Textarea(attrs={"rows": 3}), max_length=2000
@@ -276,7 +279,7 @@ class ProposeForm(ConfirmForm):
                 min_value=0,
                 max_value=100,
                 decimal_places=1,
-                initial=starter.value * 100,
+                initial=(starter.value * 100).quantize(Decimal("0.1")),
                 help_text="Percent; leave empty to set no target.",
             )
         confirming = [name for name in ("password", "code") if name in self.fields]
