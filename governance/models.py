@@ -1,7 +1,8 @@
 """Deciding: sheets of targets, their exact terms, and who signed them. Everything only grows.
 
-Status is computed from these rows (governance/targets.py) and stored nowhere. A signature is bound to
-(sheet, digest) by a composite foreign key, so no signature can stand under terms it was not given to.
+Status is computed from these rows (governance/targets.py) and stored nowhere. A signature is bound
+to (sheet, digest) by a composite foreign key, so no signature can stand under terms it was not
+given to.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ def comparator(direction: Direction) -> str:
     return "at_most" if direction is Direction.LOWER else "at_least"
 
 
-# --- reading ---------------------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------------
 
 
 def needed(sheet: TargetSheet) -> list[tuple[Role, Person | None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -219,10 +219,10 @@ def sign_page(
     request: MemberRequest,
     sheet: TargetSheet,
     *,
-    act: Any,
+    act: Callable[..., object],
     role: Role,
     template: str,
-    done: Any,
+    done: Callable[[], HttpResponse],
     extra: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     """Show a sheet with the sentence to sign; sign it on POST, after confirming."""
@@ -263,11 +263,11 @@ class ProposeForm(ConfirmForm):
         super().__init__(member.person, *args, **kwargs)
         tenant = member.organisation
         start = next_period(tenant, timezone.now())
-        self.fields["domain"].queryset = (
+        domain = self.fields["domain"]
+        assert isinstance(domain, forms.ModelChoiceField)
+        domain.queryset = (
             Domain.objects.for_tenant(tenant)
-            .filter(  # type: ignore[attr-defined]
-                capabilities__process_owner=member.person
-            )
+            .filter(capabilities__process_owner=member.person)
             .distinct()
         )
         self.fields["effective_from"].initial = start
@@ -282,7 +282,7 @@ class ProposeForm(ConfirmForm):
                 initial=(starter.value * 100).quantize(Decimal("0.1")),
                 help_text="Percent; leave empty to set no target.",
             )
-        confirming = [name for name in ("password", "code") if name in self.fields]
+        confirming: list[str] = [name for name in ("password", "code") if name in self.fields]
         self.order_fields([name for name in self.fields if name not in confirming] + confirming)
 
     def wanted(self) -> list[Wanted]:

@@ -439,8 +439,8 @@ METRICS: tuple[Metric, ...] = (
         key="reopen_rate",
         name="Reopened",
         question="Did our solutions hold?",
-        formula="Items with a resolution that did not hold for 14 days, each once; a thank-you, a slip"
-        " and a bulk change are no reopen. Policy denials have a line of their own.",
+        formula="Items with a resolution that did not hold for 14 days, each once; a thank-you, a"
+        " slip and a bulk change are no reopen. Policy denials have a line of their own.",
         population="items with a resolution that is 14 days old and no policy denial",
         dating="the resolution that failed",
         direction=Direction.LOWER,
@@ -537,13 +537,14 @@ METRICS: tuple[Metric, ...] = (
         source="METRICS.md M22",
         minimum=0,
     ),
-    # --- D. Self-service ---------------------------------------------------------------------------
+    # --- D. Self-service -------------------------------------------------------------------------
     Metric(
         code="M25",
         key="should_have_been_self_service",
         name="Should have been self-service",
         question="How much of our work should not need us?",
-        formula="Items that are routine people should be able to do themselves, of those classified.",
+        formula="Items that are routine people should be able to do themselves, of those"
+        " classified.",
         population="items classified",
         dating="opening",
         direction=Direction.LOWER,

@@ -1,7 +1,7 @@
-"""The evaluations: from columns of a slice to estimates, one function a question (METRICS.md Part 2).
+"""The evaluations: from columns of a slice to estimates, one function a question.
 
-Pure functions over `Facts`: numpy arrays of the slice's rows, the moment of reading and calendars for
-clocks that still run. Nothing here knows where the columns came from.
+Pure functions over `Facts`: numpy arrays of the slice's rows, the moment of reading and calendars
+for clocks that still run. Nothing here knows where the columns came from.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SeveritiesPooled(ValueError):
     """A duration was asked for over several severities."""
 
 
-# --- small tools -----------------------------------------------------------------------------------
+# --- small tools ---------------------------------------------------------------------------------
 
 
 def _share(numerator: int, denominator: int, **more: Any) -> Estimate:
@@ -98,7 +98,7 @@ def _mature(rows: Rows, facts: Facts) -> NDArray[np.bool_]:
     return np.asarray(rows["at"] + FOLLOW_UP_S <= facts.as_of)
 
 
-# --- A. satisfaction ---------------------------------------------------------------------------------
+# --- A. satisfaction -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     happy = _satisfied(rows)
     n, x = len(rows), int(happy.sum())
     state = reliability(found.sent, n)
-    flags = ("fragile",) if is_fragile(x, n) else ()
+    flags: tuple[str, ...] = ("fragile",) if is_fragile(x, n) else ()
     capabilities = np.unique(rows["capability"])
     if len(capabilities) > 1:
         value, interval = _weighted(facts, rows, happy, policy_denial=policy_denial)
@@ -290,7 +290,7 @@ def coverage(facts: Facts) -> Estimate:
     )
 
 
-# --- B. speed ------------------------------------------------------------------------------------------
+# --- B. speed ------------------------------------------------------------------------------------
 
 
 def _running(rows: Rows, facts: Facts, ends: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -372,7 +372,7 @@ def within_target(facts: Facts) -> Estimate:
 def held(facts: Facts) -> Rows:
     """Resolutions that hold, dated in the slice: one row an item resolved."""
     rows = facts.rows(columns.RESOLUTIONS)
-    return rows[rows["holds"] == 1]
+    return np.asarray(rows[rows["holds"] == 1])
 
 
 def resolved_quantile(facts: Facts, p: float) -> Estimate:
@@ -412,7 +412,7 @@ def attainment(facts: Facts, kind: columns.Kind) -> Estimate:
     )
 
 
-# --- C. durability and flow --------------------------------------------------------------------------
+# --- C. durability and flow ----------------------------------------------------------------------
 
 
 def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> Estimate:
@@ -508,7 +508,7 @@ def backlog(facts: Facts) -> Estimate:
     )
 
 
-# --- D. self-service -----------------------------------------------------------------------------------
+# --- D. self-service -----------------------------------------------------------------------------
 
 
 def should_have_been_self_service(facts: Facts) -> Estimate:

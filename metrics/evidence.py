@@ -1,8 +1,8 @@
 """What to read beside a number: the comments, reopen messages and reasons behind a reading.
 
-Comments come from released batches only, at least five at a time, with the week they were written in
-and nothing that leads to a ticket, a requester or an agent (TRUST.md T14, B2); names, addresses and
-handles of the staff are masked.
+Comments come from released batches only, at least five at a time, with the week they were written
+in and nothing that leads to a ticket, a requester or an agent (TRUST.md T14, B2); names, addresses
+and handles of the staff are masked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Columns folded in memory: for a reading of the past, and for logs that are not in the database.
 
-Blocks know the present. A reading with an earlier `as_of` folds the log again, without what happened
-later, and evaluates the same columns: slow and exact (METRICS.md 1.2).
+Blocks know the present. A reading with an earlier `as_of` folds the log again, without what
+happened later, and evaluates the same columns: slow and exact (METRICS.md 1.2).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from metrics.evaluating import Rows, epoch
 from metrics.measure import Reader
 from portal.tenancy.models import Organisation
 from surveys.models import AnswerRevision
-from tickets import facts, ingest
+from tickets import facts
 from tickets.calendars import Calendars
 from tickets.canonical import EventType
+from tickets.event_log import stories_of
 from tickets.models import Ticket
 from tickets.repeat_contact import Contact, repeat_contacts
-from tickets.timeline import FoldSettings, TicketLog, Timeline, fold, until
-from tickets.versions import changes
+from tickets.timeline import FoldSettings, TicketLog, Timeline, fold
 
 _ITEM_FIELDS = facts.ITEMS.columns[1:]
 _RESOLUTION_FIELDS = facts.RESOLUTIONS.columns[3:]
@@ -86,7 +86,7 @@ class FoldedReader(Reader):
     def _load(self, kind: Kind, start: date, until_day: date) -> Rows:
         rows = self._folded[kind.name]
         inside = rows["at"] >= epoch(self.midnight(start))
-        return rows[inside & (rows["at"] < epoch(self.midnight(until_day)))]
+        return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until_day)))])
 
     def _open_at(self, moment: datetime) -> Rows:
         at = epoch(moment)
@@ -95,7 +95,7 @@ class FoldedReader(Reader):
             (resolved["at"] <= at) & (resolved["reopened"] == 1) & (resolved["reopen_at"] > at)
         ]
         there = (items["at"] <= at) & ((items["ended"] == 0) | (items["ended"] > at))
-        return items[there & ~np.isin(items["item"], paused)]
+        return np.asarray(items[there & ~np.isin(items["item"], paused)])
 
 
 def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day: date) -> Reader:
@@ -123,10 +123,7 @@ def _families(tenant: Organisation, as_of: datetime) -> list[list[TicketLog]]:
     rows = tickets.values_list("pk", "connection_id", "external_id", "follows")
     by_name = {(connection, name): pk for pk, connection, name, _ in rows}
     parents = {pk: by_name.get((connection, follows)) for pk, connection, _, follows in rows}
-    stories = {
-        pk: changes(until(events, as_of))
-        for pk, events in ingest.stored_events(list(parents)).items()
-    }
+    stories = stories_of(list(parents), as_of=as_of)
     families: dict[int, list[TicketLog]] = defaultdict(list)
     for pk, story in stories.items():
         if any(e.type is EventType.CREATED and e.data.get("severity") for e in story):

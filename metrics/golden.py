@@ -115,7 +115,8 @@ class _Month:
         denied = evaluating.reopen_rate(facts, policy_denial=True)
         claimed = evaluating.first_contact(facts, claimed=True)
         kept = evaluating.attainment(facts, columns.RESOLUTION_PROMISES)
-        assert claimed.numerator is not None and kept.numerator is not None
+        assert claimed.numerator is not None
+        assert kept.numerator is not None
         return {
             "work_items_opened": len(facts.rows(columns.ITEMS)),
             "reopen": {

@@ -1,6 +1,6 @@
-"""Intervals and percentiles: what a figure tells about the process behind it (METRICS.md 1.9, 1.10).
+"""Intervals and percentiles: what a figure tells about the process behind it.
 
-Pure. Every interval is two-sided 95 %; a limit that cannot be had is None. Proportions are 0 to 1.
+Pure (METRICS.md 1.9, 1.10). Every interval is two-sided 95 %; a limit that cannot be had is None. Proportions are 0 to 1.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def mover(estimate1: float, first: Interval, estimate2: float, second: Interval)
     if None in (first.lower, first.upper, second.lower, second.upper):
         return Interval(None, None)
     l1, u1, l2, u2 = first.lower, first.upper, second.lower, second.upper
-    assert l1 is not None and u1 is not None and l2 is not None and u2 is not None
+    assert l1 is not None
+    assert u1 is not None
+    assert l2 is not None
+    assert u2 is not None
     difference = estimate1 - estimate2
     return Interval(
         difference - sqrt((estimate1 - l1) ** 2 + (u2 - estimate2) ** 2),
@@ -97,9 +100,7 @@ def weighted_total(
     shares = [weight / sum(weights) for weight in weights]
     rates = [x / n for x, n in zip(successes, totals, strict=True)]
     value = sum(w * p for w, p in zip(shares, rates, strict=True))
-    variance = sum(
-        w * w * p * (1 - p) / n for w, p, n in zip(shares, rates, totals, strict=True)
-    )
+    variance = sum(w * w * p * (1 - p) / n for w, p, n in zip(shares, rates, totals, strict=True))
     half = Z * sqrt(variance)
     return value, Interval(max(0.0, value - half), min(1.0, value + half))
 
@@ -146,7 +147,7 @@ def _binomial_cdf(n: int, p: float) -> NDArray[np.float64]:
     return np.minimum(np.cumsum(np.exp(log_mass)), 1.0)
 
 
-# --- Student's t, so that scipy is no dependency at run time ---------------------------------------
+# --- Student's t, so that scipy is no dependency at run time -------------------------------------
 
 
 def student_t(degrees: int) -> float:

@@ -1,8 +1,8 @@
 """From a question to a reading: a definition, a slice and a moment in, the display contract out.
 
 `Reader` fetches columns once and answers many questions about them; `Reading` is what pages, API,
-export and command show (METRICS.md 1.14). What few answers may show is decided here and nowhere else
-(1.11). Governance adds `target`, `kept` and `status` to a reading afterwards.
+export and command show (METRICS.md 1.14). What few answers may show is decided here and nowhere
+else (1.11). Governance adds `target`, `kept` and `status` to a reading afterwards.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _filtered(rows: Rows, cut: Slice) -> Rows:
     return rows
 
 
-# --- what is shown ---------------------------------------------------------------------------------
+# --- what is shown -------------------------------------------------------------------------------
 
 
 def reading(
@@ -352,7 +352,8 @@ def _count_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
     if not estimate.denominator:
         return "Nothing is open."
     oldest, median = estimate.beside["age_oldest"], estimate.beside["age_median"]
-    assert oldest is not None and median is not None
+    assert oldest is not None
+    assert median is not None
     verb = "is" if estimate.denominator == 1 else "are"
     return (
         f"{estimate.denominator} {verb} open, half of them for {words.calendar(median)} or longer,"

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import median
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from metrics.scales import SCALES
-from metrics.words import business, percent
+from metrics.words import percent
 from portal.tenancy.models import Organisation
 from surveys.models import Answer
 from tickets.models import Attribution, Resolution, WorkItem
@@ -33,7 +32,7 @@ class Own:
 
     key: str
     name: str
-    #: Share 0 to 1 or business seconds; None where too few are there for a value.
+    #: A share, 0 to 1; None where too few are there for a value.
     value: float | None
     n: int
     sentence: str
@@ -98,27 +97,25 @@ def reopened(tenant: Organisation, until: datetime) -> Own:
 
 
 def first_reply(tenant: Organisation, until: datetime) -> Own:
-    """M12 over items the person was the first to answer: median in business time, with its n."""
+    """M12 over items the person was the first to answer: replied within the promised time."""
     mine = Attribution.objects.for_tenant(tenant).filter(
         act=Attribution.Act.FIRST_RESPONDED, work_item=OuterRef("pk")
     )
-    seconds = list(
+    replies = (
         WorkItem.objects.for_tenant(tenant)
         .filter(Exists(mine), opened_at__gte=until - WINDOW, opened_at__lt=until)
         .exclude(first_response_s=None)
-        .values_list("first_response_s", flat=True)
+        .exclude(response_target_s=None)
+        .values_list("first_response_s", "response_target_s")
     )
-    name = "First reply"
-    if len(seconds) < COUNTS_FROM:
-        return Own("first_response", name, None, len(seconds), _too_few())
-    value = float(median(s for s in seconds if s is not None))
-    return Own(
+    # A median would pool severities, which no duration ever does (METRICS.md 1.5).
+    in_time = [seconds <= target for seconds, target in replies if seconds is not None and target]
+    return _share(
         "first_response",
-        name,
-        value,
-        len(seconds),
-        f"Half of the {len(seconds)} people you answered first had your reply within"
-        f" {business(value)} of business time.",
+        "First reply in time",
+        sum(in_time),
+        len(in_time),
+        "of those you answered first had your reply in time",
     )
 
 

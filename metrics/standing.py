@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
-from metrics.intervals import Z, Interval
+from metrics.intervals import Interval, Z
 
 
 class Reliability(StrEnum):
@@ -37,9 +37,7 @@ class Direction(StrEnum):
 
 
 #: Figures of these states never decide anything.
-UNDECIDABLE = frozenset(
-    {Reliability.SUPPRESSED, Reliability.RATE_UNKNOWN, Reliability.UNRELIABLE}
-)
+UNDECIDABLE = frozenset({Reliability.SUPPRESSED, Reliability.RATE_UNKNOWN, Reliability.UNRELIABLE})
 FRAGILE_DROP = 0.05
 NEGATIVES = 5
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.intervals import Z, Interval
+from metrics.intervals import Interval, Z
 
 #: Two values of S are the same stretch if they differ by less than rounding of a product.
 _SAME = 1e-12
@@ -92,8 +92,6 @@ def kaplan_meier(times: NDArray[np.float64], happened: NDArray[np.bool_]) -> Cur
     )
 
 
-def _first_at(
-    times: NDArray[np.float64], band: NDArray[np.float64], level: float
-) -> float | None:
+def _first_at(times: NDArray[np.float64], band: NDArray[np.float64], level: float) -> float | None:
     reached = np.flatnonzero(band <= level + _SAME)
     return float(times[reached[0]]) if len(reached) else None

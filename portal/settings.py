@@ -266,7 +266,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
-# --- Logs: JSON lines, never a query string, token, address or comment -----------------------------
+# --- Logs: JSON lines, never a query string, token, address or comment ---------------------------
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -13,7 +13,7 @@ handler404 = "portal.errors.not_found"
 handler500 = "portal.errors.server_error"
 
 #: The parts of the sign-in library that are used; registration and e-mail changes are not.
-SIGN_IN = [
+SIGN_IN: list[URLPattern | URLResolver] = [
     path("sign-in/", sign_in.login, name="account_login"),
     path("sign-out/", sign_in.logout, name="account_logout"),
     path("confirm/", sign_in.reauthenticate, name="account_reauthenticate"),
@@ -34,7 +34,7 @@ SIGN_IN = [
 ]
 
 #: Pages of one organisation; each declares the right it needs (portal/organisations.py).
-ORGANISATION = [
+ORGANISATION: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("capabilities/<slug:capability>/", views.scorecard, name="scorecard"),
     path("my-readings/", views.own_readings, name="own_readings"),

@@ -6,8 +6,8 @@ from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from metrics.definitions import METRICS
 
+from metrics.definitions import METRICS
 from portal import home as home_page
 from portal import own_page, scorecards
 from portal.mailbox import mailbox
@@ -29,7 +29,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @signed_in
 def start(request: HttpRequest) -> HttpResponse:
     """The organisations of the signed-in person; straight in where there is one."""
-    theirs = Organisation.objects.filter(memberships__person=request.user).distinct()
+    theirs = Organisation.objects.filter(memberships__person=request.user.pk).distinct()
     organisations = list(theirs)
     if len(organisations) == 1:
         return redirect("home", organisations[0].slug)

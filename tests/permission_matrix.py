@@ -1,8 +1,8 @@
 """Who may do what, route by route: the one table in which every address must stand.
 
 Actors are the cast by name; each stands for a role. `nobody` is signed out, `eve` belongs to
-another organisation. What is not allowed answers 404 to people who are signed in, as if it did not exist,
-and leads those who are not to sign in.
+another organisation. What is not allowed answers 404 to people who are signed in, as if it did not
+exist, and leads those who are not to sign in.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _STATES = [(state.value, state.value) for state in State]
 class TicketOut(serializers.ModelSerializer[Ticket]):
     """A ticket as the API tells it; nobody who worked on it is named (TRUST.md decision 3)."""
 
-    source = serializers.CharField(source="connection.name")
+    source = serializers.CharField(source="connection.name")  # type: ignore[assignment]
     capability = serializers.CharField(source="capability.slug", default=None)
 
     class Meta:
@@ -67,7 +67,7 @@ class _Tickets(Endpoint):
         )
 
 
-class TicketList(_Tickets, ListAPIView):  # type: ignore[type-arg]
+class TicketList(_Tickets, ListAPIView):  # type: ignore[type-arg,misc]
     """List tickets, newest first."""
 
     scopes = {"GET": (Scope.READ_INTERNAL,)}
@@ -108,7 +108,7 @@ class AnswerIn(ClosedSerializer):
 
     id = serializers.CharField(max_length=200, help_text="the sender's id of this message")
     time = serializers.DateTimeField(help_text="when it was answered, with its offset")
-    source = serializers.SlugField(max_length=60)
+    source = serializers.SlugField(max_length=60)  # type: ignore[assignment]
     ticket = serializers.CharField(max_length=200)
     score = serializers.IntegerField(min_value=1, max_value=5)
     comment = serializers.CharField(max_length=4000, required=False, allow_blank=True)
@@ -152,7 +152,7 @@ class _Sending(Endpoint):
         )
 
 
-class TicketDetail(_Tickets, _Sending, RetrieveAPIView):  # type: ignore[type-arg]
+class TicketDetail(_Tickets, _Sending, RetrieveAPIView):  # type: ignore[type-arg,misc]
     """One ticket by its source and the source's id."""
 
     scopes = {
@@ -203,7 +203,7 @@ class MessageOut(serializers.Serializer[Any]):
     message = serializers.IntegerField()
     received_at = serializers.DateTimeField()
     status = serializers.CharField(help_text="waiting, folded or quarantined")
-    errors = serializers.ListField(child=serializers.JSONField())
+    errors = serializers.ListField(child=serializers.JSONField())  # type: ignore[assignment]
 
 
 class MessageDetail(Endpoint):

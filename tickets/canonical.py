@@ -2,22 +2,22 @@
 
 What stands in `Event.data`, by type (keys marked ? may be absent):
 
-| type                    | data                                                                    |
-|-------------------------|-------------------------------------------------------------------------|
-| ticket.created          | severity, capability?, group?, requester?, channel?, state?             |
-| ticket.status_changed   | to (State), resolution? (ResolutionKind), bulk?, migration?             |
-| ticket.assigned         | to (actor key or null)                                                  |
-| ticket.group_changed    | to, automatic? (first routing by a rule)                                |
-| ticket.priority_changed | to (Severity), reason?, approved_by? (actor key)                        |
-| ticket.category_changed | to (capability)                                                         |
-| ticket.message          | meaning? (Meaning; of an agent's public message), template?             |
-| ticket.escalated        | kind (functional or hierarchical), reason?, planned?                    |
-| ticket.merged           | into (external id of the surviving ticket)                              |
-| ticket.deleted          |                                                                         |
-| ticket.followup_of      | parent (external id)                                                    |
-| ticket.flagged          | flag (Flag), value? (default true)                                      |
-| ticket.snapshot         | state?, severity?, capability?, group?, agent?, requester?: the ticket  |
-|                         | as it stood; tickets/versions.py tells the changes between snapshots    |
+| type                    | data |
+|-------------------------|----------------------------------------------------------------------|
+| ticket.created          | severity, capability?, group?, requester?, channel?, state? |
+| ticket.status_changed   | to (State), resolution? (ResolutionKind), bulk?, migration? |
+| ticket.assigned         | to (actor key or null) |
+| ticket.group_changed    | to, automatic? (first routing by a rule) |
+| ticket.priority_changed | to (Severity), reason?, approved_by? (actor key) |
+| ticket.category_changed | to (capability) |
+| ticket.message          | meaning? (Meaning; of an agent's public message), template? |
+| ticket.escalated        | kind (functional or hierarchical), reason?, planned? |
+| ticket.merged           | into (external id of the surviving ticket) |
+| ticket.deleted          | |
+| ticket.followup_of      | parent (external id) |
+| ticket.flagged          | flag (Flag), value? (default true) |
+| ticket.snapshot         | state?, severity?, capability?, group?, agent?, requester?: the ticket |
+|                         | as it stood; tickets/versions.py tells the changes between snapshots |
 
 Capabilities and requesters are whatever hashable identity the caller uses (the database's ids).
 """

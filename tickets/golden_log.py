@@ -89,13 +89,8 @@ def _events(described: Mapping[str, Any], position: int) -> Iterator[Event]:
         case "escalate":
             yield event(0, EventType.ESCALATED, kind=described["kind"], reason=described["reason"])
         case "status":
-            resolution = described.get("resolution")
-            yield event(
-                0,
-                EventType.STATUS_CHANGED,
-                to=State(described["to"]),
-                **({"resolution": ResolutionKind(resolution)} if resolution else {}),
-            )
+            kind = ResolutionKind(described.get("resolution", ResolutionKind.NORMAL))
+            yield event(0, EventType.STATUS_CHANGED, to=State(described["to"]), resolution=kind)
         case other:
             raise ValueError(f"The log has an event of unknown type {other!r}.")
 

@@ -54,14 +54,14 @@ class _Capabilities(Endpoint):
         return Capability.objects.for_tenant(self.organisation).select_related("domain")
 
 
-class CapabilityList(_Capabilities, ListAPIView):  # type: ignore[type-arg]
+class CapabilityList(_Capabilities, ListAPIView):  # type: ignore[type-arg,misc]
     """List the capabilities of the catalogue."""
 
     filterset_class = CapabilityFilters
     pagination_class = CapabilityPages
 
 
-class CapabilityDetail(_Capabilities, RetrieveAPIView):  # type: ignore[type-arg]
+class CapabilityDetail(_Capabilities, RetrieveAPIView):  # type: ignore[type-arg,misc]
     """Show one capability."""
 
     lookup_field = "slug"

@@ -1,8 +1,8 @@
 """Business time: seconds that passed, and deadlines, inside the hours of a calendar.
 
 Pure (METRICS.md 1.3). A calendar is compiled into open intervals in UTC with running totals; one
-question is a bisection, many are one `searchsorted`. Elapsed seconds are counted, so a calendar that
-never closes equals calendar time on 23- and 25-hour days too.
+question is a bisection, many are one `searchsorted`. Elapsed seconds are counted, so a calendar
+that never closes equals calendar time on 23- and 25-hour days too.
 """
 
 from __future__ import annotations
@@ -241,9 +241,7 @@ class BusinessTime:
 
     # --- many questions ---------------------------------------------------------------------------
 
-    def elapsed_many(
-        self, starts: NDArray[np.int64], ends: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def elapsed_many(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
         """Business seconds for pairs of UTC epoch seconds, shape (n,); 0 where end <= start."""
         if len(starts) == 0:
             return np.zeros(0, dtype=np.int64)

@@ -105,16 +105,12 @@ class _Rows:
 
     def write(self) -> None:
         """Write everything."""
-        for rows in (
-            self.events,
-            self.invitations,
-            self.not_sent,
-            self.answers,
-            self.revisions,
-            self.comments,
-        ):
-            if rows:
-                type(rows[0]).objects.bulk_create(rows, batch_size=2000)  # type: ignore[attr-defined]
+        SurveyedEvent.objects.bulk_create(self.events, batch_size=2000)
+        Invitation.objects.bulk_create(self.invitations, batch_size=2000)
+        NotSent.objects.bulk_create(self.not_sent, batch_size=2000)
+        Answer.objects.bulk_create(self.answers, batch_size=2000)
+        AnswerRevision.objects.bulk_create(self.revisions, batch_size=2000)
+        Comment.objects.bulk_create(self.comments, batch_size=2000)
 
 
 def ask_and_answer(*, campaign: Campaign, now: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Confirming who one is before an act that counts: password, and the second step if there is one."""
+"""Confirming who one is before an act that counts: password, and the second step if any."""
 
 from __future__ import annotations
 

@@ -39,4 +39,4 @@ def is_over(request: HttpRequest, now: float) -> bool:
         settings.ADMIN_SESSION_ABSOLUTE_SECONDS if in_admin else settings.SESSION_ABSOLUTE_SECONDS
     )
     started = request.session.get(STARTED, now)
-    return now - request.session.get(SEEN, now) > idle or now - started > absolute
+    return bool(now - request.session.get(SEEN, now) > idle or now - started > absolute)

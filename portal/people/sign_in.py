@@ -8,7 +8,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from django.http import HttpRequest
 
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
+class AccountAdapter(DefaultAccountAdapter):
     """People are added by an administrator; nobody registers themselves."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:

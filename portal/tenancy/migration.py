@@ -85,8 +85,10 @@ class Protect(_TableOperation):
         statements = [
             f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
             f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
-            f'CREATE POLICY tenant ON "{table}" USING (tenant_id = {TENANT}{own_row})'
-            f" WITH CHECK (tenant_id = {TENANT}{own_row})",
+            (
+                f'CREATE POLICY tenant ON "{table}" USING (tenant_id = {TENANT}{own_row})'
+                f" WITH CHECK (tenant_id = {TENANT}{own_row})"
+            ),
         ]
         if not isinstance(model._meta.pk, models.CompositePrimaryKey):
             statements.append(
@@ -150,10 +152,14 @@ class AppendOnly(_TableOperation):
     def forwards(self, model: type[models.Model]) -> list[str]:
         table = model._meta.db_table
         return [
-            f'CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON "{table}"'
-            " FOR EACH ROW EXECUTE FUNCTION refuse_change()",
-            f'CREATE TRIGGER append_only_table BEFORE TRUNCATE ON "{table}"'
-            " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+            (
+                f'CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON "{table}"'
+                " FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+            ),
+            (
+                f'CREATE TRIGGER append_only_table BEFORE TRUNCATE ON "{table}"'
+                " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+            ),
         ]
 
     def backwards(self, model: type[models.Model]) -> list[str]:

@@ -89,6 +89,9 @@ class Door(models.Model):
     )
     tenant = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
 
+    def __str__(self) -> str:
+        return f"{self.kind} of organisation {self.tenant_id}"
+
 
 class Due(models.Model):
     """That an organisation has work of a kind from an instant on; the work itself is elsewhere.
@@ -103,3 +106,6 @@ class Due(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["kind", "due_at"], name="due_by_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of organisation {self.tenant_id}"

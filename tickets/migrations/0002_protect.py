@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from portal.tenancy.migration import AppendOnly, PERSON, Protect, READ, WRITE
+from portal.tenancy.migration import PERSON, READ, WRITE, AppendOnly, Protect
 
 
 class Migration(migrations.Migration):

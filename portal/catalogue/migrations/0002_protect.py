@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from portal.tenancy.migration import Protect, WRITE
+from portal.tenancy.migration import WRITE, Protect
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from portal.tenancy.migration import Grant, Protect, READ, WRITE
+from portal.tenancy.migration import READ, WRITE, Grant, Protect
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from portal.tenancy.migration import Grant, READ, REFUSE_CHANGE, WRITE
+from portal.tenancy.migration import READ, REFUSE_CHANGE, WRITE, Grant
 
 
 class Migration(migrations.Migration):
