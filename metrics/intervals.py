@@ -1,6 +1,7 @@
 """Intervals and percentiles: what a figure tells about the process behind it.
 
-Pure (METRICS.md 1.9, 1.10). Every interval is two-sided 95 %; a limit that cannot be had is None. Proportions are 0 to 1.
+Pure (METRICS.md 1.9, 1.10). Every interval is two-sided 95 %; a limit that cannot be had is None.
+Proportions are 0 to 1.
 """
 
 from __future__ import annotations

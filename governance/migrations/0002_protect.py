@@ -38,6 +38,16 @@ BEGIN
 END $$
 """
 
+_BIND_TO_TERMS = """
+ALTER TABLE governance_signature ADD CONSTRAINT signature_of_these_terms
+    FOREIGN KEY (tenant_id, sheet_id, sheet_digest)
+    REFERENCES governance_targetsheet (tenant_id, id, digest)
+"""
+_ON_SIGNATURE = """
+CREATE TRIGGER check_signature BEFORE INSERT ON governance_signature
+    FOR EACH ROW EXECUTE FUNCTION governance_check_signature()
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("governance", "0001_initial"), ("catalogue", "0002_protect")]
@@ -47,12 +57,9 @@ class Migration(migrations.Migration):
         *(AppendOnly(model) for model in _GROWING),
         migrations.RunSQL(
             sql=[
-                "ALTER TABLE governance_signature ADD CONSTRAINT signature_of_these_terms"
-                " FOREIGN KEY (tenant_id, sheet_id, sheet_digest)"
-                " REFERENCES governance_targetsheet (tenant_id, id, digest)",
+                _BIND_TO_TERMS,
                 _CHECK_SIGNATURE,
-                "CREATE TRIGGER check_signature BEFORE INSERT ON governance_signature"
-                " FOR EACH ROW EXECUTE FUNCTION governance_check_signature()",
+                _ON_SIGNATURE,
             ],
             reverse_sql=[
                 "DROP TRIGGER check_signature ON governance_signature",
