@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
+from governance.api import TargetList
 from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.organisations import anybody
+from portal.readings_api import ReadingView
 from tickets.api import AnswerList, MessageDetail, TicketDetail, TicketList
 
 schema = anybody(SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]))
@@ -19,4 +21,6 @@ urlpatterns = [
     path("capabilities/", CapabilityList.as_view(), name="api_capabilities"),
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),
     path("answers/", AnswerList.as_view(), name="api_answers"),
+    path("readings/", ReadingView.as_view(), name="api_readings"),
+    path("targets/", TargetList.as_view(), name="api_targets"),
 ]

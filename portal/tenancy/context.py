@@ -64,11 +64,9 @@ def acting_tenant_id() -> int | None:
 
 
 def _set(tenant_id: int | None, person_id: int | None) -> None:
-    # Compiling the wide statements that pack columns takes longer than running them, so jit is off.
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config('app.tenant', %s, true), set_config('app.person', %s, true),"
-            " set_config('jit', 'off', true)",
+            "SELECT set_config('app.tenant', %s, true), set_config('app.person', %s, true)",
             [str(tenant_id or ""), str(person_id or "")],
         )
 

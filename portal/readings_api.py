@@ -1,0 +1,152 @@
+"""The REST endpoint of readings: one figure with everything that must stand beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from metrics.definitions import UnknownMetric
+from metrics.evaluating import ScalesPooled, SeveritiesPooled
+from metrics.measure import Reader
+from metrics.standing import Status
+from portal.catalogue.severity import SEVERITY_CHOICES
+from portal.endpoint import Endpoint
+from portal.people.roles import Scope
+from portal.readings import Asked, NotAskable, tell
+from portal.rest import refuse_unknown
+
+
+class IntervalOut(serializers.Serializer[Any]):
+    """A two-sided 95 % interval; null where the data cannot determine a limit."""
+
+    lower = serializers.FloatField(allow_null=True)
+    upper = serializers.FloatField(allow_null=True)
+
+
+class SliceOut(serializers.Serializer[Any]):
+    """What the figure is about; null means all."""
+
+    capability = serializers.CharField(allow_null=True)
+    severity = serializers.CharField(allow_null=True)
+    domain = serializers.CharField(allow_null=True)
+
+
+class PeriodOut(serializers.Serializer[Any]):
+    """Local days of the organisation, the last one not included."""
+
+    until = serializers.DateField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a word of Python, so it cannot be an attribute here."""
+        return {"from": serializers.DateField(), **super().get_fields()}
+
+
+class SoFarOut(serializers.Serializer[Any]):
+    """What an open period says at once."""
+
+    numerator = serializers.IntegerField()
+    denominator = serializers.IntegerField()
+
+
+class ReadingTargetOut(serializers.Serializer[Any]):
+    """The target beside a figure, and how it stands; one that is not signed decides nothing."""
+
+    value = serializers.CharField()
+    words = serializers.CharField()
+    state = serializers.CharField()
+    in_force_from = serializers.DateField(allow_null=True)
+    sheet = serializers.IntegerField()
+
+
+class ReadingOut(serializers.Serializer[Any]):
+    """A measured value with everything that must stand beside it (METRICS.md 1.14)."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    unit = serializers.CharField(help_text="share, seconds (business), scale_points or count")
+    slice = SliceOut()
+    period = PeriodOut()
+    as_of = serializers.DateTimeField()
+    definition_version = serializers.IntegerField()
+    settings_version = serializers.IntegerField()
+    value = serializers.FloatField(allow_null=True, help_text="null: unknown or not shown")
+    numerator = serializers.IntegerField(allow_null=True)
+    denominator = serializers.IntegerField(allow_null=True)
+    interval = IntervalOut()
+    reliability_state = serializers.CharField(allow_null=True)
+    response_rate = serializers.FloatField(allow_null=True)
+    flags = serializers.ListField(child=serializers.CharField())
+    provisional = serializers.BooleanField()
+    so_far = SoFarOut(allow_null=True)
+    still_open = serializers.IntegerField()
+    left_out = serializers.DictField(child=serializers.IntegerField())
+    sentence = serializers.CharField()
+    beside = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    kept = serializers.BooleanField(allow_null=True)
+    status = serializers.CharField(
+        allow_null=True, help_text=", ".join(status.value for status in Status)
+    )
+    target = ReadingTargetOut(allow_null=True)
+    paired_evidence = serializers.ListField(child=serializers.CharField())
+    guardrail = serializers.CharField()
+    data_quality = serializers.ListField(child=serializers.CharField())
+
+
+class Question(serializers.Serializer[Any]):
+    """What is asked for; `until` is not included."""
+
+    metric = serializers.CharField(max_length=100)
+    until = serializers.DateField()
+    capability = serializers.CharField(max_length=80, required=False)
+    severity = serializers.ChoiceField(choices=SEVERITY_CHOICES, required=False)
+    domain = serializers.CharField(max_length=80, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a word of Python, so it cannot be an attribute here."""
+        return {**super().get_fields(), "from": serializers.DateField()}
+
+
+class ReadingView(Endpoint):
+    """One figure, now, of one slice."""
+
+    scopes = {"GET": (Scope.READ_INTERNAL,)}
+
+    @extend_schema(
+        operation_id="readings_retrieve",
+        parameters=[
+            Question,
+            OpenApiParameter("metric", str, required=True, description="KEY or KEY.VIEW"),
+        ],
+        responses=ReadingOut,
+    )
+    def get(self, request: Request) -> Response:
+        """Read one figure; durations are told per severity only, never pooled."""
+        question = Question(data=request.query_params)
+        refuse_unknown(request, set(question.fields) | {"format"})
+        question.is_valid(raise_exception=True)
+        said = dict(question.validated_data)
+        try:
+            asked = Asked(
+                said["from"],
+                said["until"],
+                said.get("capability"),
+                said.get("severity"),
+                said.get("domain"),
+            )
+            reading = tell(Reader(self.organisation, as_of=timezone.now()), said["metric"], asked)
+        except (UnknownMetric, NotAskable, SeveritiesPooled, ScalesPooled) as error:
+            raise ValidationError({_about(error): [str(error)]}) from error
+        return Response(ReadingOut(reading.to_json()).data)
+
+
+def _about(error: Exception) -> str:
+    """Which parameter a refusal is about."""
+    if isinstance(error, SeveritiesPooled):
+        return "severity"
+    return "metric" if isinstance(error, UnknownMetric | ScalesPooled) else "slice"
