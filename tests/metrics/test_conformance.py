@@ -1,0 +1,147 @@
+"""The runner of test vectors: it passes right cases, and names what it misses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from metrics.conformance import RUNNERS, numbers, run_file, run_folder
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
+_CALENDAR = {"time_zone": "Europe/Berlin", "hours": {"mon": [["09:00", "17:00"]]}}
+
+#: Cases worked out by hand: number -> (id, input and expectation).
+BY_HAND: dict[str, dict[str, Any]] = {
+    "01": {
+        "input": {"successes": 0, "n": 10},
+        # the upper limit of none of n is z squared over n plus z squared
+        "expected": {"lower": 0, "upper": 0.27753279},
+        "tolerance": 1e-8,
+    },
+    "05": {
+        "input": {"scale": "two_point", "good": 6, "bad": 2},
+        "expected": {"satisfied": 6, "dissatisfied": 2, "n": 8, "satisfied_share": 0.75},
+    },
+    "06": {
+        "input": {"sent": 100, "answered": 50, "satisfied": 40, "target": 0.8},
+        "expected": {
+            "response_rate": 0.5,
+            "required_answers": 50,
+            "state": "reliable",
+            "lower_bound": 0.4,
+            "upper_bound": 0.9,
+            "needed_among_nonrespondents": 0.8,
+        },
+    },
+    "07": {
+        "calendar": _CALENDAR,
+        "start": "2026-03-02T16:00:00+01:00",
+        "end": "2026-03-09T10:00:00+01:00",
+        "expected_seconds": 7200,
+    },
+    "08": {
+        "calendar": _CALENDAR,
+        "start": "2026-03-02T16:00:00+01:00",
+        "add_seconds": 7200,
+        "expected": "2026-03-09T10:00:00+01:00",
+    },
+    "09": {
+        "calendar": _CALENDAR,
+        "instant": "2026-03-02T17:00:00+01:00",
+        "expected_open": False,
+    },
+    "10": {
+        "calendar": _CALENDAR,
+        "start": "2026-03-02T09:00:00+01:00",
+        "stop": "2026-03-02T12:00:00+01:00",
+        "pauses": [["2026-03-02T10:00:00+01:00", "2026-03-02T11:00:00+01:00"]],
+        "expected_clock_seconds": 7200,
+    },
+    "12": {
+        "input": {"times": [1, 2, 3], "event": [True, True, False]},
+        "expected": {"n": 3, "events": 2, "median": 2, "S": {"1": 2 / 3}},
+    },
+    "14": {"input": {"values": [1, 2, 3, 4], "p": 0.5}, "expected": {"value": 2.5}},
+    "22": {
+        "input": {
+            "numerator": 100,
+            "denominator": 100,
+            "target": 0.9,
+            "direction": "higher",
+            "reliability": "reliable",
+        },
+        "expected": {"observed": 1.0, "status": "met"},
+    },
+    "29": {
+        "input": {"requesters": [[2, 2], [2, 0]]},
+        "expected": {"design_effect": 4.0, "effective_n": 1.0},
+    },
+    "34": {"input": {"parts": {"a": 3, "b": 9, "c": 8}}, "expected": {"hidden": ["a", "c"]}},
+}
+
+
+def write(folder: Path, number: str, case: dict[str, Any]) -> Path:
+    path = folder / f"{number}_by_hand.json"
+    path.write_text(json.dumps({"cases": [{"id": "one", **case}]}))
+    return path
+
+
+@pytest.mark.parametrize("number", sorted(BY_HAND))
+def test_a_case_worked_out_by_hand_passes(number: str, tmp_path: Path) -> None:
+    result = run_file(write(tmp_path, number, BY_HAND[number]))
+    assert (result.cases, result.misses) == (1, [])
+
+
+def test_every_runner_but_that_of_replies_has_a_case_by_hand() -> None:
+    assert set(RUNNERS) - set(BY_HAND) == {"32"}  # replies have tests of their own
+
+
+def test_a_wrong_expectation_is_missed_and_both_values_are_told(tmp_path: Path) -> None:
+    wrong = BY_HAND["07"] | {"expected_seconds": 7201}
+    [miss] = run_file(write(tmp_path, "07", wrong)).misses
+    assert str(miss) == "one: expected_seconds should be 7201, is 7200.0"
+
+
+def test_an_expectation_that_nobody_computes_is_missed(tmp_path: Path) -> None:
+    case = BY_HAND["14"] | {"expected": {"value": 2.5, "mode": 1}}
+    [miss] = run_file(write(tmp_path, "14", case)).misses
+    assert (miss.name, miss.got) == ("mode", "not computed")
+
+
+@pytest.mark.parametrize("other", [None, True, "2.5", [2.5]])
+def test_a_value_of_another_kind_is_not_the_same(other: Any, tmp_path: Path) -> None:
+    case = BY_HAND["14"] | {"expected": {"value": other}}
+    assert len(run_file(write(tmp_path, "14", case)).misses) == 1
+
+
+def test_a_file_nobody_knows_is_named_and_not_passed(tmp_path: Path) -> None:
+    path = write(tmp_path, "99", BY_HAND["14"])
+    assert run_file(path).cases is None
+    with pytest.raises(CommandError, match="Asked for and not known: 99_by_hand"):
+        call_command("conform", str(tmp_path), only="99")
+
+
+def test_the_command_fails_on_a_miss_and_passes_without(tmp_path: Path) -> None:
+    write(tmp_path, "14", BY_HAND["14"])
+    call_command("conform", str(tmp_path))
+    write(tmp_path, "07", BY_HAND["07"] | {"expected_seconds": 1})
+    with pytest.raises(CommandError, match="Not everything passed"):
+        call_command("conform", str(tmp_path))
+    with pytest.raises(CommandError, match="No such file: 50"):
+        call_command("conform", str(tmp_path), only="14,50")
+
+
+def test_numbers_of_files_are_read_as_they_are_written() -> None:
+    assert numbers("1, 05-07,golden_month_A") == {"01", "05", "06", "07", "golden_month_A"}
+
+
+def test_the_handbooks_vectors_pass() -> None:
+    if not SHARED.is_dir():
+        pytest.skip(f"the handbook's vectors are not there ({SHARED.name} beside the checkout)")
+    results = {result.name: result for result in run_folder(SHARED)}
+    assert [miss for result in results.values() for miss in result.misses] == []
+    assert results["golden_month_A"].cases

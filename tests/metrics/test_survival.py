@@ -1,0 +1,86 @@
+"""Time until something happened against lifelines; with nothing open it is the plain percentile."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
+
+from metrics.survival import kaplan_meier
+
+observed = st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=80).map(
+    lambda rows: tuple(np.array(part) for part in zip(*rows, strict=True))
+)
+
+
+def fitted(times: np.ndarray, happened: np.ndarray) -> KaplanMeierFitter:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return KaplanMeierFitter().fit(times, happened)
+
+
+@settings(deadline=None, max_examples=60)
+@given(observed)
+def test_the_curve_equals_lifelines(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    times, happened = rows
+    curve, oracle = kaplan_meier(times.astype(float), happened.astype(bool)), fitted(*rows)
+    for t in range(62):
+        assert curve.at(t) == pytest.approx(float(oracle.predict(t)), abs=1e-9)
+    assert (curve.n, curve.events, curve.longest) == (len(times), happened.sum(), times.max())
+
+
+@settings(deadline=None, max_examples=60)
+@given(observed)
+def test_the_band_equals_lifelines_where_it_is_determined(
+    rows: tuple[np.ndarray, np.ndarray],
+) -> None:
+    curve, oracle = kaplan_meier(rows[0].astype(float), rows[1].astype(bool)), fitted(*rows)
+    band = oracle.confidence_interval_
+    for place, time in enumerate(curve.times):
+        if 1e-9 < curve.survival[place] < 1:
+            lower, upper = band.loc[time]
+            assert curve.lower[place] == pytest.approx(lower, abs=1e-6)
+            assert curve.upper[place] == pytest.approx(upper, abs=1e-6)
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=101).filter(lambda v: len(v) % 2))
+def test_with_nothing_open_an_odd_number_has_the_ordinary_median(values: list[int]) -> None:
+    curve = kaplan_meier(np.array(values, dtype=float), np.ones(len(values), dtype=bool))
+    assert curve.quantile(0.5) == np.median(values)
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=2, max_size=100, unique=True))
+def test_with_nothing_open_any_number_of_different_values_has_the_ordinary_median(
+    values: list[int],
+) -> None:
+    curve = kaplan_meier(np.array(values, dtype=float), np.ones(len(values), dtype=bool))
+    assert curve.quantile(0.5) == pytest.approx(np.median(values))
+
+
+def test_what_is_still_open_lengthens_the_median_instead_of_vanishing() -> None:
+    times = np.array([1.0, 2.0, 3.0, 10.0, 10.0])
+    resolved = np.array([True, True, True, False, False])
+    assert kaplan_meier(times, resolved).quantile(0.5) == 3
+    assert kaplan_meier(times[:3], resolved[:3]).quantile(0.5) == 2
+
+
+def test_a_quantile_that_is_not_reached_is_unknown() -> None:
+    curve = kaplan_meier(np.array([1.0, 5.0, 5.0]), np.array([True, False, False]))
+    assert curve.quantile(0.5) is None
+    assert curve.longest == 5
+
+
+def test_nothing_at_all_is_an_empty_curve() -> None:
+    curve = kaplan_meier(np.zeros(0), np.zeros(0, dtype=bool))
+    assert (curve.n, curve.quantile(0.5), curve.at(3)) == (0, None, 1.0)
+    assert math.isnan(curve.longest)
+
+
+def test_equal_times_give_that_time() -> None:
+    curve = kaplan_meier(np.full(8, 4.0), np.ones(8, dtype=bool))
+    assert (curve.quantile(0.5), curve.quantile(0.9), curve.at(3.9)) == (4, 4, 1)
