@@ -25,6 +25,13 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     connection.close()
 
 
+@pytest.fixture(autouse=True)
+def nobody_acts() -> Iterator[None]:
+    """No context outlives the test that entered it, as none outlives a request."""
+    yield
+    connection.acting = (None, None)
+
+
 @pytest.fixture
 def cast(db: None) -> Cast:
     """Acme with Olga, Sam, Bea, Agnes, Arjun, Rui, Pia, Ada and Aude; Globex with Eve."""

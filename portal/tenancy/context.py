@@ -48,7 +48,15 @@ def enter(tenant_id: int, *, person_id: int | None = None) -> None:
 
 def current() -> tuple[int | None, int | None]:
     """The organisation and person this connection works for, None where there is none."""
-    return getattr(connection, "acting", (None, None))
+    return _acting(connection)
+
+
+def _acting(used: BaseDatabaseWrapper | Any) -> tuple[int | None, int | None]:
+    """The context of a connection: it ends with the transaction, whoever forgot to leave it."""
+    if not used.in_atomic_block:
+        return None, None
+    found: tuple[int | None, int | None] = getattr(used, "acting", (None, None))
+    return found
 
 
 def restore(before: tuple[int | None, int | None]) -> None:
@@ -83,7 +91,7 @@ def refuse_outside_context(
 ) -> Any:
     """Execute wrapper: a statement naming a tenant table needs an acting tenant."""
     used: BaseDatabaseWrapper = context["connection"]
-    if getattr(used, "acting", (None, None))[0] is None and _names_tenant_table(str(sql)):
+    if _acting(used)[0] is None and _names_tenant_table(str(sql)):
         raise NoActingTenant(
             f"A tenant table was queried outside acting(); no rows would be found: {str(sql)[:120]}"
         )

@@ -82,12 +82,13 @@ def answer(number: int, *, looking_first: bool) -> None:
         invitation = Invitation.objects.order_by("pk").first()
         assert invitation is not None
     token = links.new_token(invitation.message_id)
-    together = Barrier(number)
+    together, looked = Barrier(number), Barrier(number)
 
     def look_then_write() -> None:
         with acting(acme.pk):
             asked = Answer.objects.filter(event=invitation.event_id)
             if not asked.exists():
+                looked.wait()  # everybody has looked before anybody writes: the race, every time
                 Answer.objects.create(
                     tenant=acme, event_id=invitation.event_id, score=4, answered_at=NOON
                 )
