@@ -7,4 +7,9 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
+        from django.utils.module_loading import autodiscover_modules
+
+        from portal.admin_site import site
+
+        autodiscover_modules("admin", register_to=site)
         from portal import checks  # noqa: F401 - registers the system checks

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import set_script_prefix
 
 from portal.organisations import anybody
 
@@ -24,6 +25,7 @@ def _answer(request: HttpRequest, status: int) -> HttpResponse:
             status=status,
             content_type="application/problem+json",
         )
+    set_script_prefix("/")  # the page leads out of the administration, whose addresses it would get
     return render(request, f"{status}.html", status=status)
 
 

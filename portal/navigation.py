@@ -28,7 +28,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "demo_banner": settings.DEMO and not settings.REQUIRE_MFA,
         "member": member,
     }
-    if member is not None:
+    if member is not None and not hasattr(request, "admin_of"):
         here = request.resolver_match.url_name if request.resolver_match else None
         context["organisation"] = member.organisation
         context["navigation"] = [
@@ -40,4 +40,9 @@ def page(request: HttpRequest) -> dict[str, Any]:
             for name, label, right in PAGES
             if member.may(right)
         ]
+        if member.administers:
+            slug = member.organisation.slug
+            context["navigation"].append(
+                {"label": "Administration", "url": f"/{slug}/admin/", "current": False}
+            )
     return context

@@ -7,6 +7,7 @@ whole request runs in one transaction whose acting context is the path's organis
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse, set_script_prefix
 
 from portal.audit.trail import Actor
 from portal.people.mfa import has_second_factor
@@ -26,6 +27,20 @@ from portal.tenancy import context
 from portal.tenancy.models import Organisation
 
 View = Callable[..., Any]
+
+#: Django's admin is mounted once, at /admin/; an organisation's stands at /<organisation>/admin/.
+_ADMIN_PATH = re.compile(r"/(?P<slug>[-\w]+)(?P<rest>/admin(?:/.*)?)", re.DOTALL)
+
+#: Rights of which one opens the administration; each page there asks for its own.
+ADMINISTERS = frozenset(
+    {
+        Right.CONFIGURE,
+        Right.READ_AUDIT,
+        Right.PROPOSE_TARGETS,
+        Right.ACCEPT_TARGETS,
+        Right.COSIGN_TARGETS,
+    }
+)
 
 #: Views of others that stand outside any organisation: sign-in, static documents.
 _OPEN_NAMESPACES = ("allauth.", "django.contrib.staticfiles", "django.views.i18n")
@@ -53,6 +68,11 @@ class Member:
     def may(self, right: Right) -> bool:
         """Whether one of their roles holds the right."""
         return right in self.rights
+
+    @property
+    def administers(self) -> bool:
+        """Whether some page of the administration is theirs."""
+        return bool(self.rights & ADMINISTERS)
 
 
 class MemberRequest(HttpRequest):
@@ -96,12 +116,15 @@ class OrganisationMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         before = context.current()
+        prefix = get_script_prefix()
+        _point_to_admin(request)
         try:
             with transaction.atomic():
                 response = self.get_response(request)
                 if response.status_code >= 500 or getattr(request, "view_failed", False):
                     transaction.set_rollback(True)
         finally:
+            set_script_prefix(prefix)
             context.restore(before)
         return response
 
@@ -116,6 +139,9 @@ class OrganisationMiddleware:
     def process_view(
         self, request: HttpRequest, view: View, args: Any, kwargs: dict[str, Any]
     ) -> HttpResponse | None:
+        match = request.resolver_match
+        if match is not None and "admin" in match.namespaces:
+            return self._enter_admin(request)
         access = access_of(view)
         if access == "anybody":
             return None
@@ -123,13 +149,25 @@ class OrganisationMiddleware:
             return redirect_to_login(request.get_full_path())
         if access == "signed_in":
             return None
-        return self._enter(request, access, kwargs)
+        return self._enter(request, frozenset({access}), kwargs["organisation"])
+
+    def _enter_admin(self, request: HttpRequest) -> HttpResponse | None:
+        slug = getattr(request, "admin_of", None)
+        if slug is None:
+            raise Http404  # /admin/ itself: no organisation is named
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        answer = self._enter(request, ADMINISTERS, slug)
+        if answer is None:
+            # Django's admin writes its own addresses; with this they begin with the organisation.
+            set_script_prefix(f"/{slug}/")
+        return answer
 
     def _enter(
-        self, request: HttpRequest, right: Right, kwargs: dict[str, Any]
+        self, request: HttpRequest, rights: frozenset[Right], slug: str
     ) -> HttpResponse | None:
-        member = member_of(request.user, kwargs["organisation"])  # type: ignore[arg-type]
-        if member is None or not member.may(right):
+        member = member_of(request.user, slug)  # type: ignore[arg-type]
+        if member is None or not member.rights & rights:
             raise Http404
         if (
             settings.REQUIRE_MFA
@@ -141,6 +179,14 @@ class OrganisationMiddleware:
         request.organisation = member.organisation  # type: ignore[attr-defined]
         request.member = member  # type: ignore[attr-defined]
         return None
+
+
+def _point_to_admin(request: HttpRequest) -> None:
+    """Let /<organisation>/admin/… reach the one mounted admin, and remember the organisation."""
+    match = _ADMIN_PATH.fullmatch(request.path_info)
+    if match:
+        request.admin_of = match["slug"]  # type: ignore[attr-defined]
+        request.path_info = match["rest"]
 
 
 def access_of(view: View) -> Any:

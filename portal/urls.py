@@ -6,6 +6,7 @@ from allauth.account import views as sign_in
 from django.urls import URLPattern, URLResolver, include, path
 
 from portal import api, views
+from portal.admin_site import site
 
 handler400 = "portal.errors.bad_request"
 handler403 = "portal.errors.permission_denied"
@@ -49,5 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", include(SIGN_IN)),
     path("s/", include("surveys.urls")),
     path("api/v1/", include(api.urlpatterns)),
+    # Reached as /<organisation>/admin/ only (portal/organisations.py).
+    path("admin/", site.urls),
     path("<slug:organisation>/", include(ORGANISATION)),
 ]
