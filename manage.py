@@ -7,7 +7,7 @@ import sys
 OWNER_COMMANDS = {"migrate", "makemigrations", "sqlmigrate", "load_demo", "create_organisation"}
 #: `db` works before any database exists; `demo` only starts processes, each with a role of its own.
 WITHOUT_DATABASE = {"db", "demo"}
-WEB_COMMANDS = {"runserver", "shell", "check", "spectacular", "collectstatic"}
+WEB_COMMANDS = {"runserver", "shell", "check", "spectacular", "collectstatic", "create_api_key"}
 
 
 def role_of(command: str) -> str:
