@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ class FoldedReader(Reader):
 def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day: date) -> Reader:
     """A reader of the organisation as it stood at `as_of`. Runs as the worker, inside `acting()`.
 
-    Answers are those of that moment, by their history; a period's survey rows are read per call.
+    Who had answered is told as of that moment; a period's survey rows are read per call.
     """
     calendars = Calendars.of(tenant.pk)
     timelines = [
@@ -141,13 +141,16 @@ def _eldest(pk: int, parents: Mapping[int, int | None]) -> int:
 
 
 def _answers_then(tenant: Organisation, as_of: datetime, start: date, until_day: date) -> Rows:
+    """Survey rows with the last rating instant of that moment: who had answered by then.
+
+    The rating itself is the released one. When a change of mind entered the figures is not kept on
+    purpose: two past readings, one before and one after, would show what one person changed.
+    """
     rows = load(tenant, SURVEYED, start, until_day).copy()
-    then: dict[int, tuple[int, datetime]] = {}
     history = AnswerRevision.objects.for_tenant(tenant).filter(at__lte=as_of).order_by("at", "id")
-    for event, score, at in history.values_list("answer__event_id", "score", "at"):
-        then[event] = (score, at)
+    then = dict(history.values_list("answer__event_id", "at"))
     for row in rows:
-        if int(row["event"]) in then:
-            score, at = then[int(row["event"])]
-            row["score"], row["answered"] = score, int(at.astimezone(UTC).timestamp())
+        at = then.get(int(row["event"]))
+        if at is not None:
+            row["answered"] = epoch(at)
     return rows

@@ -34,8 +34,11 @@ def acting(tenant_id: int, *, person_id: int | None = None) -> Iterator[None]:
         enter(tenant_id, person_id=person_id)
         try:
             yield
-        finally:
-            restore(before)
+        except BaseException:
+            # Rolling back takes the settings back; asking a failed transaction would hide why.
+            connection.acting = before  # type: ignore[attr-defined]
+            raise
+        restore(before)
 
 
 def enter(tenant_id: int, *, person_id: int | None = None) -> None:
