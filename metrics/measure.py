@@ -220,7 +220,7 @@ def reading(
         denominator=shown.denominator if shown.denominator >= 0 else None,
         interval=shown.interval,
         reliability_state=shown.reliability.value if shown.reliability else None,
-        response_rate=_response_rate(estimate) if metric.from_answers else None,
+        response_rate=_response_rate(shown) if metric.from_answers else None,
         flags=shown.flags,
         provisional=bool(shown.still_open) or not period_over,
         so_far=asdict(shown.so_far) if shown.so_far else None,
@@ -268,6 +268,7 @@ def _few_answers(estimate: Estimate) -> Estimate:
             flags=(),
             left_out={},
             beside={},
+            sent=None,  # a response rate would tell how many answered
             why="fewer than 5 answers are counted, so nothing is shown",
         )
     if allowed is Shown.COUNTS:

@@ -1,0 +1,181 @@
+"""Blocks are a cache: whatever is packed, marked or refreshed, a read gives what the facts say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from django.db import ProgrammingError, connection
+
+from metrics import columns
+from metrics.columns import DATED, ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
+from metrics.models import Block, Mark
+from portal.tenancy.context import acting
+from tests import roles
+from tests.factories import Cast
+from tests.metrics.told import APRIL, MARCH, asked, enter, load, month, moved, news, plain, promise
+from tickets.models import WorkItem
+
+YEAR = date(2026, 1, 1), date(2027, 1, 1)
+
+
+@pytest.fixture
+def told(cast: Cast) -> Cast:
+    """Acme with a month of tickets and some answers."""
+    promise(cast)
+    month(cast)
+    for score in (5, 4, 2, None):
+        asked(cast, score)
+    return cast
+
+
+def refresh(cast: Cast) -> int:
+    with roles.as_role(roles.WORKER):
+        return columns.refresh(cast.acme)
+
+
+def marks(cast: Cast) -> set[tuple[str, date]]:
+    with acting(cast.acme.pk):
+        return set(Mark.objects.values_list("kind", "day"))
+
+
+def by_hand(cast: Cast, kind: Kind) -> np.ndarray:
+    """The rows of a kind, read by field and packed by Python instead of by SQL."""
+    sources = sorted({c.source for c in kind.columns if c.source != DATED} | {"w.opened_at"})
+    if kind.alias != "w":
+        sources = [source for source in sources if source != "w.opened_at"]
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk), connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(sources)} FROM {kind.tables}"
+            f" WHERE {kind.alias}.tenant_id = {cast.acme.pk}"
+        )
+        return kind.pack([dict(zip(sources, row, strict=True)) for row in cursor.fetchall()])
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_columns_of_sql_and_of_memory_are_the_same(told: Cast, kind: Kind) -> None:
+    expected = by_hand(told, kind)
+    assert len(expected) > 0
+    assert plain(load(told, kind, *YEAR)) == plain(expected)
+    refresh(told)
+    assert plain(load(told, kind, *YEAR)) == plain(expected)
+
+
+def test_refreshing_leaves_no_marks_and_packs_each_row_once(told: Cast) -> None:
+    marked = marks(told)
+    assert refresh(told) == len(marked) > 0
+    assert marks(told) == set()
+    with acting(told.acme.pk):
+        packed = sum(Block.objects.filter(kind="items").values_list("rows", flat=True))
+        assert packed == WorkItem.objects.count()
+    assert refresh(told) == 0
+
+
+def test_a_change_is_read_at_once_before_and_after_refreshing(told: Cast) -> None:
+    refresh(told)
+    before = load(told, ITEMS)
+    enter(told, news("late", moved(3, "resolved")))
+    after = load(told, ITEMS)
+    assert len(after) == len(before) + 1
+    assert {kind for kind, _ in marks(told)} >= {"items", "resolutions"}
+    refresh(told)
+    assert plain(load(told, ITEMS)) == plain(after)
+
+
+def test_a_row_that_moves_to_another_day_leaves_its_old_one(told: Cast) -> None:
+    refresh(told)
+    days = MARCH, MARCH + timedelta(days=7)
+    with roles.as_role(roles.WORKER), acting(told.acme.pk):
+        item = WorkItem.objects.filter(opened_at__date__gt=days[0]).order_by("opened_at").first()
+        assert item is not None
+        WorkItem.objects.filter(pk=item.pk).update(opened_at=item.opened_at + timedelta(days=20))
+        old, new = (
+            (item.opened_at + timedelta(days=add)).astimezone(told.acme.zone).date()
+            for add in (0, 20)
+        )
+    assert {("items", old), ("items", new)} <= marks(told)
+    refresh(told)
+    assert plain(load(told, ITEMS, *YEAR)) == plain(by_hand(told, ITEMS))
+    assert item.pk not in load(told, ITEMS, old, old + timedelta(days=1))["item"]
+
+
+def test_a_deleted_row_is_gone_from_its_block(told: Cast) -> None:
+    refresh(told)
+    with roles.as_role(roles.WORKER), acting(told.acme.pk):
+        WorkItem.objects.all()[0].delete()
+    refresh(told)
+    assert plain(load(told, RESOLUTIONS, *YEAR)) == plain(by_hand(told, RESOLUTIONS))
+    assert plain(load(told, ITEMS, *YEAR)) == plain(by_hand(told, ITEMS))
+
+
+def test_a_changed_item_renews_the_columns_of_its_resolutions(told: Cast) -> None:
+    refresh(told)
+    with roles.as_role(roles.WORKER), acting(told.acme.pk):
+        WorkItem.objects.update(reassignments=9)
+    refresh(told)
+    rows = load(told, RESOLUTIONS, *YEAR)
+    assert len(rows)
+    assert set(rows["reassignments"]) == {9}
+
+
+@pytest.fixture
+def without_marking(told: Cast) -> Iterator[Cast]:
+    """The trigger that marks changed work items is off."""
+    with roles.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE tickets_workitem DISABLE TRIGGER USER")
+    refresh(told)
+    yield told
+    with roles.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE tickets_workitem ENABLE TRIGGER USER")
+
+
+def test_without_the_trigger_a_block_is_stale_and_the_test_above_would_notice(
+    without_marking: Cast,
+) -> None:
+    cast = without_marking
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        WorkItem.objects.update(reassignments=9)
+    refresh(cast)
+    assert set(load(cast, RESOLUTIONS, *YEAR)["reassignments"]) == {0}
+
+
+def test_a_block_of_another_layout_is_not_read(told: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    refresh(told)
+    expected = plain(load(told, ITEMS))
+    with roles.as_role(roles.WORKER), acting(told.acme.pk):
+        Block.objects.update(columns=b"", rows=0)
+    assert plain(load(told, ITEMS)) == []  # blocks are what is read …
+    monkeypatch.setattr(columns, "LAYOUT", columns.LAYOUT + 1)
+    assert plain(load(told, ITEMS)) == expected  # … unless they are of another layout
+
+
+@pytest.mark.parametrize("kind", [ITEMS, RESOLUTIONS, SURVEYED], ids=lambda kind: kind.name)
+def test_however_days_are_split_the_rows_are_the_same(told: Cast, kind: Kind) -> None:
+    refresh(told)
+    enter(told, news("late", moved(3, "resolved")))  # some days are clean, some are marked
+    whole = plain(load(told, kind))
+    for offset in range(1, (APRIL - MARCH).days):
+        cut = MARCH + timedelta(days=offset)
+        parts = [*load(told, kind, MARCH, cut).tolist(), *load(told, kind, cut, APRIL).tolist()]
+        assert sorted(parts) == whole
+
+
+def test_another_organisation_sees_nothing_even_if_it_names_the_first(told: Cast) -> None:
+    refresh(told)
+    with acting(told.globex.pk):
+        assert Block.objects.count() == Mark.objects.count() == 0
+        for organisation in (told.globex, told.acme):
+            assert len(columns.load(organisation, ITEMS, *YEAR)) == 0
+
+
+@pytest.mark.parametrize("table", ["metrics_mark", "metrics_block"])
+def test_the_web_role_cannot_take_marks_or_blocks_away(cast: Cast, table: str) -> None:
+    with (
+        pytest.raises(ProgrammingError, match="permission denied"),
+        acting(cast.acme.pk),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"DELETE FROM {table}")

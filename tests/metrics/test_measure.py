@@ -1,0 +1,290 @@
+"""Readings worked out by hand, and what few answers may show."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from metrics import intervals
+from metrics.evaluating import ScalesPooled
+from metrics.folded import past_reader
+from metrics.measure import Slice
+from portal.tenancy.context import acting
+from tests import roles
+from tests.factories import Cast, RequesterFactory
+from tests.metrics.told import (
+    APRIL,
+    DAY,
+    HOUR,
+    MARCH,
+    MAY,
+    MONDAY,
+    asked,
+    assigned,
+    enter,
+    month,
+    moved,
+    news,
+    promise,
+    read,
+    replied,
+)
+from tickets.canonical import EventType
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def test_a_satisfied_share_with_its_interval_and_response_rate(cast: Cast) -> None:
+    for score in [5] * 6 + [4] * 2 + [3, 1]:
+        asked(cast, score)
+    for _ in range(10):
+        asked(cast)
+    reading = read(cast, "csat_share")
+    assert (reading.value, reading.numerator, reading.denominator) == (0.8, 8, 10)
+    assert reading.interval == intervals.wilson(8, 10)
+    assert reading.response_rate == 0.5
+    assert reading.reliability_state == "limited_low_volume"
+    assert reading.beside == {"neutral": 1, "dissatisfied": 1}
+    assert reading.sentence == (
+        "80.0 % of the people who answered were satisfied"
+        " (8 of 10 answers; 50.0 % of those asked answered)."
+    )
+    rate = read(cast, "response_rate")
+    assert (rate.value, rate.numerator, rate.denominator) == (0.5, 10, 20)
+
+
+@pytest.mark.parametrize("answers", range(1, 5))
+def test_below_five_answers_nothing_is_shown_not_even_how_many(cast: Cast, answers: int) -> None:
+    for _ in range(answers):
+        asked(cast, 5)
+    asked(cast, 5, late=True)
+    reading = read(cast, "csat_share")
+    assert (reading.value, reading.numerator, reading.denominator) == (None, None, None)
+    assert (reading.interval.lower, reading.so_far, reading.left_out) == (None, None, {})
+    assert reading.beside == {}
+    assert reading.response_rate is None
+    assert reading.reliability_state == "suppressed"
+    assert reading.sentence.startswith("Unknown: fewer than 5 answers")
+    assert not any(character.isdigit() for character in reading.sentence.replace("5", ""))
+
+
+@pytest.mark.parametrize("answers", [5, 9])
+def test_from_five_to_nine_answers_only_counts_are_shown(cast: Cast, answers: int) -> None:
+    for number in range(answers):
+        asked(cast, 5 if number else 1)
+    reading = read(cast, "csat_share")
+    assert reading.value is None
+    assert (reading.numerator, reading.denominator) == (answers - 1, answers)
+    assert reading.interval.lower is reading.interval.upper is None
+    assert reading.sentence.startswith(f"{answers - 1} of {answers} ")
+
+
+def test_answers_that_wait_for_their_batch_are_not_counted(cast: Cast) -> None:
+    for _ in range(10):
+        asked(cast, 5)
+    for _ in range(3):
+        asked(cast, 1, released=False)
+    reading = read(cast, "csat_share")
+    assert (reading.numerator, reading.denominator) == (10, 10)
+    assert reading.left_out == {"waiting for their batch": 3}
+    assert read(cast, "response_rate").numerator == 13  # who answered is known at once
+
+
+def test_late_answers_are_left_out_and_said(cast: Cast) -> None:
+    for _ in range(10):
+        asked(cast, 5)
+    asked(cast, 1, late=True)
+    reading = read(cast, "csat_share")
+    assert (reading.denominator, reading.left_out) == (10, {"answered late": 1})
+
+
+def test_of_imported_ratings_nobody_knows_how_many_were_asked(cast: Cast) -> None:
+    for _ in range(40):
+        asked(cast, 5, imported=True)
+    reading = read(cast, "csat_share")
+    assert (reading.value, reading.response_rate) == (1.0, None)
+    assert reading.reliability_state == "rate_unknown"
+    assert "response rate unknown" in reading.sentence
+    for name in ("response_rate", "survey_coverage"):
+        assert read(cast, name).value is None
+        assert "nobody knows who was asked" in read(cast, name).sentence
+
+
+def test_policy_denials_have_a_figure_of_their_own(cast: Cast) -> None:
+    for _ in range(10):
+        asked(cast, 5)
+        asked(cast, 1, policy_denial=True)
+    assert read(cast, "csat_share").value == 1.0
+    assert read(cast, "policy_denial_satisfaction").value == 0.0
+
+
+def test_scales_are_never_pooled(cast: Cast) -> None:
+    asked(cast, 5)
+    asked(cast, 7, scale="csat_1_7")
+    with pytest.raises(ScalesPooled):
+        read(cast, "csat_share")
+
+
+def test_several_answers_of_one_person_widen_the_interval(cast: Cast) -> None:
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        fan, foe = (RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(2))
+    for _ in range(6):
+        asked(cast, 5, requester=fan)
+        asked(cast, 1, requester=foe)
+    reading = read(cast, "csat_share")
+    assert (reading.value, reading.denominator) == (0.5, 12)
+    # Two people of six equal answers each: 12 answers count as 1.
+    assert reading.interval == intervals.wilson(0.5, 1)
+
+
+def test_over_capabilities_a_share_is_weighted_by_eligible_events(cast: Cast) -> None:
+    for _ in range(10):
+        asked(cast, 5, capability=cast.accounts)
+        asked(cast, 1, capability=cast.network)
+    for _ in range(20):
+        asked(cast, capability=cast.network)  # 10 of 40 events are accounts
+    reading = read(cast, "csat_share")
+    assert reading.value == pytest.approx(0.25)
+    assert "weighted by eligible events" in reading.flags
+    assert read(cast, "csat_share", capability=cast.accounts).value == 1.0
+
+
+def test_while_people_may_still_answer_a_figure_is_provisional(cast: Cast) -> None:
+    for _ in range(10):
+        asked(cast, 5)
+    asked(cast)
+    early = read(cast, "csat_share", as_of=MONDAY + 7 * DAY)
+    assert (early.value, early.provisional) == (None, True)
+    assert early.so_far == {"numerator": 10, "denominator": 10}
+    assert early.still_open == 1
+    assert not read(cast, "csat_share").provisional
+
+
+# --- tickets --------------------------------------------------------------------------------------
+
+
+def test_replies_and_promises_of_a_hand_made_week(cast: Cast) -> None:
+    promise(cast)
+    enter(
+        cast,
+        news("quick", replied(1), moved(4, "resolved")),
+        news("acknowledged", replied(1, "not_meaningful"), replied(3), moved(5, "resolved")),
+        news("slow", replied(26), moved(30, "resolved")),  # Tuesday: 10 business hours
+        news("open"),
+    )
+    replies = read(cast, "first_response.attainment")
+    assert (replies.numerator, replies.denominator) == (2, 4)  # the open one ran out as well
+    helped = read(cast, "first_meaningful_response.attainment")
+    assert (helped.numerator, helped.denominator) == (1, 4)
+    kept = read(cast, "sla_attainment.resolution")
+    assert (kept.numerator, kept.denominator) == (3, 4)
+    median = read(cast, "resolution_time.resolved_median", severity="medium")
+    assert median.value == 5 * 3_600
+    assert median.interval.lower is None
+    assert median.flags == ("too few items for an interval",)
+
+
+def test_a_reopen_counts_in_the_month_of_the_resolution_that_failed(cast: Cast) -> None:
+    end_of_march = MONDAY + 28 * DAY  # the 30th
+    enter(
+        cast,
+        news("held", moved(2, "resolved")),
+        news(
+            "failed",
+            moved(2, "resolved"),
+            moved(72, "open"),
+            replied(73),
+            moved(74, "resolved"),
+            opened_at=end_of_march,
+        ),
+    )
+    march = read(cast, "reopen_rate")
+    assert (march.numerator, march.denominator) == (1, 2)
+    april = read(cast, "reopen_rate", start=APRIL, until=date(2026, 5, 1))
+    assert (april.numerator, april.denominator) == (0, 1)
+    early = read(cast, "reopen_rate", as_of=end_of_march + 5 * DAY)
+    assert (early.numerator, early.denominator, early.still_open) == (0, 1, 1)
+    assert early.so_far == {"numerator": 1, "denominator": 2}
+    assert early.provisional
+
+
+def test_first_contact_is_verified_only_when_nobody_needed_us_again(cast: Cast) -> None:
+    enter(
+        cast,
+        news("stayed", replied(1), moved(2, "resolved")),
+        news("again", replied(1), moved(2, "resolved"), requester="rui"),
+        news("second", moved(2, "resolved"), opened_at=MONDAY + 3 * DAY, requester="rui"),
+        news("passed on", (1, EventType.ESCALATED, {"kind": "functional"}), moved(2, "resolved")),
+    )
+    claimed, verified = read(cast, "fcr.claimed"), read(cast, "fcr.verified")
+    assert (claimed.numerator, claimed.denominator) == (3, 4)
+    assert (verified.numerator, verified.denominator) == (2, 4)
+    assert read(cast, "repeat_contact").numerator == 1
+    assert read(cast, "escalation_rate").numerator == 1
+
+
+def test_the_backlog_is_what_was_open_at_the_end(cast: Cast) -> None:
+    enter(
+        cast,
+        news("open"),
+        news("resolved later", moved(45 * 24, "resolved")),
+        news("resolved", moved(2, "resolved")),
+    )
+    reading = read(cast, "backlog")
+    assert reading.value == 2
+    oldest = (date(2026, 4, 1) - date(2026, 3, 2)).days * 86_400 - 9 * 3_600 - 3_600
+    assert reading.beside["age_oldest"] == oldest  # the clocks went forward in between
+    assert read(cast, "backlog", until=date(2026, 5, 1)).value == 1
+
+
+def test_what_is_open_lengthens_the_median_of_a_cohort(cast: Cast) -> None:
+    enter(cast, news("a", moved(1, "resolved")), news("b", moved(2, "resolved")), news("c"))
+    assert read(cast, "resolution_time.cohort_median", severity="medium").value == 2 * 3_600
+    enter(cast, *(news(f"open {n}") for n in range(4)))
+    reading = read(cast, "resolution_time.cohort_median", severity="medium")
+    assert reading.value is None
+    assert reading.sentence.startswith("More than ")
+
+
+# --- the past -------------------------------------------------------------------------------------
+
+TICKET_FIGURES = [
+    ("reopen_rate", None),
+    ("fcr.verified", None),
+    ("sla_attainment.resolution", None),
+    ("first_response.attainment", None),
+    ("resolution_time.resolved_median", "medium"),
+    ("resolution_time.cohort_median", "medium"),
+    ("backlog", None),
+]
+
+
+@pytest.mark.parametrize(("metric", "severity"), TICKET_FIGURES)
+def test_a_reading_of_the_past_ignores_what_happened_later(
+    cast: Cast, metric: str, severity: str | None
+) -> None:
+    promise(cast)
+    month(cast)
+    then = MAY
+
+    def past() -> object:
+        with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+            reader = past_reader(cast.acme, as_of=then, start=MARCH, until_day=APRIL)
+            return reader.measure(metric, Slice(MARCH, APRIL, None, severity))
+
+    before = past()
+    assert before == read(cast, metric, severity=severity)  # folded in memory as in the database
+    enter(
+        cast,
+        news(
+            "later",
+            assigned(24 * 61, "agnes@acme.example"),
+            moved(24 * 61, "resolved"),
+            opened_at=MONDAY + HOUR,
+        ),
+    )
+    month_later = past()
+    only_its_opening_is_known = news("later", opened_at=MONDAY + HOUR)
+    assert only_its_opening_is_known.events[0].at < then
+    assert month_later != before or metric not in {"backlog"}

@@ -1,0 +1,204 @@
+"""Tickets and answers for the tests of figures: told as events, folded by the product's ingest."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from metrics import columns
+from metrics.columns import Kind
+from metrics.measure import Reader, Reading, Slice
+from portal.catalogue.models import TimeTarget
+from portal.catalogue.severity import Severity
+from portal.tenancy.context import acting
+from surveys.models import Answer, Invitation, SurveyedEvent
+from tests import roles
+from tests.factories import Cast, RequesterFactory, TicketFactory
+from tickets import ingest
+from tickets.canonical import ActorKind, Event, EventType
+from tickets.news import TicketNews, event_key
+
+#: A Monday; Acme's office hours are 9 to 17 in Berlin, 8 to 16 in UTC.
+MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
+#: Everything of March is mature.
+MAY = datetime(2026, 5, 1, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+Happened = tuple[float, EventType, dict[str, Any]]
+
+
+def moved(hours: float, to: str, **more: Any) -> Happened:
+    return hours, EventType.STATUS_CHANGED, {"to": to} | more
+
+
+def replied(hours: float, meaning: str = "meaningful") -> Happened:
+    return hours, EventType.MESSAGE, {"meaning": meaning}
+
+
+def assigned(hours: float, to: str) -> Happened:
+    return hours, EventType.ASSIGNED, {"to": to}
+
+
+def news(
+    name: str,
+    *happened: Happened,
+    opened_at: datetime = MONDAY,
+    by: str = "agnes@acme.example",
+    **created: Any,
+) -> TicketNews:
+    """A ticket opened at `opened_at`; what happened some hours later was done by `by`.
+
+    A move back to open is the requester's.
+    """
+    data = {"severity": "medium", "capability": "network", "requester": f"of {name}"} | created
+    events = [Event(event_key(name, 0), EventType.CREATED, opened_at, "0000", data=data)]
+    for position, (hours, type_, said) in enumerate(happened, start=1):
+        asked = type_ is EventType.STATUS_CHANGED and said["to"] == "open"
+        events.append(
+            Event(
+                event_key(name, position),
+                type_,
+                opened_at + hours * HOUR,
+                f"{position:04}",
+                ActorKind.REQUESTER if asked else ActorKind.AGENT,
+                None if asked else by,
+                type_ is EventType.MESSAGE,
+                said,
+            )
+        )
+    return TicketNews(name, events, subject=f"About {name}")
+
+
+def enter(cast: Cast, *told: TicketNews) -> None:
+    """Let the worker take tickets in."""
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        ingest.apply(tenant_id=cast.acme.pk, connection=cast.desk, news=told, at=MAY)
+
+
+def promise(cast: Cast) -> None:
+    """Two business hours to a reply, two business days to a resolution, for every severity."""
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        for severity in Severity:
+            for clock in TimeTarget.Clock:
+                TimeTarget.objects.create(
+                    tenant=cast.acme,
+                    domain=cast.it,
+                    severity=severity.value,
+                    clock=clock,
+                    seconds=57_600 if clock == TimeTarget.Clock.RESOLUTION else 7_200,
+                )
+
+
+def month(cast: Cast, tickets: int = 40, seed: int = 1) -> None:
+    """A month of tickets of every sort, alike in every run."""
+    dice = Random(seed)
+    told = []
+    for number in range(tickets):
+        opened = MONDAY - DAY + timedelta(seconds=dice.randrange(30 * 86_400))
+        story: list[Happened] = []
+        if dice.random() < 0.8:
+            story.append(replied(dice.uniform(0.1, 30), dice.choice(["meaningful", "unknown"])))
+        if dice.random() < 0.85:
+            solved = dice.uniform(31, 200)
+            story.append(moved(solved, "resolved"))
+            if dice.random() < 0.3:
+                back = solved + dice.uniform(1, 400)
+                story += [moved(back, "open"), replied(back + 1), moved(back + 9, "resolved")]
+        told.append(
+            news(
+                f"{seed}-{number}",
+                *story,
+                opened_at=opened,
+                severity=dice.choice(["low", "medium", "high", "critical"]),
+                capability=dice.choice(["network", "accounts"]),
+                requester=f"requester {dice.randrange(10)}",
+            )
+        )
+    enter(cast, *told)
+
+
+def load(cast: Cast, kind: Kind, start: date = MARCH, until: date = APRIL) -> np.ndarray:
+    """Columns as the web role sees them."""
+    with acting(cast.acme.pk):
+        return columns.load(cast.acme, kind, start, until)
+
+
+def plain(rows: np.ndarray) -> list[tuple[int, ...]]:
+    """Rows in an order of their own, to be compared."""
+    return sorted(rows.tolist())
+
+
+def read(
+    cast: Cast,
+    metric: str,
+    *,
+    as_of: datetime = MAY,
+    start: date = MARCH,
+    until: date = APRIL,
+    severity: str | None = None,
+    capability: Any = None,
+) -> Reading:
+    """A reading as the web role gets it."""
+    with acting(cast.acme.pk):
+        chosen = frozenset([capability.pk]) if capability else None
+        return Reader(cast.acme, as_of=as_of).measure(metric, Slice(start, until, chosen, severity))
+
+
+def asked(
+    cast: Cast,
+    score: int | None = None,
+    *,
+    at: datetime = MONDAY,
+    released: bool = True,
+    imported: bool = False,
+    late: bool = False,
+    requester: Any = None,
+    capability: Any = None,
+    **event: Any,
+) -> SurveyedEvent:
+    """An event that was asked about two hours later, answered after a day if a score is given."""
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        by = requester or RequesterFactory(tenant=cast.acme, connection=cast.desk)
+        about = {"capability": capability or cast.network, "severity": "medium"}
+        ticket = TicketFactory(
+            tenant=cast.acme, connection=cast.desk, requester=by, opened_at=at, **about
+        )
+        found = SurveyedEvent.objects.create(
+            tenant=cast.acme,
+            ticket=ticket,
+            event_key=next(_numbers),
+            at=at,
+            decision="imported" if imported else "invited",
+            requester=by,
+            **about,
+            **event,
+        )
+        if not imported:
+            Invitation.objects.create(
+                tenant=cast.acme,
+                event=found,
+                state="sent",
+                due_at=at,
+                message_id=uuid.uuid4(),
+                token_digest=uuid.uuid4().bytes * 2,
+                sent_at=at + 2 * HOUR,
+                window_until=at + 2 * HOUR + 14 * DAY,
+            )
+        if score is not None:
+            answered = at + DAY
+            Answer.objects.create(
+                tenant=cast.acme,
+                event=found,
+                score=score,
+                answered_at=answered,
+                late=late,
+                released_at=answered + HOUR if released else None,
+            )
+        return found
