@@ -273,7 +273,7 @@ def _few_answers(estimate: Estimate) -> Estimate:
         )
     if allowed is Shown.COUNTS:
         return replace(estimate, value=None, interval=NO_INTERVAL, so_far=so_far, beside={},
-                       why="counts only")  # fmt: skip
+                       why=estimate.why or "counts only")  # fmt: skip
     return replace(estimate, so_far=so_far)
 
 
