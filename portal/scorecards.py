@@ -268,7 +268,8 @@ class _Telling:
             told = [self._against(r, severity, cut) for r in
                     trend(self.reader, name, cut, self.periods)]  # fmt: skip
             drawn = series(f"{reading.name}, by month", told, [p.label for p in self.periods])
-        return card(reading, method_url=self.method_url, series=drawn, evidence=pieces)
+        label = f"{reading.name}, {severity.value}" if severity else reading.name
+        return card(reading, method_url=self.method_url, label=label, series=drawn, evidence=pieces)
 
     def _against(self, reading: Reading, severity: Severity | None, cut: Slice) -> Reading:
         return against(

@@ -63,9 +63,9 @@ class Visitor:
     def sign_in(self, email: str, password: str) -> None:
         """Sign in by the form."""
         self.page.goto(f"{self.installation.url}/account/sign-in/")
-        self.page.get_by_label("E-mail").fill(email)
-        self.page.get_by_label("Password", exact=True).fill(password)
-        self.page.get_by_role("button", name="Sign in").click()
+        self.page.locator("input[name=login]").fill(email)
+        self.page.locator("input[name=password]").fill(password)
+        self.page.locator("main").get_by_role("button", name="Sign in").click()
 
     def open(self, path: str, *, status: int = 200) -> None:
         """Open a page and check it as everybody would want it."""

@@ -1,5 +1,7 @@
 """Puts the cast into an installation's database; run as a program with the owner's role."""
 
+from datetime import timedelta
+
 import django
 
 if __name__ == "__main__":
@@ -15,7 +17,7 @@ if __name__ == "__main__":
         Campaign.objects.create(
             tenant=cast.acme,
             name="After every resolution",
-            starts_at=timezone.now(),
+            starts_at=timezone.now() - timedelta(days=1),
             delay_minutes=0,
             effort_threshold_minutes=0,
         )
