@@ -1,0 +1,1 @@
+"""Attacks by SQL and by races on sheets, targets and signatures."""
