@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from metrics.intervals import Interval, Z
 
-#: Two values of S are the same stretch if they differ by less than rounding of a product.
-_SAME = 1e-12
+#: Two values of S are the same stretch if they differ by less than the rounding of a long product;
+#: true steps are never smaller than one in the number of items.
+_SAME = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,16 @@ class Curve:
         """The time by which the share p is done; None if the curve never gets there.
 
         Where S equals 1 - p on a flat stretch, its midpoint: with nothing open that is the ordinary
-        median.
+        median. The last stretch reaches to the longest time seen, as in R's survfit.
         """
         reached = np.flatnonzero(self.survival <= 1 - p + _SAME)
         if len(reached) == 0:
             return None
         first = int(reached[0])
-        flat = abs(self.survival[first] - (1 - p)) <= _SAME
-        if flat and first + 1 < len(self.times):
-            return float((self.times[first] + self.times[first + 1]) / 2)
-        return float(self.times[first])
+        if abs(self.survival[first] - (1 - p)) > _SAME:
+            return float(self.times[first])
+        flat_until = self.times[first + 1] if first + 1 < len(self.times) else self.longest
+        return float((self.times[first] + flat_until) / 2)
 
     def quantile_interval(self, p: float) -> Interval:
         """The log-log band inverted at 1 - p; None where it is not reached."""

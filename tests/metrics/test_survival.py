@@ -69,6 +69,19 @@ def test_what_is_still_open_lengthens_the_median_instead_of_vanishing() -> None:
     assert kaplan_meier(times[:3], resolved[:3]).quantile(0.5) == 2
 
 
+def test_half_done_and_the_rest_still_open_is_the_middle_of_what_was_seen() -> None:
+    # S is exactly 1/2 from 2 on; the longest item has been open for 10 (R's survfit says 6 too).
+    times, resolved = np.array([1.0, 2.0, 8.0, 10.0]), np.array([True, True, False, False])
+    assert kaplan_meier(times, resolved).quantile(0.5) == 6
+
+
+def test_rounding_of_a_long_product_does_not_hide_a_flat_stretch() -> None:
+    n = 400_000
+    curve = kaplan_meier(np.arange(n, dtype=float), np.ones(n, dtype=bool))
+    assert curve.quantile(0.5) == (n - 1) / 2
+    assert curve.quantile(0.9) == pytest.approx(0.9 * n - 0.5)
+
+
 def test_a_quantile_that_is_not_reached_is_unknown() -> None:
     curve = kaplan_meier(np.array([1.0, 5.0, 5.0]), np.array([True, False, False]))
     assert curve.quantile(0.5) is None
