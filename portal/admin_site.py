@@ -54,15 +54,15 @@ class OrganisationAdminSite(admin.AdminSite):
         """Whoever sees this is signed in already."""
         return redirect("admin:index")
 
-    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The product's page for signing out."""
         return redirect("/account/sign-out/")
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The product's page for passwords."""
         return redirect("/account/password/change/")
 
-    def password_change_done(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change_done(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The product's page for passwords."""
         return redirect("/account/password/change/")
 
@@ -92,7 +92,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     changes: ClassVar[bool] = True
     deletes: ClassVar[bool] = False
     form = TenantForm
-    exclude: Any = ("tenant",)
+    exclude: ClassVar[Any] = ("tenant",)
     actions = None
     view_on_site = False
     show_facets = admin.ShowFacets.NEVER
@@ -143,7 +143,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if related is Person:
             kwargs["queryset"] = Person.objects.filter(memberships__tenant=organisation).distinct()
         elif issubclass(related, TenantOwned):
-            kwargs["queryset"] = related.objects.for_tenant(organisation)  # type: ignore[attr-defined]
+            kwargs["queryset"] = related.objects.for_tenant(organisation)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
