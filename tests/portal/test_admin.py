@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
 from django.contrib.admin import ModelAdmin
 from django.test import Client
 from django.urls import get_script_prefix
@@ -266,6 +273,23 @@ def test_a_sheet_is_proposed_accepted_and_cosigned_through_the_pages(cast: Cast)
         }
         assert cosigning.is_unaltered(sheet)
     assert bea.post(cosign_url(sheet), {"password": PASSWORD}).status_code == 400
+
+
+def test_whoever_has_an_authenticator_signs_with_its_code_too(cast: Cast) -> None:
+    sheet = open_sheet(cast)
+    secret = generate_totp_secret()
+    TOTP.activate(cast.bea, secret)
+    bea, url = signed_in(cast.bea), cosign_url(sheet)
+    assert b"authenticator app" in bea.get(url).content
+    assert bea.post(url, {"password": PASSWORD}).status_code == 400
+    right = format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
+    wrong = f"{(int(right) + 1) % 1_000_000:06d}"
+    assert bea.post(url, {"password": PASSWORD, "code": wrong}).status_code == 400
+    with acting(cast.acme.pk):
+        assert Signature.objects.for_tenant(cast.acme).count() == 1
+    assert bea.post(url, {"password": PASSWORD, "code": right}).status_code == 302
+    with acting(cast.acme.pk):
+        assert Signature.objects.for_tenant(cast.acme).count() == 2
 
 
 def test_the_cosign_page_is_for_those_who_cosign(cast: Cast, ada: Client) -> None:
