@@ -64,16 +64,16 @@ class CalendarRules:
             zone = ZoneInfo(str(rules["time_zone"]))
         except (KeyError, ValueError, OSError) as error:
             raise BadCalendar(f"time_zone: {rules.get('time_zone')!r} is no time zone") from error
-        hours = dict(rules.get("hours") or {})
+        hours = _entries("hours", rules.get("hours"))
         unknown = sorted(set(hours) - set(DAYS))
         if unknown:
             raise BadCalendar(f"hours: {unknown[0]!r} is no day; days are {', '.join(DAYS)}")
-        once, yearly = _holidays(rules.get("holidays") or ())
+        once, yearly = _holidays(rules.get("holidays"))
         return cls(
             zone=zone,
             hours={DAYS.index(day): _spans(f"hours.{day}", hours[day]) for day in hours},
-            shifts=_dated("shifts", rules.get("shifts") or {}),
-            breaks=_dated("breaks", rules.get("breaks") or {}),
+            shifts=_dated("shifts", rules.get("shifts")),
+            breaks=_dated("breaks", rules.get("breaks")),
             holidays=once,
             yearly_holidays=yearly,
         )
@@ -102,35 +102,54 @@ class CalendarRules:
         return self._instant(day + timedelta(days=1), time())
 
 
-def _spans(name: str, spans: Any) -> tuple[Span, ...]:
-    read = []
-    for pair in spans:
-        try:
-            start, end = (str(part) for part in pair)
-            span = (time.fromisoformat(start), None if end == "24:00" else time.fromisoformat(end))
-        except (TypeError, ValueError) as error:
-            raise BadCalendar(f"{name}: {pair!r} is no span like ['09:00', '17:00']") from error
-        if span[1] is not None and span[1] <= span[0]:
-            raise BadCalendar(f"{name}: {pair!r} ends before it begins; split it at midnight")
-        read.append(span)
-    return tuple(read)
+def _entries(name: str, said: Any) -> dict[str, Any]:
+    if not isinstance(said or {}, Mapping):
+        raise BadCalendar(f"{name}: {said!r} is no mapping from days to spans")
+    return dict(said or {})
 
 
-def _dated(name: str, entries: Mapping[str, Any]) -> dict[date, tuple[Span, ...]]:
-    return {_date(name, day): _spans(f"{name}.{day}", spans) for day, spans in entries.items()}
+def _spans(name: str, said: Any) -> tuple[Span, ...]:
+    if not isinstance(said, list | tuple):
+        raise BadCalendar(f"{name}: {said!r} is no list of spans like [['09:00', '17:00']]")
+    return tuple(_span(name, pair) for pair in said)
+
+
+def _span(name: str, pair: Any) -> Span:
+    try:
+        opens, closes = pair
+        start, end = _wall_clock(opens), None if closes == "24:00" else _wall_clock(closes)
+    except (TypeError, ValueError) as error:
+        raise BadCalendar(f"{name}: {pair!r} is no span like ['09:00', '17:00']") from error
+    if end is not None and end <= start:
+        raise BadCalendar(f"{name}: {pair!r} ends before it begins; split it at midnight (24:00)")
+    return start, end
+
+
+def _wall_clock(text: str) -> time:
+    at = time.fromisoformat(text)
+    if at.tzinfo is not None:
+        raise ValueError(f"{text} has an offset; the calendar's zone holds")
+    return at
+
+
+def _dated(name: str, said: Any) -> dict[date, tuple[Span, ...]]:
+    entries = _entries(name, said)
+    return {_date(name, day): _spans(f"{name}.{day}", entries[day]) for day in entries}
 
 
 def _date(name: str, text: str) -> date:
     try:
         return date.fromisoformat(text)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise BadCalendar(f"{name}: {text!r} is no date like 2026-12-25") from error
 
 
-def _holidays(entries: Iterable[str]) -> tuple[frozenset[date], frozenset[tuple[int, int]]]:
+def _holidays(said: Any) -> tuple[frozenset[date], frozenset[tuple[int, int]]]:
+    if not isinstance(said or [], list | tuple):
+        raise BadCalendar(f"holidays: {said!r} is no list of dates")
     once, yearly = set(), set()
-    for text in entries:
-        if len(text) == len("12-25"):
+    for text in said or ():
+        if isinstance(text, str) and len(text) == len("12-25"):
             leap = _date("holidays", f"2000-{text}")  # a leap year, so that 02-29 may be one
             yearly.add((leap.month, leap.day))
         else:
@@ -329,12 +348,15 @@ def _clipped(
         day = max(day, valid_from.date() - timedelta(days=2))
     if valid_until is not None:
         end = min(end, valid_until.date() + timedelta(days=2))
+    told_until = datetime.min.replace(tzinfo=UTC)
     while day < end:
         for opened, closed in rules.open_spans(day):
-            start = max(opened, valid_from) if valid_from else opened
+            # Where a zone skipped a whole date, its hours moved forward into the next one.
+            start = max(opened, valid_from or opened, told_until)
             stop = min(closed, valid_until) if valid_until else closed
             if start < stop:
                 yield start, stop
+                told_until = stop
         day += timedelta(days=1)
 
 

@@ -116,6 +116,14 @@ def test_a_time_that_exists_twice_is_its_first_occurrence() -> None:
     assert calendar.elapsed(at("2026-10-25 00:00"), at("2026-10-26 00:00")) == 2.5 * HOUR
 
 
+def test_a_date_that_a_zone_skipped_is_counted_once() -> None:
+    # Samoa went from 29 to 31 December 2011 at midnight; no second is open twice.
+    daily = {day: [["09:00", "17:00"]] for day in (*WEEKDAYS, "sat", "sun")}
+    samoa = BusinessTime.of(rules(time_zone="Pacific/Apia", hours=daily))
+    start = datetime(2011, 12, 29, tzinfo=ZoneInfo("Pacific/Apia")).astimezone(UTC)
+    assert samoa.elapsed(start, start + timedelta(days=2)) == 2 * 8 * HOUR
+
+
 @pytest.mark.parametrize(
     ("day", "hours"),
     [
@@ -174,8 +182,16 @@ def test_a_deadline_that_never_comes_is_said() -> None:
         ({"hours": {"monday": []}}, "hours"),
         ({"hours": {"mon": [["17:00", "09:00"]]}}, "hours.mon"),
         ({"hours": {"mon": [["nine", "five"]]}}, "hours.mon"),
+        ({"hours": {"mon": [["09:00"]]}}, "hours.mon"),
+        ({"hours": {"mon": [["09:00+02:00", "17:00"]]}}, "hours.mon"),
+        ({"hours": {"mon": [[9, 17]]}}, "hours.mon"),
+        ({"hours": {"mon": "09:00-17:00"}}, "hours.mon"),
+        ({"hours": [["09:00", "17:00"]]}, "hours"),
+        ({"shifts": ["2026-12-24"]}, "shifts"),
         ({"breaks": {"2026-13-01": []}}, "breaks"),
         ({"holidays": ["12-32"]}, "holidays"),
+        ({"holidays": "12-25"}, "holidays"),
+        ({"holidays": [20261225]}, "holidays"),
     ],
 )
 def test_rules_that_cannot_be_read_name_their_field(said: dict[str, Any], field: str) -> None:
