@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
 
 from governance import cosigning, signing
 from governance.models import Target, TargetSheet
@@ -150,6 +151,7 @@ def find_sheet(tenant: Organisation, sheet: int) -> TargetSheet:
 
 
 @needs(Right.READ_PAGES)
+@require_safe
 def targets(request: MemberRequest, organisation: str) -> HttpResponse:
     """Every sheet with its status, the newest first."""
     tenant, now = request.organisation, timezone.now()
@@ -167,11 +169,14 @@ def targets(request: MemberRequest, organisation: str) -> HttpResponse:
 
 
 @needs(Right.READ_PAGES)
+@require_http_methods(["GET", "HEAD", "POST"])
 def target_sheet(request: MemberRequest, organisation: str, sheet: int) -> HttpResponse:
     """One sheet: terms, signatures, whether it is unaltered. POST declines it, with a reason."""
     found = find_sheet(request.organisation, sheet)
     error = ""
     if request.method == "POST":
+        if request.member.person.pk not in (found.manager_id, found.lead_id):
+            raise Http404  # declining is theirs whose signature is asked for
         reason = request.POST.get("reason", "").strip()
         try:
             if not reason:
@@ -202,6 +207,7 @@ def _asked(sheet: TargetSheet, member: Member) -> str:
 
 
 @needs(Right.ACCEPT_TARGETS)
+@require_http_methods(["GET", "HEAD", "POST"])
 def accept_sheet(request: MemberRequest, organisation: str, sheet: int) -> HttpResponse:
     """The service desk manager takes accountability, after confirming who they are."""
     found = find_sheet(request.organisation, sheet)
@@ -308,6 +314,7 @@ def _label(starter: Starter) -> str:
 
 
 @needs(Right.PROPOSE_TARGETS)
+@require_http_methods(["GET", "HEAD", "POST"])
 def propose_targets(request: MemberRequest, organisation: str) -> HttpResponse:
     """Propose a sheet; proposing is the process owner's signature."""
     form = ProposeForm(request.member, request.POST if request.method == "POST" else None)

@@ -27,6 +27,7 @@ PAGES: dict[str, frozenset[str]] = {
 ACTS: dict[str, frozenset[str]] = {
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
+    "target_sheet": frozenset({"sam", "bea"}),  # declining
 }
 
 #: Open to everyone, signed in or not: they ask for a token or a key, or say nothing private.

@@ -320,6 +320,16 @@ def test_the_lead_declines_with_a_reason_and_nobody_signs_after(cast: Cast) -> N
     assert b"was declined" in late.content
 
 
+def test_nobody_else_declines_and_the_list_takes_no_post(cast: Cast) -> None:
+    sheet = open_sheet(cast)
+    for person in (cast.ada, cast.olga, cast.rui, cast.eve):
+        declined = signed_in(person).post(f"/acme/targets/{sheet.pk}/", {"reason": "No."})
+        assert declined.status_code == 404
+    assert signed_in(cast.bea).post("/acme/targets/").status_code == 405
+    with acting(cast.acme.pk):
+        assert not sheet.declines.exists()
+
+
 def test_administration_stands_in_the_menu_of_those_who_administer(cast: Cast) -> None:
     assert b'href="/acme/admin/"' in signed_in(cast.ada).get("/acme/method/").content
     assert b'href="/acme/admin/"' not in signed_in(cast.agnes).get("/acme/method/").content
