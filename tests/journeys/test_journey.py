@@ -173,3 +173,48 @@ def test_an_import_shows_on_the_scorecard(
     visitor.sign_in("olga@acme.example", PASSWORD)
     visitor.open("/acme/capabilities/network/")
     assert "7 tickets were opened" in visitor.page.locator("main").inner_text()
+
+
+def test_a_target_is_proposed_accepted_cosigned_and_seen(
+    stage: Installation, browser: Browser
+) -> None:
+    """Three people sign one sheet; before the last signature it turns nothing "met"."""
+
+    def someone(email: str) -> Visitor:
+        context = browser.new_context()
+        person = Visitor(context.new_page(), stage)
+        person.sign_in(email, PASSWORD)
+        return person
+
+    olga = someone("olga@acme.example")
+    olga.open("/acme/targets/propose/")
+    olga.page.locator("textarea[name=rationale]").fill("To begin with.")
+    olga.page.locator("input[name=password]").fill(PASSWORD)
+    olga.page.get_by_role("button", name="Propose and sign").click()
+    olga.check()
+    assert "proposed" in olga.page.locator("main").inner_text()
+    sheet = olga.page.url.removeprefix(stage.url)
+    olga.open("/acme/capabilities/accounts/")
+    assert "Target proposed, not signed" in olga.page.locator("main").inner_text()
+
+    sam = someone("sam@acme.example")
+    sam.open(f"{sheet}accept/")
+    sam.page.locator("input[name=password]").fill(PASSWORD)
+    sam.page.get_by_role("button", name="Sign").last.click()
+    sam.check()
+    assert "partially signed" in sam.page.locator("main").inner_text()
+
+    bea = someone("bea@acme.example")
+    bea.open(sheet)
+    bea.page.get_by_role("link", name="Read and co-sign").click()
+    bea.page.get_by_text("I co-sign these targets").first.wait_for()
+    bea.check()
+    bea.page.locator("input[name=password]").fill(PASSWORD)
+    bea.page.get_by_role("button", name="Sign").last.click()
+    bea.check()
+    assert "signed" in bea.page.locator("main").inner_text()
+    assert "not yet" not in bea.page.locator("main").inner_text()
+
+    olga.open("/acme/capabilities/accounts/")
+    assert "Target signed, not in force in this period" in olga.page.locator("main").inner_text()
+    assert "chain sound" in stage.manage("verify_audit", "--organisation", "acme")
