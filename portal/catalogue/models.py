@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 
+from portal.catalogue.business_time import BadCalendar, CalendarRules
 from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.people.models import Person
 from portal.tenancy.models import TenantOwned, validate_zone
@@ -56,6 +59,37 @@ class CalendarVersion(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.calendar} from {self.valid_from or 'ever'}"
+
+    def clean(self) -> None:
+        """Refuse rules that cannot be read, and a second version for the same moment.
+
+        Either would stop every clock of the domains that keep this calendar.
+        """
+        try:
+            CalendarRules.from_dict(
+                {
+                    name: getattr(self, name)
+                    for name in ("time_zone", "hours", "shifts", "breaks", "holidays")
+                }
+            )
+        except BadCalendar as error:
+            raise ValidationError(str(error)) from error
+        if self.valid_from and self.valid_until and self.valid_until <= self.valid_from:
+            raise ValidationError("The version ends before it begins.")
+        if self.calendar_id is not None and self._others_in_force().exists():
+            raise ValidationError(
+                "Another version of this calendar is in force then: end that one first."
+            )
+
+    def _others_in_force(self) -> models.QuerySet[CalendarVersion]:
+        others = CalendarVersion.objects.for_tenant(self.calendar.tenant_id).filter(
+            calendar=self.calendar_id
+        )
+        if self.valid_until:
+            others = others.filter(Q(valid_from=None) | Q(valid_from__lt=self.valid_until))
+        if self.valid_from:
+            others = others.filter(Q(valid_until=None) | Q(valid_until__gt=self.valid_from))
+        return others.exclude(pk=self.pk)
 
 
 class Domain(TenantOwned):
