@@ -177,6 +177,9 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             detail={"fields": _fields(message), "row": _plain(obj)},
         )
 
+    def _get_obj_does_not_exist_redirect(self, *_: Any) -> Any:
+        raise Http404  # as everywhere: the same answer for what is not there and not theirs
+
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """There is one history, the audit trail."""
         raise Http404
