@@ -32,7 +32,7 @@ from governance.targets import (
 )
 from metrics.definitions import find
 from portal.audit.models import AuditEntry
-from portal.catalogue.models import Domain
+from portal.catalogue.models import Capability, Domain
 from portal.organisations import Member, MemberRequest, needs
 from portal.people.confirming import ConfirmForm
 from portal.people.roles import Right, Role
@@ -80,6 +80,8 @@ class SheetPage:
     status: str
     begins: Any
     terms: list[Term]
+    #: Targets of the sheet before that this one has no longer: what, and its value in words.
+    dropped: list[tuple[str, str]]
     signatures: list[Signed]
     unaltered: bool
     audit: list[int]
@@ -96,6 +98,7 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
     previous = _words_of(sheet.predecessor) if sheet.predecessor else {}
     given = {signature.role: signature for signature in sheet.signatures.all()}
     declined = sheet.declines.select_related("person").first()
+    now_named = {_what(target) for target in sheet.targets.select_related("capability")}
     entries = AuditEntry.objects.for_tenant(tenant).filter(
         subject_kind="target_sheet", subject_id=str(sheet.pk)
     )
@@ -113,6 +116,7 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
             )
             for target in sheet.targets.select_related("capability")
         ],
+        dropped=[(what, words) for what, words in previous.items() if what not in now_named],
         signatures=[
             Signed(
                 role.label,
@@ -288,6 +292,12 @@ class ProposeForm(ConfirmForm):
                 initial=(starter.value * 100).quantize(Decimal("0.1")),
                 help_text="Percent; leave empty to set no target.",
             )
+            self.fields[f"{_name(starter)}-for"] = forms.ModelChoiceField(
+                Capability.objects.for_tenant(tenant).filter(process_owner=member.person),
+                label=f"{_label(starter)}: for",
+                required=False,
+                empty_label="every service of the domain",
+            )
         confirming: list[str] = [name for name in ("password", "code") if name in self.fields]
         self.order_fields([name for name in self.fields if name not in confirming] + confirming)
 
@@ -297,6 +307,7 @@ class ProposeForm(ConfirmForm):
             Wanted(
                 starter.metric,
                 (Decimal(self.cleaned_data[_name(starter)]) / 100).quantize(Decimal("0.0001")),
+                capability=self.cleaned_data.get(f"{_name(starter)}-for"),
                 severity=starter.severity,
             )
             for starter in STARTERS

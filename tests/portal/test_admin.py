@@ -303,6 +303,35 @@ def test_whoever_has_an_authenticator_signs_with_its_code_too(cast: Cast) -> Non
         assert Signature.objects.for_tenant(cast.acme).count() == 2
 
 
+def test_a_new_sheet_shows_what_it_changes_and_what_it_drops(cast: Cast) -> None:
+    first = open_sheet(cast)
+    olga = signed_in(cast.olga)
+    confirmed = {"password": PASSWORD}
+    signed_in(cast.sam).post(f"/acme/targets/{first.pk}/accept/", confirmed)
+    signed_in(cast.bea).post(cosign_url(first), confirmed)
+    base = {
+        "domain": cast.it.pk,
+        "effective_from": first.effective_from.isoformat(),
+        "effective_until": first.effective_until.isoformat(),
+        "rationale": "Network first.",
+        "password": PASSWORD,
+    }
+    both = {
+        **base,
+        "first_meaningful_response-attainment": "95",
+        "reopen_rate-rate": "20",
+        "reopen_rate-rate-for": cast.network.pk,
+    }
+    second = olga.post("/acme/targets/propose/", both)["Location"]
+    shown = olga.get(second).content.decode()
+    assert "at least 95.0 %" in shown
+    assert "at least 90.0 %" in shown  # before
+    assert f"({cast.network.name})" in shown
+    third = olga.post("/acme/targets/propose/", {**base, "csat_share-share": "90"})["Location"]
+    assert shown.count("no target any more") == 0
+    assert olga.get(third).content.decode().count("no target any more") == 1
+
+
 def test_the_cosign_page_is_for_those_who_cosign(cast: Cast, ada: Client) -> None:
     sheet = open_sheet(cast)
     for person in (cast.ada, cast.olga, cast.sam, cast.aude, cast.eve):
