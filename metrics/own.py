@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
-
 from metrics.scales import SCALES
 from metrics.words import percent
 from portal.tenancy.models import Organisation
@@ -48,9 +46,10 @@ class History:
 
 def own_readings(tenant: Organisation, *, now: datetime) -> list[History]:
     """Satisfied (M01), first reply (M12) and reopened (M18) over the acting person's own work."""
+    work = Work.read(tenant, since=now - STEP * (POINTS - 1) - WINDOW)
     moments = [now - STEP * back for back in range(POINTS - 1, -1, -1)]
     return [
-        History(told(tenant, now), tuple((moment, told(tenant, moment)) for moment in moments))
+        History(told(work, now), tuple((moment, told(work, moment)) for moment in moments))
         for told in (satisfied, first_reply, reopened)
     ]
 
@@ -60,56 +59,137 @@ def has_work(tenant: Organisation) -> bool:
     return Attribution.objects.for_tenant(tenant).exists()
 
 
-def satisfied(tenant: Organisation, until: datetime) -> Own:
-    """M01 over events of resolutions the person made; released answers only."""
-    mine = Attribution.objects.for_tenant(tenant).filter(
-        act=Attribution.Act.RESOLVED,
-        ticket=OuterRef("event__ticket"),
-        event_key=OuterRef("event__event_key"),
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A resolution the person made."""
+
+    at: datetime
+    item: int
+    reopened: bool
+    policy_denial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A released answer about one of them."""
+
+    at: datetime
+    released_at: datetime
+    satisfied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """An item the person was the first to answer."""
+
+    opened_at: datetime
+    in_time: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The acting person's work since a moment, read once for every figure and point."""
+
+    resolved: list[Resolved]
+    rated: list[Rated]
+    replied: list[Replied]
+
+    @classmethod
+    def read(cls, tenant: Organisation, *, since: datetime) -> Work:
+        """Read it; four statements, whatever the number of points."""
+        done = list(
+            Attribution.objects.for_tenant(tenant)
+            .filter(at__gte=since)
+            .values_list("act", "ticket_id", "event_key", "work_item_id")
+        )
+        mine = {(t, key) for act, t, key, _ in done if act == Attribution.Act.RESOLVED}
+        tickets = {ticket for ticket, _ in mine}
+        items = {item for act, _, _, item in done if act == Attribution.Act.FIRST_RESPONDED}
+        return cls(
+            resolved=_resolved(tenant, mine, tickets),
+            rated=_rated(tenant, mine, tickets),
+            replied=_replied(tenant, items),
+        )
+
+
+def _resolved(
+    tenant: Organisation, mine: set[tuple[int, int]], tickets: set[int]
+) -> list[Resolved]:
+    rows = (
+        Resolution.objects.for_tenant(tenant)
+        .filter(ticket__in=tickets)
+        .values_list("ticket_id", "event_key", "at", "work_item_id", "reopened", "policy_denial")
     )
-    answers = Answer.objects.for_tenant(tenant).filter(
-        Exists(mine),
-        event__at__gte=until - WINDOW,
-        event__at__lt=until,
-        event__policy_denial=False,
-        late=False,
-        released_at__lte=until,
+    return [Resolved(*rest) for ticket, key, *rest in rows if (ticket, key) in mine]
+
+
+def _rated(tenant: Organisation, mine: set[tuple[int, int]], tickets: set[int]) -> list[Rated]:
+    rows = (
+        Answer.objects.for_tenant(tenant)
+        .filter(
+            event__ticket__in=tickets,
+            event__policy_denial=False,
+            late=False,
+            released_at__isnull=False,
+        )
+        .values_list(
+            "event__ticket_id",
+            "event__event_key",
+            "event__at",
+            "released_at",
+            "event__scale",
+            "score",
+        )
     )
-    rated = list(answers.values_list("event__scale", "score"))
-    happy = sum(score in SCALES[scale].satisfied for scale, score in rated)
+    return [
+        Rated(at, released_at, score in SCALES[scale].satisfied)
+        for ticket, key, at, released_at, scale, score in rows
+        if (ticket, key) in mine and released_at is not None
+    ]
+
+
+def _replied(tenant: Organisation, items: set[int]) -> list[Replied]:
+    rows = (
+        WorkItem.objects.for_tenant(tenant)
+        .filter(pk__in=items, first_response_s__isnull=False, response_target_s__isnull=False)
+        .values_list("opened_at", "first_response_s", "response_target_s")
+    )
+    return [
+        Replied(opened_at, seconds <= target)
+        for opened_at, seconds, target in rows
+        if seconds is not None and target is not None
+    ]
+
+
+def satisfied(work: Work, until: datetime) -> Own:
+    """M01 over events of resolutions the person made; answers released by then only."""
+    rated = [
+        answer
+        for answer in work.rated
+        if until - WINDOW <= answer.at < until and answer.released_at <= until
+    ]
+    happy = sum(answer.satisfied for answer in rated)
     return _share("csat_share", "Satisfied", happy, len(rated), "answers were satisfied")
 
 
-def reopened(tenant: Organisation, until: datetime) -> Own:
+def reopened(work: Work, until: datetime) -> Own:
     """M18 over the person's resolutions whose 14 days are over; policy denials left out."""
-    resolutions = Resolution.objects.for_tenant(tenant).filter(
-        Exists(_mine(tenant, Attribution.Act.RESOLVED)),
-        at__gte=until - WINDOW,
-        at__lt=until - REOPEN_WINDOW,
-        policy_denial=False,
-    )
     items: dict[int, bool] = {}
-    for item, again in resolutions.values_list("work_item_id", "reopened"):
-        items[item] = items.get(item, False) or again
+    for resolution in work.resolved:
+        mature = until - WINDOW <= resolution.at < until - REOPEN_WINDOW
+        if mature and not resolution.policy_denial:
+            items[resolution.item] = items.get(resolution.item, False) or resolution.reopened
     return _share(
         "reopen_rate", "Reopened", sum(items.values()), len(items), "were reopened within 14 days"
     )
 
 
-def first_reply(tenant: Organisation, until: datetime) -> Own:
-    """M12 over items the person was the first to answer: replied within the promised time."""
-    mine = Attribution.objects.for_tenant(tenant).filter(
-        act=Attribution.Act.FIRST_RESPONDED, work_item=OuterRef("pk")
-    )
-    replies = (
-        WorkItem.objects.for_tenant(tenant)
-        .filter(Exists(mine), opened_at__gte=until - WINDOW, opened_at__lt=until)
-        .exclude(first_response_s=None)
-        .exclude(response_target_s=None)
-        .values_list("first_response_s", "response_target_s")
-    )
-    # A median would pool severities, which no duration ever does (METRICS.md 1.5).
-    in_time = [seconds <= target for seconds, target in replies if seconds is not None and target]
+def first_reply(work: Work, until: datetime) -> Own:
+    """M12 over items the person was the first to answer: replied within the promised time.
+
+    A median would pool severities, which no duration ever does (METRICS.md 1.5).
+    """
+    in_time = [r.in_time for r in work.replied if until - WINDOW <= r.opened_at < until]
     return _share(
         "first_response",
         "First reply in time",
@@ -117,13 +197,6 @@ def first_reply(tenant: Organisation, until: datetime) -> Own:
         len(in_time),
         "of those you answered first had your reply in time",
     )
-
-
-def _mine(tenant: Organisation, act: Attribution.Act) -> QuerySet[Attribution]:
-    found: QuerySet[Attribution] = Attribution.objects.for_tenant(tenant).filter(
-        act=act, ticket=OuterRef("ticket"), event_key=OuterRef("event_key")
-    )
-    return found
 
 
 def _share(key: str, name: str, x: int, n: int, words: str) -> Own:
