@@ -77,10 +77,21 @@ def run_file(path: Path) -> FileResult:
     runner = RUNNERS.get(number)
     if runner is None:
         return FileResult(path.stem, None)
-    misses: list[Miss] = []
-    for case in content["cases"]:
-        misses += _differences(case, _expected(case), runner(case, content))
+    misses = [miss for case in content["cases"] for miss in _missed(case, content, runner)]
     return FileResult(path.stem, len(content["cases"]), misses)
+
+
+def _missed(case: Case, content: Mapping[str, Any], runner: Runner) -> Iterator[Miss]:
+    expected = _expected(case)
+    if not expected:
+        yield Miss(str(case["id"]), "expected", "something to compare", None)
+        return
+    try:
+        got = runner(case, content)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        yield Miss(str(case["id"]), "the case", "computed", error)  # the other cases still run
+        return
+    yield from _differences(case, expected, got)
 
 
 def _expected(case: Case) -> dict[str, Any]:
@@ -134,6 +145,68 @@ def _wilson(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"lower": interval.lower, "upper": interval.upper}
 
 
+def _newcombe(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    x1, n1, x2, n2 = (case["input"][name] for name in ("x1", "n1", "x2", "n2"))
+    interval = intervals.newcombe(x1, n1, x2, n2)
+    return {"difference": x1 / n1 - x2 / n2, "lower": interval.lower, "upper": interval.upper}
+
+
+def _net_promoter(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if "a" in data:
+        one, other = (intervals.NetPromoter(*data[side]) for side in ("a", "b"))
+        adjusted, interval = intervals.net_promoter_difference(one, other)
+        return {
+            "difference": one.score - other.score,
+            "adjusted_difference": adjusted,
+            "lower": interval.lower,
+            "upper": interval.upper,
+        }
+    if "ratings" in data:
+        found = scales.net_promoter(data["ratings"])
+    else:
+        found = intervals.NetPromoter(data["promoters"], data["passives"], data["detractors"])
+    plain_error = (found.variance / found.n) ** 0.5
+    return {
+        "nps": found.score,
+        "variance": found.variance,
+        "standard_error": plain_error,
+        "adjusted_nps": found.adjusted,
+        "adjusted_margin": found.margin,
+        "lower": found.interval.lower,
+        "upper": found.interval.upper,
+        "unadjusted_wald_margin": 100 * intervals.Z * plain_error,
+    }
+
+
+def _effort(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    wording = scales.EFFORT_WORDINGS[case["input"]["wording"]]
+    counts = {int(value): n for value, n in case["input"]["counts"].items()}
+    n, good = sum(counts.values()), sum(counts.get(value, 0) for value in wording.easy)
+    share = intervals.wilson(good, n)
+    mean, _sd, of_mean = _mean(counts, wording.bounds)
+    return {
+        "n": n,
+        "good": good,
+        "good_share": good / n,
+        "lower": share.lower,
+        "upper": share.upper,
+        "mean": mean,
+        "mean_lower": of_mean.lower,
+        "mean_upper": of_mean.upper,
+        "ease_pomp": wording.ease_pomp(mean),
+        "better": wording.better.value,
+    }
+
+
+def _mean(
+    counts: Mapping[int, int], bounds: tuple[int, int]
+) -> tuple[float, float, intervals.Interval]:
+    ratings = np.repeat(list(counts), list(counts.values())).astype(np.float64)
+    mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
+    return mean, sd, intervals.mean_interval(mean, sd, len(ratings), *bounds)
+
+
 def _scale_counts(case: Case, content: Mapping[str, Any]) -> dict[str, Any]:
     data = case["input"]
     scale = scales.SCALES[data["scale"]]
@@ -156,9 +229,7 @@ def _scale_counts(case: Case, content: Mapping[str, Any]) -> dict[str, Any]:
         "upper": interval.upper,
     }
     if scale.bounds is not None:
-        ratings = np.repeat(list(counts), list(counts.values())).astype(np.float64)
-        mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
-        of_mean = intervals.mean_interval(mean, sd, n, *scale.bounds)
+        mean, sd, of_mean = _mean(counts, scale.bounds)
         got |= {
             "mean": mean,
             "sd": sd,
@@ -317,6 +388,8 @@ def _instant(text: str) -> datetime:
 
 RUNNERS: Mapping[str, Runner] = {
     "01": _wilson,
+    "02": _newcombe,
+    "04": _net_promoter,
     "05": _scale_counts,
     "06": _reliability,
     "07": _elapsed,
@@ -327,6 +400,7 @@ RUNNERS: Mapping[str, Runner] = {
     "14": _percentiles,
     "22": _target_status,
     "29": _clustered,
+    "30": _effort,
     "32": _meaning,
     "34": _suppression,
 }

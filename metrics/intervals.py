@@ -91,6 +91,65 @@ def mean_interval(mean: float, sd: float, n: int, low: float, high: float) -> In
     return Interval(max(low, mean - half), min(high, mean + half))
 
 
+@dataclass(frozen=True, slots=True)
+class NetPromoter:
+    """A net promoter score, -100 to 100, from counts; at least one answer (METRICS.md M05)."""
+
+    promoters: int
+    passives: int
+    detractors: int
+
+    @property
+    def n(self) -> int:
+        """Everybody who answered."""
+        return self.promoters + self.passives + self.detractors
+
+    @property
+    def score(self) -> float:
+        """Promoters minus detractors, per hundred."""
+        return 100 * (self.promoters - self.detractors) / self.n
+
+    @property
+    def variance(self) -> float:
+        """Of one answer, as 1, 0 or -1: the two shares are not independent."""
+        return _variance_of_signs(self.promoters / self.n, self.detractors / self.n)
+
+    @property
+    def adjusted(self) -> float:
+        """The centre of the interval: the score with three answers added, 3/4 on either side."""
+        return 100 * (self.promoters - self.detractors) / (self.n + 3)
+
+    @property
+    def adjusted_error(self) -> float:
+        """The standard error of the adjusted score, in points."""
+        n = self.n + 3
+        spread = _variance_of_signs((self.promoters + 0.75) / n, (self.detractors + 0.75) / n)
+        return 100 * sqrt(spread / n)
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the interval before it is clipped, in points."""
+        return Z * self.adjusted_error
+
+    @property
+    def interval(self) -> Interval:
+        """Adjusted Wald, clipped to the scale."""
+        return Interval(
+            max(-100.0, self.adjusted - self.margin), min(100.0, self.adjusted + self.margin)
+        )
+
+
+def net_promoter_difference(one: NetPromoter, other: NetPromoter) -> tuple[float, Interval]:
+    """One adjusted score minus another, in points, with its interval (METRICS.md M05)."""
+    difference = one.adjusted - other.adjusted
+    half = Z * sqrt(one.adjusted_error**2 + other.adjusted_error**2)
+    return difference, Interval(difference - half, difference + half)
+
+
+def _variance_of_signs(up: float, down: float) -> float:
+    return up + down - (up - down) ** 2
+
+
 def weighted_total(
     weights: Sequence[float], successes: Sequence[int], totals: Sequence[int]
 ) -> tuple[float, Interval]:

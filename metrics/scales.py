@@ -1,12 +1,15 @@
-"""The rating scales and what counts as satisfied on each: one list (METRICS.md M01, M03).
+"""The rating scales and what counts as good on each: one list (METRICS.md M01, M03-M05).
 
 Scales are never pooled: a share belongs to the scale it was asked on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from metrics.intervals import NetPromoter
+from metrics.standing import Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,44 @@ SCALES: Mapping[str, Scale] = {
         ),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class EffortWording:
+    """A question about effort; its direction belongs to its wording (METRICS.md M04)."""
+
+    key: str
+    name: str
+    #: Answers that say it was easy.
+    easy: frozenset[int]
+    bounds: tuple[int, int]
+    #: Which way the mean is good.
+    better: Direction
+
+    def ease_pomp(self, mean: float) -> float:
+        """Percent of the greatest ease, whichever way the wording runs."""
+        low, high = self.bounds
+        return 100 * (mean - low if self.better is Direction.HIGHER else high - mean) / (high - low)
+
+
+EFFORT_WORDINGS: Mapping[str, EffortWording] = {
+    wording.key: wording
+    for wording in (
+        EffortWording("ease", "made it easy", frozenset({5, 6, 7}), (1, 7), Direction.HIGHER),
+        EffortWording("effort", "how much effort", frozenset({1, 2}), (1, 5), Direction.LOWER),
+    )
+}
+
+
+def net_promoter(ratings: Iterable[int]) -> NetPromoter:
+    """Count promoters (9, 10), passives (7, 8) and detractors (0-6) (METRICS.md M05).
+
+    Raises ValueError for anything but a whole number from 0 to 10.
+    """
+    given = list(ratings)
+    for rating in given:
+        if isinstance(rating, bool) or rating not in range(11):
+            raise ValueError(f"{rating!r} is no whole number from 0 to 10.")
+    promoters = sum(rating >= 9 for rating in given)
+    detractors = sum(rating <= 6 for rating in given)
+    return NetPromoter(promoters, len(given) - promoters - detractors, detractors)

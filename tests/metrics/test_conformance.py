@@ -22,6 +22,16 @@ BY_HAND: dict[str, dict[str, Any]] = {
         "expected": {"lower": 0, "upper": 0.27753279},
         "tolerance": 1e-8,
     },
+    "02": {
+        # a difference of nothing reaches as far down as one share does up
+        "input": {"x1": 0, "n1": 10, "x2": 0, "n2": 10},
+        "expected": {"difference": 0, "lower": -0.27753279, "upper": 0.27753279},
+        "tolerance": 1e-8,
+    },
+    "04": {
+        "input": {"ratings": [10, 9, 8, 7, 6, 0]},
+        "expected": {"nps": 0, "variance": 2 / 3, "adjusted_nps": 0, "standard_error": 1 / 3},
+    },
     "05": {
         "input": {"scale": "two_point", "good": 6, "bad": 2},
         "expected": {"satisfied": 6, "dissatisfied": 2, "n": 8, "satisfied_share": 0.75},
@@ -90,6 +100,10 @@ BY_HAND: dict[str, dict[str, Any]] = {
         },
         "expected": {"cls": "not_meaningful"},
     },
+    "30": {
+        "input": {"wording": "effort", "counts": {"1": 2, "2": 1, "5": 1}},
+        "expected": {"good": 3, "good_share": 0.75, "mean": 2.25, "ease_pomp": 68.75},
+    },
     "34": {"input": {"parts": {"a": 3, "b": 9, "c": 8}}, "expected": {"hidden": ["a", "c"]}},
 }
 
@@ -123,6 +137,22 @@ def test_an_expectation_that_nobody_computes_is_missed(tmp_path: Path) -> None:
     assert (miss.name, miss.got) == ("mode", "not computed")
 
 
+def test_a_case_that_cannot_be_computed_is_missed_and_the_others_still_run(tmp_path: Path) -> None:
+    path = tmp_path / "01_by_hand.json"
+    nothing = {"id": "none", "input": {"successes": 0, "n": 0}, "expected": {"lower": 0}}
+    path.write_text(json.dumps({"cases": [nothing, {"id": "ten", **BY_HAND["01"]}]}))
+    result = run_file(path)
+    assert result.cases == 2
+    assert [str(miss) for miss in result.misses] == [
+        "none: the case should be 'computed', is ZeroDivisionError('division by zero')"
+    ]
+
+
+def test_a_case_that_expects_nothing_is_missed(tmp_path: Path) -> None:
+    [miss] = run_file(write(tmp_path, "14", BY_HAND["14"] | {"expected": {}})).misses
+    assert "something to compare" in str(miss)
+
+
 @pytest.mark.parametrize("other", [None, True, "2.5", [2.5]])
 def test_a_value_of_another_kind_is_not_the_same(other: Any, tmp_path: Path) -> None:
     case = BY_HAND["14"] | {"expected": {"value": other}}
@@ -144,6 +174,14 @@ def test_the_command_fails_on_a_miss_and_passes_without(tmp_path: Path) -> None:
         call_command("conform", str(tmp_path))
     with pytest.raises(CommandError, match="No such file: 50"):
         call_command("conform", str(tmp_path), only="14,50")
+
+
+def test_a_run_that_compares_nothing_is_no_pass(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no vector file"):
+        call_command("conform", str(tmp_path))
+    (tmp_path / "14_empty.json").write_text('{"cases": []}')
+    with pytest.raises(CommandError, match="Not everything passed"):
+        call_command("conform", str(tmp_path))
 
 
 def test_numbers_of_files_are_read_as_they_are_written() -> None:

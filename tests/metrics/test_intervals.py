@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -144,3 +144,32 @@ def test_a_weighted_total_is_the_share_of_the_stretch_when_weights_are_answers()
 
 def test_answers_needed_for_a_gap() -> None:
     assert intervals.answers_needed(0.5, 0.1) == 97
+
+
+def test_a_net_promoter_score_of_100_people_is_hardly_above_zero() -> None:
+    found = intervals.NetPromoter(promoters=40, passives=35, detractors=25)
+    assert (found.score, found.margin) == (15.0, pytest.approx(15.26, abs=0.005))
+    # the same from three answers added: 40.75 and 25.75 of 103
+    signs = np.repeat([1.0, 0.0, -1.0], [4075, 3650, 2575])
+    half = intervals.Z * 100 * signs.std() / math.sqrt(103)
+    assert found.interval.lower == pytest.approx(100 * signs.mean() - half)
+    assert found.interval.upper == pytest.approx(100 * signs.mean() + half)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
+def test_a_net_promoter_interval_stays_on_the_scale(up: int, middle: int, down: int) -> None:
+    assume(up + middle + down > 0)
+    found = intervals.NetPromoter(up, middle, down)
+    assert -100 <= found.interval.lower <= found.adjusted <= found.interval.upper <= 100
+    ratings = [1] * up + [0] * middle + [-1] * down
+    assert found.variance == pytest.approx(np.var(ratings))
+    turned = intervals.NetPromoter(down, middle, up)
+    assert turned.interval.lower == pytest.approx(-found.interval.upper)
+
+
+def test_a_score_does_not_differ_from_itself() -> None:
+    found = intervals.NetPromoter(40, 35, 25)
+    difference, interval = intervals.net_promoter_difference(found, found)
+    assert difference == 0
+    assert interval.upper == pytest.approx(-interval.lower)
+    assert interval.upper == pytest.approx(found.margin * math.sqrt(2))

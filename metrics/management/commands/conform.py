@@ -27,13 +27,17 @@ class Command(BaseCommand):
             if result.cases is None:
                 self.stdout.write(f"{result.name}: not known yet, not run")
                 continue
-            verdict = "pass" if not result.misses else f"{len(result.misses)} missed"
+            verdict = f"{len(result.misses)} missed" if result.misses else "pass"
+            if result.cases == 0:
+                verdict = "nothing to compare"
             self.stdout.write(f"{result.name}: {result.cases} cases, {verdict}")
             for miss in result.misses:
                 self.stdout.write(f"    {miss}")
         absent = unknown_numbers(folder, chosen or ())
         unrun = [result.name for result in results if result.cases is None] if chosen else []
-        if absent or unrun or any(result.misses for result in results):
+        if not results and not absent:
+            raise CommandError(f"There is no vector file in {folder}. Nothing was run.")
+        if absent or unrun or any(result.misses or result.cases == 0 for result in results):
             raise CommandError(
                 "Not everything passed."
                 + (f" No such file: {', '.join(absent)}." if absent else "")
