@@ -169,7 +169,7 @@ def satisfied(work: Work, until: datetime) -> Own:
         if until - WINDOW <= answer.at < until and answer.released_at <= until
     ]
     happy = sum(answer.satisfied for answer in rated)
-    return _share("csat_share", "Satisfied", happy, len(rated), "answers were satisfied")
+    return _share("csat_share", "Satisfied", happy, len(rated), "of the answers were satisfied")
 
 
 def reopened(work: Work, until: datetime) -> Own:
