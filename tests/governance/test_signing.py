@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from governance import cosigning, signing
+from governance import cosigning, signing, terms
 from governance.comparing import against, standings
 from governance.models import Signature, TargetSheet
 from governance.targets import (
@@ -292,18 +292,21 @@ def test_the_web_role_changes_and_removes_nothing_signed(in_acme: Cast, table: s
 INSERT = """
 INSERT INTO governance_signature (tenant_id, sheet_id, sheet_digest, person_id, role, printed_name,
     sentence, sentence_digest, reauthenticated_at, at)
-VALUES (%s, %s, %s, %s, %s, 'Somebody', 'I sign', %s, %s, %s)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
 def row(cast: Cast, sheet: TargetSheet, **changes: object) -> list[object]:
+    words = signing.sentence(sheet, Role.BUSINESS_UNIT_LEAD, cast.bea)
     values: dict[str, object] = {
         "tenant": cast.acme.pk,
         "sheet": sheet.pk,
         "digest": bytes(sheet.digest),
         "person": cast.bea.pk,
         "role": "business_unit_lead",
-        "sentence_digest": bytes(32),
+        "name": "Bea",
+        "sentence": words,
+        "sentence_digest": terms.sentence_digest(words),
         "confirmed": AT,
         "at": AT,
     }
@@ -312,18 +315,18 @@ def row(cast: Cast, sheet: TargetSheet, **changes: object) -> list[object]:
 
 def test_the_database_itself_refuses_a_signature_that_is_not_due(in_acme: Cast) -> None:
     sheet = propose_sheet(in_acme)
+    late, later = AT - timedelta(minutes=6), AT + MINUTE
     attacks = {
-        "wrong digest": row(in_acme, sheet, digest=bytes(32)),
-        "own proposal": row(in_acme, sheet, person=in_acme.olga.pk),
-        "not the lead": row(in_acme, sheet, person=in_acme.ada.pk),
-        "not the manager": row(in_acme, sheet, role="service_desk_manager"),
-        "no such role": row(in_acme, sheet, role="agent"),
-        "confirmed long ago": row(in_acme, sheet, confirmed=AT - timedelta(minutes=6)),
-        "confirmed later": row(in_acme, sheet, confirmed=AT + MINUTE),
-        "another organisation": row(in_acme, sheet, tenant=in_acme.globex.pk),
+        "signature_of_these_terms": row(in_acme, sheet, digest=bytes(32)),
+        "not the business unit lead": row(in_acme, sheet, person=in_acme.olga.pk),
+        "not the service desk manager": row(in_acme, sheet, role="service_desk_manager"),
+        "no signature of this role": row(in_acme, sheet, role="agent"),
+        "too long ago": row(in_acme, sheet, confirmed=late),
+        "signed_after_confirming": row(in_acme, sheet, confirmed=later),
     }
-    for values in attacks.values():
-        assert refused(INSERT, values)
+    for reason, values in attacks.items():
+        assert reason in refused(INSERT, values)
+    assert refused(INSERT, row(in_acme, sheet, tenant=in_acme.globex.pk))
     # The same statement with what is due goes through, so it is the checks that refused the others.
     with connection.cursor() as cursor:
         cursor.execute(INSERT, row(in_acme, sheet))
