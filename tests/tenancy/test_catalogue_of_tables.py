@@ -225,7 +225,7 @@ FLAWS = {
         "something else",
     ),
     "an alternative in the policy": (
-        f"CREATE POLICY either ON catalogue_domain USING ({TENANT_RULE} OR id = 1) WITH CHECK (true)",
+        f"CREATE POLICY a ON catalogue_domain USING ({TENANT_RULE} OR id = 1) WITH CHECK (true)",
         "something else",
     ),
     "nothing on writing": (
