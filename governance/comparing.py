@@ -6,8 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
-from governance.models import Target, TargetSheet
-from governance.targets import Status, in_force_from, in_force_until, in_words, status_of
+from governance.models import Target
+from governance.targets import (
+    Status,
+    full_sheets,
+    in_force_from,
+    in_force_until,
+    in_words,
+    measurement_changed,
+    status_of,
+)
 from metrics.definitions import find
 from metrics.measure import Reading
 from metrics.standing import Reliability, kept, status
@@ -43,18 +51,14 @@ class Standing:
 
 def standings(tenant: Organisation, *, domain_id: int | None = None, on: date) -> list[Standing]:
     """Every target of the organisation, or of one domain, as it stands on a day; newest first."""
-    sheets = (
-        TargetSheet.objects.for_tenant(tenant)
-        .select_related("domain")
-        .prefetch_related("targets__capability", "signatures", "declines", "revocations")
-    )
+    sheets = full_sheets(tenant)
     if domain_id is not None:
         sheets = sheets.filter(domain=domain_id)
     found = []
     for sheet in sheets:
         stands = status_of(sheet, tenant, on=on)
         begins, ends = in_force_from(sheet, tenant), in_force_until(sheet, tenant)
-        for target in sheet.targets.all():
+        for target in sorted(sheet.targets.all(), key=lambda one: one.position):
             target.sheet = sheet
             found.append(Standing(target, stands, begins, ends))
     return found
@@ -79,7 +83,7 @@ def against(
     ]
     mine.sort(key=lambda standing: standing.target.capability_id is None)  # the closer one first
     for standing in mine:
-        if standing.covers(*period) and standing.status is not Status.DECLINED:
+        if standing.covers(*period):
             return _compared(reading, standing)
     waiting = [s for s in mine if s.status in (Status.PROPOSED, Status.PARTIALLY_SIGNED)]
     signed = [s for s in mine if s.status in (Status.SIGNED, Status.ACTIVE)]
@@ -94,6 +98,7 @@ def _described(standing: Standing) -> dict[str, object]:
         "words": standing.words,
         "state": standing.status.value,
         "in_force_from": standing.begins.isoformat() if standing.begins else None,
+        "to_be_signed_again": measurement_changed(standing.target),
         "sheet": standing.target.sheet_id,
     }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from governance import signing, terms
+from governance import signing
+from governance.binding import is_unaltered
 from governance.models import Decline, Revocation, Signature, TargetSheet
-from governance.targets import in_force_from, next_period
+from governance.targets import in_force_from, in_force_until, needed, next_period
 from portal.audit.trail import Actor, record
 from portal.people.models import Person
 from portal.people.roles import Role
@@ -21,6 +22,10 @@ class NotTheirs(Exception):
 
 class AlreadySigned(Exception):
     """The signature of this role is there already; nothing was changed."""
+
+
+class CannotBeDeclined(Exception):
+    """Who signed a sheet can revoke it, from the next month on, but not undo it backwards."""
 
 
 class AlreadyDeclined(Exception):
@@ -36,7 +41,7 @@ class TermsAltered(Exception):
 
 
 class NothingToRevoke(Exception):
-    """Only a signed sheet can be revoked, by one of its signers; nothing was changed."""
+    """Only a sheet that would still hold can be revoked, by a signer; nothing was changed."""
 
 
 @transaction.atomic
@@ -58,8 +63,8 @@ def accept(*, sheet_id: int, by: Person, at: datetime, reauthenticated_at: datet
 def cosign(*, sheet_id: int, by: Person, at: datetime, reauthenticated_at: datetime) -> Signature:
     """The business unit's lead co-signs.
 
-    Raises NotTheirs, AlreadySigned, AlreadyDeclined, ProposerMayNotCosign, TermsAltered, or
-    signing.ConfirmAgain.
+    Raises NotTheirs, AlreadySigned, AlreadyDeclined, ProposerMayNotCosign, TermsAltered,
+    signing.ConfirmAgain or signing.NotTheirRole.
     """
     sheet = _open_sheet(sheet_id, Role.BUSINESS_UNIT_LEAD)
     if sheet.proposed_by_id == by.pk:
@@ -77,10 +82,17 @@ def cosign(*, sheet_id: int, by: Person, at: datetime, reauthenticated_at: datet
 
 @transaction.atomic
 def decline(*, sheet_id: int, by: Person, reason: str, at: datetime) -> Decline:
-    """Refuse to sign, with a reason; a new sheet has to be proposed."""
+    """Refuse to sign, with a reason; a new sheet has to be proposed.
+
+    Raises NotTheirs, CannotBeDeclined, AlreadyDeclined or TermsAltered.
+    """
     sheet = _open_sheet(sheet_id, None)
-    if by.pk not in (sheet.manager_id, sheet.lead_id):
+    if by.pk not in [person.pk for role, person in needed(sheet) if role != Role.PROCESS_OWNER]:
         raise NotTheirs("Only somebody whose signature is asked for can decline.")
+    if sheet.signatures.filter(person=by).exists():
+        raise CannotBeDeclined(
+            "You signed this sheet. Once all have signed you can revoke it from the next month on."
+        )
     declined = Decline.objects.create(
         tenant_id=sheet.tenant_id, sheet=sheet, person=by, reason=reason, at=at
     )
@@ -92,11 +104,20 @@ def decline(*, sheet_id: int, by: Person, reason: str, at: datetime) -> Decline:
 def revoke(
     *, tenant: Organisation, sheet_id: int, by: Person, reason: str, at: datetime
 ) -> Revocation:
-    """A signer withdraws, from the next period on; history stays."""
+    """A signer withdraws, from the next period on; history stays. Raises NothingToRevoke."""
+    _lock(sheet_id)
     sheet = TargetSheet.objects.for_tenant(tenant).get(pk=sheet_id)
     signers = set(sheet.signatures.values_list("person_id", flat=True))
-    if by.pk not in signers or in_force_from(sheet, tenant) is None:
-        raise NothingToRevoke("Only a signed sheet can be revoked, by one of its signers.")
+    over = (
+        in_force_from(sheet, tenant) is None
+        or sheet.revocations.exists()
+        or in_force_until(sheet, tenant) <= next_period(tenant, at)
+    )
+    if by.pk not in signers or over:
+        raise NothingToRevoke(
+            "Only a sheet that everybody signed and that still holds next month can be revoked, by"
+            " one of its signers. Nothing was changed."
+        )
     revoked = Revocation.objects.create(
         tenant=tenant,
         sheet=sheet,
@@ -109,23 +130,19 @@ def revoke(
     return revoked
 
 
-def is_unaltered(sheet: TargetSheet) -> bool:
-    """Whether the stored terms still give the digests that were signed."""
-    targets = list(sheet.targets.all())
-    signed = terms.sheet_digest(sheet.terms, [bytes(target.digest) for target in targets])
-    if bytes(sheet.digest) != signed:
-        return False
-    return all(bytes(target.digest) == terms.digest(target.terms) for target in targets) and all(
-        bytes(signature.sheet_digest) == bytes(sheet.digest)
-        and bytes(signature.sentence_digest) == terms.sentence_digest(signature.sentence)
-        for signature in sheet.signatures.all()
-    )
+def _lock(sheet_id: int) -> None:
+    """Let acts on one sheet follow each other; rows that only grow cannot be locked themselves."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('target_sheet'), hashint8(%s))", [sheet_id]
+        )
 
 
 def _open_sheet(sheet_id: int, role: Role | None) -> TargetSheet:
-    sheet = TargetSheet.objects.select_related("domain", "manager", "lead", "proposed_by").get(
-        pk=sheet_id
-    )
+    _lock(sheet_id)
+    sheet = TargetSheet.objects.select_related(
+        "domain", "manager", "lead", "proposed_by", "predecessor"
+    ).get(pk=sheet_id)
     if sheet.declines.exists():
         raise AlreadyDeclined("This sheet was declined. Propose a new one.")
     if role is not None and sheet.signatures.filter(role=role).exists():

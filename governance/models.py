@@ -29,9 +29,7 @@ class TargetSheet(TenantOwned):
     proposed_at = models.DateTimeField()
     #: Whether the business unit's lead has to sign (TRUST.md D), as it stood at the proposal.
     needs_business_unit_lead = models.BooleanField()
-    manager = models.ForeignKey(
-        Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
+    manager = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     lead = models.ForeignKey(
         Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -47,6 +45,20 @@ class TargetSheet(TenantOwned):
             models.CheckConstraint(
                 condition=models.Q(effective_until__gt=models.F("effective_from")),
                 name="sheet_period",
+            ),
+            # Two persons at least, and whoever signs for the business unit is nobody else on the
+            # sheet; process owner and manager may be one person where the lead signs.
+            models.CheckConstraint(
+                condition=(
+                    models.Q(needs_business_unit_lead=True, lead__isnull=False)
+                    & ~models.Q(lead=models.F("proposed_by"))
+                    & ~models.Q(lead=models.F("manager"))
+                )
+                | (
+                    models.Q(needs_business_unit_lead=False, lead__isnull=True)
+                    & ~models.Q(manager=models.F("proposed_by"))
+                ),
+                name="sheet_signed_by_others_too",
             ),
         ]
 

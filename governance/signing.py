@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from governance import terms
 from governance.models import Signature, TargetSheet
 from portal.audit.trail import Actor, record
-from portal.people.models import Person
+from portal.people.models import Membership, Person
 from portal.people.roles import Role
 
 #: How long after confirming who they are somebody may sign (TRUST.md D3).
@@ -22,6 +22,18 @@ MEANING = {
 
 class ConfirmAgain(Exception):
     """The person confirmed who they are too long ago; nothing was signed."""
+
+
+class NotTheirRole(Exception):
+    """The person does not hold the role any more in which they would sign; nothing was signed."""
+
+
+def holds(person: Person, tenant_id: int, role: Role) -> bool:
+    """Whether somebody who can still sign in has the role in the organisation."""
+    return (
+        person.is_active
+        and Membership.objects.filter(tenant_id=tenant_id, person=person, role=role).exists()
+    )
 
 
 def sentence(sheet: TargetSheet, role: Role, person: Person) -> str:
@@ -42,9 +54,14 @@ def short(sheet: TargetSheet) -> str:
 def sign(
     *, sheet: TargetSheet, role: Role, by: Person, at: datetime, reauthenticated_at: datetime
 ) -> Signature:
-    """Write a signature and its audit entry, in the running transaction. Raises ConfirmAgain."""
+    """Write a signature and its audit entry, in the running transaction.
+
+    Raises ConfirmAgain or NotTheirRole.
+    """
     if not timedelta() <= at - reauthenticated_at <= FRESH:
         raise ConfirmAgain("Confirm who you are again: that is older than 5 minutes.")
+    if not holds(by, sheet.tenant_id, role):
+        raise NotTheirRole(f"{by.name} is not {role.label} here. Nothing was signed.")
     words = sentence(sheet, role, by)
     signature = Signature.objects.create(
         tenant_id=sheet.tenant_id,

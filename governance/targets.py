@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -11,6 +12,7 @@ from enum import StrEnum
 from django.db import transaction
 
 from governance import signing, terms
+from governance.binding import is_unaltered
 from governance.models import Signature, Target, TargetSheet
 from metrics.definitions import find
 from metrics.kinds import Unit
@@ -20,9 +22,10 @@ from portal.audit.trail import Actor, record
 from portal.catalogue.models import Capability, Domain
 from portal.people.models import Person
 from portal.people.roles import Role
-from portal.tenancy.models import Organisation
+from portal.tenancy.models import Organisation, TenantQuerySet
 
-LONGEST = timedelta(days=366)
+#: Domains whose targets the business unit always co-signs (TRUST.md D).
+ALWAYS_COSIGNED = frozenset({"hr", "facilities", "legal", "finance"})
 
 
 class NotProposable(Exception):
@@ -44,6 +47,7 @@ class Status(StrEnum):
     REVOKED = "revoked"
     SUPERSEDED = "superseded"
     DECLINED = "declined"
+    ALTERED = "altered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +98,24 @@ def propose(
     _check_period(tenant, effective_from, effective_until, at)
     if not wanted or not rationale.strip():
         raise NotProposable("A sheet holds at least one target and a rationale. Nothing was kept.")
+    if not signing.holds(by, tenant.pk, Role.PROCESS_OWNER):
+        raise NotTheProcessOwner("Targets are proposed by process owners. Nothing was kept.")
     _check_owner(tenant, domain, wanted, by)
-    predecessor = (
-        TargetSheet.objects.for_tenant(tenant)
-        .filter(domain=domain)
-        .order_by("-proposed_at")
-        .first()
-    )
+    predecessor = _predecessor(tenant, domain)
     described = [_terms(domain, target, position) for position, target in enumerate(wanted, 1)]
-    lead = _lead(tenant, domain)
+    manager, lead = _manager(domain), _lead(tenant, domain)
+    _check_distinct(domain, by, manager, lead)
     own_terms = terms.canonical(
         {
             "organisation": tenant.slug,
             "domain": domain.key,
+            "domain_id": domain.pk,
             "effective_from": effective_from.isoformat(),
             "effective_until": effective_until.isoformat(),
             "rationale": rationale,
             "process_owner": by.actor_key,
-            "service_desk_manager": _key(domain.service_desk_manager),
-            "business_unit_lead": _key(lead) if domain.needs_business_unit_lead else None,
+            "service_desk_manager": manager.actor_key,
+            "business_unit_lead": lead.actor_key if lead else None,
             "predecessor": bytes(predecessor.digest).hex() if predecessor else None,
         }
     )
@@ -125,9 +128,9 @@ def propose(
         predecessor=predecessor,
         proposed_by=by,
         proposed_at=at,
-        needs_business_unit_lead=domain.needs_business_unit_lead,
-        manager=domain.service_desk_manager,
-        lead=lead if domain.needs_business_unit_lead else None,
+        needs_business_unit_lead=lead is not None,
+        manager=manager,
+        lead=lead,
         terms=own_terms,
         digest=terms.sheet_digest(own_terms, [terms.digest(text) for text in described]),
     )
@@ -164,8 +167,15 @@ def _check_period(tenant: Organisation, start: date, until: date, at: datetime) 
             f"Targets begin with the next month at the earliest ({next_period(tenant, at)}):"
             " nothing is changed backwards. Nothing was kept."
         )
-    if not start < until <= start + LONGEST:
+    if not start < until <= _a_year_after(start):
         raise NotProposable("A sheet holds for 12 months at most. Nothing was kept.")
+
+
+def _a_year_after(day: date) -> date:
+    try:
+        return day.replace(year=day.year + 1)
+    except ValueError:  # 29 February
+        return day.replace(year=day.year + 1, day=28)
 
 
 def next_period(tenant: Organisation, at: datetime) -> date:
@@ -203,6 +213,7 @@ def _terms(domain: Domain, target: Wanted, position: int) -> str:
             "position": position,
             "domain": domain.key,
             "capability": target.capability.slug if target.capability else None,
+            "capability_id": target.capability.pk if target.capability else None,
             "severity": target.severity or None,
             "metric": f"{metric.key}.{view.key}",
             "measurement_version": metric.version,
@@ -218,7 +229,27 @@ def _terms(domain: Domain, target: Wanted, position: int) -> str:
     )
 
 
+def _predecessor(tenant: Organisation, domain: Domain) -> TargetSheet | None:
+    """The sheet that would be replaced: the last one that everybody signed."""
+    for sheet in full_sheets(tenant).filter(domain=domain).order_by("-proposed_at", "-id"):
+        if in_force_from(sheet, tenant):
+            return sheet
+    return None
+
+
+def _manager(domain: Domain) -> Person:
+    if domain.service_desk_manager is None:
+        raise NotProposable(
+            f"Nobody is named to be accountable for {domain.name}. Name a service desk manager in"
+            " the catalogue. Nothing was kept."
+        )
+    return domain.service_desk_manager
+
+
 def _lead(tenant: Organisation, domain: Domain) -> Person | None:
+    """The business unit's lead where their signature is needed."""
+    if not (domain.needs_business_unit_lead or domain.key in ALWAYS_COSIGNED):
+        return None
     leads = {
         capability.business_unit.lead
         for capability in Capability.objects.for_tenant(tenant)
@@ -226,16 +257,25 @@ def _lead(tenant: Organisation, domain: Domain) -> Person | None:
         .select_related("business_unit__lead")
         if capability.business_unit is not None and capability.business_unit.lead is not None
     }
-    if domain.needs_business_unit_lead and len(leads) != 1:
+    if len(leads) != 1:
         raise NotProposable(
             f"{domain.name} needs the signature of one business unit lead, and {len(leads)} are"
             " named for its services. Name one in the catalogue. Nothing was kept."
         )
-    return next(iter(leads), None)
+    return leads.pop()
 
 
-def _key(person: Person | None) -> str | None:
-    return person.actor_key if person else None
+def _check_distinct(domain: Domain, by: Person, manager: Person, lead: Person | None) -> None:
+    if lead is not None and lead in (by, manager):
+        raise NotProposable(
+            f"{lead.name} leads the business unit and cannot propose or accept its targets too:"
+            f" somebody else has to. Nothing was kept."
+        )
+    if lead is None and manager == by:
+        raise NotProposable(
+            f"{by.name} would be the only one to sign for {domain.name}. Targets need two people:"
+            " let the business unit lead co-sign, or name another manager. Nothing was kept."
+        )
 
 
 def comparator(direction: Direction) -> str:
@@ -246,12 +286,12 @@ def comparator(direction: Direction) -> str:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def needed(sheet: TargetSheet) -> list[tuple[Role, Person | None]]:
+def needed(sheet: TargetSheet) -> list[tuple[Role, Person]]:
     """Who has to sign: role and person. One person may hold the first two roles at once."""
-    signers: list[tuple[Role, Person | None]] = [(Role.PROCESS_OWNER, sheet.proposed_by)]
+    signers = [(Role.PROCESS_OWNER, sheet.proposed_by)]
     if sheet.manager_id != sheet.proposed_by_id:
         signers.append((Role.SERVICE_DESK_MANAGER, sheet.manager))
-    if sheet.needs_business_unit_lead:
+    if sheet.lead is not None:
         signers.append((Role.BUSINESS_UNIT_LEAD, sheet.lead))
     return signers
 
@@ -267,12 +307,16 @@ def missing(sheet: TargetSheet, signatures: Sequence[Signature]) -> list[Role]:
 
 
 def in_force_from(sheet: TargetSheet, tenant: Organisation) -> date | None:
-    """The first day a fully signed sheet holds; None while a signature is missing.
+    """The first day a fully signed sheet holds.
 
-    Never before the month after the last signature: nothing is changed backwards.
+    None while a signature is missing, after a refusal, and if the stored terms are not the ones
+    that were signed. Never before the month after the last signature: nothing changes backwards.
     """
     signatures = list(sheet.signatures.all())
-    if missing(sheet, signatures) or len({s.person_id for s in signatures}) < 2:
+    signers = {signature.person_id for signature in signatures}
+    if missing(sheet, signatures) or len(signers) < 2:
+        return None
+    if list(sheet.declines.all()) or not is_unaltered(sheet):
         return None
     last = max(signature.at for signature in signatures)
     return max(sheet.effective_from, next_period(tenant, last))
@@ -282,8 +326,8 @@ def in_force_until(sheet: TargetSheet, tenant: Organisation) -> date:
     """The day on which a sheet ends: its own end, a revocation, or its successor's beginning."""
     ends = [sheet.effective_until]
     ends += [revocation.effective_from for revocation in sheet.revocations.all()]
-    for later in TargetSheet.objects.for_tenant(tenant).filter(
-        domain=sheet.domain_id, proposed_at__gt=sheet.proposed_at
+    for later in full_sheets(tenant).filter(
+        domain=sheet.domain_id, proposed_at__gte=sheet.proposed_at, pk__gt=sheet.pk
     ):
         begins = in_force_from(later, tenant)
         if begins is not None:
@@ -291,14 +335,24 @@ def in_force_until(sheet: TargetSheet, tenant: Organisation) -> date:
     return min(ends)
 
 
+def full_sheets(tenant: Organisation) -> TenantQuerySet[TargetSheet]:
+    """Sheets with everything their standing is computed from, fetched ahead."""
+    sheets: TenantQuerySet[TargetSheet] = TargetSheet.objects.for_tenant(tenant)
+    return sheets.select_related(
+        "domain", "proposed_by", "manager", "lead", "predecessor"
+    ).prefetch_related("targets__capability", "signatures", "declines", "revocations")
+
+
 def status_of(sheet: TargetSheet, tenant: Organisation, *, on: date) -> Status:
     """How a sheet stands on a day."""
-    if sheet.declines.exists():
+    if list(sheet.declines.all()):
         return Status.DECLINED
+    if not is_unaltered(sheet):
+        return Status.ALTERED
     begins = in_force_from(sheet, tenant)
     if begins is None:
-        signed = sheet.signatures.count()
-        return Status.PARTIALLY_SIGNED if signed > 1 else Status.PROPOSED
+        signed = list(sheet.signatures.all())
+        return Status.PARTIALLY_SIGNED if len(signed) > 1 else Status.PROPOSED
     ends = in_force_until(sheet, tenant)
     if on < min(begins, ends):
         return Status.SIGNED
@@ -307,6 +361,15 @@ def status_of(sheet: TargetSheet, tenant: Organisation, *, on: date) -> Status:
     if any(revocation.effective_from == ends for revocation in sheet.revocations.all()):
         return Status.REVOKED
     return Status.LAPSED if ends == sheet.effective_until else Status.SUPERSEDED
+
+
+def measurement_changed(target: Target) -> bool:
+    """Whether the definition changed what the number means since the target was signed.
+
+    Such a target is to be signed again from the next period (TRUST.md D, "The sheet").
+    """
+    signed: int = json.loads(target.terms)["measurement_version"]
+    return signed != find(target.metric)[0].version
 
 
 def in_words(target: Target) -> str:

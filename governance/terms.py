@@ -39,11 +39,16 @@ def sentence_digest(sentence: str) -> bytes:
     return hashlib.sha256(sentence.encode()).digest()
 
 
+def spelled(text: str) -> str:
+    """Text as terms spell it: NFC."""
+    return unicodedata.normalize("NFC", text)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         raise FloatInTerms(f"{value!r} stands in the terms; write it as a decimal string.")
     if isinstance(value, str):
-        return unicodedata.normalize("NFC", value)
+        return spelled(value)
     if isinstance(value, Mapping):
         return {_plain(str(name)): _plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from governance import cosigning, signing
+from governance.binding import is_unaltered
 from governance.models import Target, TargetSheet
 from governance.targets import (
     STARTERS,
@@ -22,6 +23,7 @@ from governance.targets import (
     NotTheProcessOwner,
     Starter,
     Wanted,
+    full_sheets,
     in_force_from,
     in_words,
     missing,
@@ -46,7 +48,10 @@ REFUSALS = (
     cosigning.AlreadyDeclined,
     cosigning.ProposerMayNotCosign,
     cosigning.TermsAltered,
+    cosigning.CannotBeDeclined,
+    cosigning.NothingToRevoke,
     signing.ConfirmAgain,
+    signing.NotTheirRole,
 )
 
 
@@ -127,7 +132,7 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
             )
             for role, person in needed(sheet)
         ],
-        unaltered=cosigning.is_unaltered(sheet),
+        unaltered=is_unaltered(sheet),
         audit=list(entries.order_by("sequence").values_list("sequence", flat=True)),
         declined=f"{declined.person.name}: {declined.reason}" if declined else "",
     )
@@ -147,9 +152,7 @@ def _what(target: Target) -> str:
 def find_sheet(tenant: Organisation, sheet: int) -> TargetSheet:
     """A sheet of the organisation, or 404."""
     return get_object_or_404(
-        TargetSheet.objects.for_tenant(tenant).select_related(
-            "domain", "proposed_by", "manager", "lead", "predecessor"
-        ),
+        full_sheets(tenant),
         pk=sheet,
     )
 
@@ -159,7 +162,7 @@ def find_sheet(tenant: Organisation, sheet: int) -> TargetSheet:
 def targets(request: MemberRequest, organisation: str) -> HttpResponse:
     """Every sheet with its status, the newest first."""
     tenant, now = request.organisation, timezone.now()
-    sheets = TargetSheet.objects.for_tenant(tenant).select_related("domain", "proposed_by")
+    sheets = full_sheets(tenant)
     rows = [
         {
             "sheet": sheet,

@@ -61,6 +61,9 @@ class ReadingTargetOut(serializers.Serializer[Any]):
     words = serializers.CharField()
     state = serializers.CharField()
     in_force_from = serializers.DateField(allow_null=True)
+    to_be_signed_again = serializers.BooleanField(
+        help_text="the definition changed what the number means since the target was signed"
+    )
     sheet = serializers.IntegerField()
 
 
