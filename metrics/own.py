@@ -120,7 +120,11 @@ def _resolved(
         .filter(ticket__in=tickets)
         .values_list("ticket_id", "event_key", "at", "work_item_id", "reopened", "policy_denial")
     )
-    return [Resolved(*rest) for ticket, key, *rest in rows if (ticket, key) in mine]
+    return [
+        Resolved(at, item, again, denied)
+        for ticket, key, at, item, again, denied in rows
+        if (ticket, key) in mine
+    ]
 
 
 def _rated(tenant: Organisation, mine: set[tuple[int, int]], tickets: set[int]) -> list[Rated]:
