@@ -28,7 +28,7 @@ def is_unaltered(sheet: TargetSheet) -> bool:
 
 def _sheet_says_its_columns(sheet: TargetSheet) -> bool:
     before = bytes(sheet.predecessor.digest).hex() if sheet.predecessor else None
-    said = json.loads(sheet.terms)
+    said = _said(sheet.terms)
     stored = {
         "domain_id": sheet.domain_id,
         "effective_from": sheet.effective_from.isoformat(),
@@ -42,12 +42,21 @@ def _sheet_says_its_columns(sheet: TargetSheet) -> bool:
     return all(said.get(name, "nothing") == value for name, value in stored.items())
 
 
+def _said(text: str) -> dict[str, object]:
+    """Terms as they stand; what is no JSON any more says nothing."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def _key(person_id: int) -> str:
     return Person(pk=person_id).actor_key
 
 
 def _target_is_unaltered(target: Target) -> bool:
-    said = json.loads(target.terms)
+    said = _said(target.terms)
     stored = {
         "position": target.position,
         "metric": target.metric,
@@ -57,7 +66,7 @@ def _target_is_unaltered(target: Target) -> bool:
     return (
         bytes(target.digest) == terms.digest(target.terms)
         and all(said.get(name, "nothing") == value for name, value in stored.items())
-        and Decimal(said["value"]) == target.value
+        and Decimal(str(said["value"])) == target.value
     )
 
 
