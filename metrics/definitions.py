@@ -13,7 +13,7 @@ from functools import partial
 
 from metrics import columns, evaluating
 from metrics.evaluating import Facts
-from metrics.kinds import Estimate, Unit
+from metrics.kinds import Estimate, Unit, unknown
 from metrics.standing import Direction
 
 Evaluate = Callable[[Facts], Estimate]
@@ -97,7 +97,10 @@ def _time(key: str, name: str, evaluate: Evaluate, words: str) -> View:
 
 
 def _reply(reply: str, p: float, facts: Facts) -> Estimate:
-    return evaluating.quantile(evaluating.response_curve(facts, reply), p)
+    curve = evaluating.response_curve(facts, reply)
+    if curve.n and not curve.events:
+        return unknown("no such reply is recorded for any of these items", denominator=curve.n)
+    return evaluating.quantile(curve, p, not_done="had none yet")
 
 
 def _cohort(p: float, facts: Facts) -> Estimate:

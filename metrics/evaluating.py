@@ -340,7 +340,7 @@ def resolution_curve(facts: Facts) -> survival.Curve:
     )
 
 
-def quantile(curve: survival.Curve, p: float) -> Estimate:
+def quantile(curve: survival.Curve, p: float, *, not_done: str = "are still open") -> Estimate:
     """A quantile of a curve; "more than" the longest clock where it is not reached."""
     if curve.n == 0:
         return unknown("nothing was opened in this period")
@@ -349,7 +349,7 @@ def quantile(curve: survival.Curve, p: float) -> Estimate:
         value,
         curve.n,
         interval=curve.quantile_interval(p),
-        why="" if value is not None else "not reached: too many are still open",
+        why="" if value is not None else not_done,
         more_than=None if value is not None else curve.longest,
         still_open=curve.n - curve.events,
     )

@@ -291,7 +291,7 @@ def _sentence(metric: Metric, view: View, estimate: Estimate) -> str:
     if estimate.more_than is not None:
         return (
             f"More than {words.business(estimate.more_than)}: too many of"
-            f" {words.count(estimate.denominator, 'item', 'items')} are still open."
+            f" {words.count(estimate.denominator, 'item', 'items')} {estimate.why}."
         )
     if estimate.value is None and estimate.numerator is not None:
         return f"{estimate.numerator} of {estimate.denominator} {view.words}."

@@ -205,8 +205,9 @@ def _item_row(
     resolution_target = promised(TimeTarget.Clock.RESOLUTION)
     ended = item.ended_at
     routine = item.routine
-    if routine is None and item.capability is not None:
-        routine = item.capability in calendars.self_service  # the catalogue's list (M25)
+    if routine is None and item.capability is not None and calendars.self_service:
+        # The catalogue's list (M25); where nobody has made one, nobody has classified anything.
+        routine = item.capability in calendars.self_service
     return (
         tenant_id,
         ticket_id,
