@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics import golden, intervals, scales, small_numbers, standing, survival
+from metrics import comparing, golden, intervals, scales, small_numbers, standing, survival
 from portal.catalogue.business_time import BusinessTime, CalendarRules
 from tickets.meaning import meaning_of
 
@@ -149,6 +149,12 @@ def _newcombe(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     x1, n1, x2, n2 = (case["input"][name] for name in ("x1", "n1", "x2", "n2"))
     interval = intervals.newcombe(x1, n1, x2, n2)
     return {"difference": x1 / n1 - x2 / n2, "lower": interval.lower, "upper": interval.upper}
+
+
+def _n_minus_1(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    x1, n1, x2, n2 = (case["input"][name] for name in ("x1", "n1", "x2", "n2"))
+    found = comparing.n_minus_1(x1, n1, x2, n2)
+    return {"chi2": found.chi2, "p": found.p}
 
 
 def _net_promoter(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,6 +330,19 @@ def _kaplan_meier(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _log_rank(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    one, other = (
+        comparing.Durations(
+            np.array(data[f"{side}_resolved"] + data[f"{side}_open"], dtype=np.float64),
+            np.repeat([True, False], [len(data[f"{side}_resolved"]), len(data[f"{side}_open"])]),
+        )
+        for side in ("a", "b")
+    )
+    found = comparing.log_rank(one, other)
+    return {"chi2": found.chi2, "p": found.p}
+
+
 def _percentiles(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     data = case["input"]
     if "values" in data:
@@ -331,6 +350,65 @@ def _percentiles(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
         return {"value": intervals.percentile(values, data["p"])}
     lower, upper = intervals.order_statistic_ranks(data["n"], data["p"])
     return {"lower_rank": lower, "upper_rank": upper}
+
+
+def _many_comparisons(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    p, q = case["input"]["p"], case["input"]["q"]
+    adjusted = comparing.benjamini_hochberg(p)
+    return {
+        "bh_adjusted": adjusted,
+        "bh_rejected": _passing(adjusted, q),
+        "holm_rejected": _passing(comparing.holm(p), q),
+        "bonferroni_rejected": _passing([value * len(p) for value in p], q),
+    }
+
+
+def _passing(adjusted: list[float], limit: float) -> list[int]:
+    return [place for place, value in enumerate(adjusted) if value <= limit]
+
+
+def _change_of_mix(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    counts = (case["input"][name] for name in ("x_a", "n_a", "x_b", "n_b"))
+    found = comparing.decompose([comparing.Part(*part) for part in zip(*counts, strict=True)])
+    return {
+        "total_a": found.before,
+        "total_b": found.after,
+        "difference": found.change,
+        "rate_effect": found.rate_effect,
+        "mix_effect": found.mix_effect,
+        "rate_by_group": found.rate_by_part,
+        "mix_by_group": found.mix_by_part,
+    }
+
+
+def _before_after(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if "observed" in data:
+        drift = comparing.expected_drift(
+            data["observed"],
+            data["population_mean"],
+            between=data["between_variance"],
+            within=data["within_variance"],
+        )
+        return {"expected_change_without_any_action": drift}
+    action, comparison = (
+        comparing.Part(*data[side]["before"], *data[side]["after"])
+        for side in ("action", "comparison")
+    )
+    change, around_change = comparing.change(action)
+    beyond, around_beyond = comparing.difference_of_changes(action, comparison)
+    return {
+        "before": action.x_before / action.n_before,
+        "after": action.x_after / action.n_after,
+        "difference": change,
+        "diff_lower": around_change.lower,
+        "diff_upper": around_change.upper,
+        "comparison_difference": comparing.change(comparison)[0],
+        "did": beyond,
+        "did_lower": around_beyond.lower,
+        "did_upper": around_beyond.upper,
+        "verdict_did": comparing.effect_beyond_comparison(around_beyond).value,
+    }
 
 
 def _target_status(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -389,6 +467,7 @@ def _instant(text: str) -> datetime:
 RUNNERS: Mapping[str, Runner] = {
     "01": _wilson,
     "02": _newcombe,
+    "03": _n_minus_1,
     "04": _net_promoter,
     "05": _scale_counts,
     "06": _reliability,
@@ -397,8 +476,12 @@ RUNNERS: Mapping[str, Runner] = {
     "09": _open,
     "10": _pauses,
     "12": _kaplan_meier,
+    "13": _log_rank,
     "14": _percentiles,
+    "17": _many_comparisons,
+    "19": _change_of_mix,
     "22": _target_status,
+    "24": _before_after,
     "29": _clustered,
     "30": _effort,
     "32": _meaning,

@@ -28,6 +28,12 @@ BY_HAND: dict[str, dict[str, Any]] = {
         "expected": {"difference": 0, "lower": -0.27753279, "upper": 0.27753279},
         "tolerance": 1e-8,
     },
+    "03": {
+        # one of two against none of two: Pearson's 4/3 times three quarters
+        "input": {"x1": 1, "n1": 2, "x2": 0, "n2": 2},
+        "expected": {"chi2": 1, "p": 0.31731051},
+        "tolerance": 1e-8,
+    },
     "04": {
         "input": {"ratings": [10, 9, 8, 7, 6, 0]},
         "expected": {"nps": 0, "variance": 2 / 3, "adjusted_nps": 0, "standard_error": 1 / 3},
@@ -75,7 +81,21 @@ BY_HAND: dict[str, dict[str, Any]] = {
         "input": {"times": [1, 2, 3], "event": [True, True, False]},
         "expected": {"n": 3, "events": 2, "median": 2, "S": {"1": 2 / 3}},
     },
+    "13": {
+        # at 1 one of two at risk is expected to be of either group; at 2 nobody else is left
+        "input": {"a_resolved": [1], "a_open": [], "b_resolved": [2], "b_open": []},
+        "expected": {"chi2": 1, "p": 0.31731051},
+        "tolerance": 1e-8,
+    },
     "14": {"input": {"values": [1, 2, 3, 4], "p": 0.5}, "expected": {"value": 2.5}},
+    "17": {
+        "input": {"p": [0.04, 0.01], "q": 0.05},
+        "expected": {"bh_adjusted": [0.04, 0.02], "bh_rejected": [0, 1], "holm_rejected": [0, 1]},
+    },
+    "19": {
+        "input": {"n_a": [10, 10], "x_a": [10, 0], "n_b": [10, 30], "x_b": [10, 0]},
+        "expected": {"difference": -0.25, "rate_effect": 0, "mix_by_group": [-0.25, 0]},
+    },
     "22": {
         "input": {
             "numerator": 100,
@@ -85,6 +105,15 @@ BY_HAND: dict[str, dict[str, Any]] = {
             "reliability": "reliable",
         },
         "expected": {"observed": 1.0, "status": "met"},
+    },
+    "24": {
+        "input": {
+            "observed": 60,
+            "population_mean": 80,
+            "between_variance": 3,
+            "within_variance": 1,
+        },
+        "expected": {"expected_change_without_any_action": 5},
     },
     "29": {
         "input": {"requesters": [[2, 2], [2, 0]]},
