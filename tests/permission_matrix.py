@@ -46,3 +46,64 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_readings", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }
+
+#: Survey pages: a token opens them, nothing else does.
+BY_TOKEN = frozenset({"survey", "survey_hidden", "survey_thanks", "survey_unsubscribe"})
+
+#: The sign-in library's pages, of which these need a signed-in person.
+SIGN_IN = frozenset(
+    {
+        "account_login",
+        "account_logout",
+        "account_reset_password",
+        "account_reset_password_done",
+        "account_reset_password_from_key",
+        "account_reset_password_from_key_done",
+        "mfa_authenticate",
+    }
+)
+OWN_ACCOUNT = frozenset(
+    {
+        "account_change_password",
+        "account_reauthenticate",
+        "mfa_activate_totp",
+        "mfa_deactivate_totp",
+        "mfa_download_recovery_codes",
+        "mfa_generate_recovery_codes",
+        "mfa_index",
+        "mfa_reauthenticate",
+        "mfa_view_recovery_codes",
+    }
+)
+
+#: Whom the administration lets in at all, and by model who may list its rows and who may add one.
+ADMINISTERS = frozenset({"olga", "sam", "bea", "ada", "aude"})
+ADMIN: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "audit_auditentry": (frozenset({"ada", "aude"}), NOBODY_ELSE),
+    "catalogue_businesscalendar": (frozenset({"ada"}), frozenset({"ada"})),
+    "catalogue_businessunit": (frozenset({"ada"}), frozenset({"ada"})),
+    "catalogue_calendarversion": (frozenset({"ada"}), frozenset({"ada"})),
+    "catalogue_capability": (frozenset({"ada"}), frozenset({"ada"})),
+    "catalogue_domain": (frozenset({"ada"}), frozenset({"ada"})),
+    "catalogue_severitycalendar": (frozenset({"ada"}), frozenset({"ada"})),
+    "catalogue_timetarget": (frozenset({"ada"}), frozenset({"ada"})),
+    "governance_targetsheet": (ADMINISTERS, NOBODY_ELSE),
+    "people_apikey": (frozenset({"ada"}), frozenset({"ada"})),
+    "people_membership": (frozenset({"ada"}), frozenset({"ada"})),
+}
+#: What Django's admin has for each model, and what ours adds.
+ADMIN_ACTIONS = frozenset({"add", "change", "changelist", "delete", "history"})
+ADMIN_OWN = frozenset({"governance_targetsheet_cosign", "people_apikey_revoke"})
+ADMIN_FRAME = frozenset(
+    {
+        "app_list",
+        "autocomplete",
+        "index",
+        "jsi18n",
+        "login",
+        "logout",
+        "password_change",
+        "password_change_done",
+        "?",
+    }
+)
