@@ -19,7 +19,10 @@ import numpy as np
 
 from metrics import comparing, golden, intervals, scales, small_numbers, standing, survival
 from portal.catalogue.business_time import BusinessTime, CalendarRules
+from tickets import clocks
+from tickets.canonical import Event, EventType, State
 from tickets.meaning import meaning_of
+from tickets.timeline import FoldSettings, TicketLog, fold
 
 Case = Mapping[str, Any]
 Runner = Callable[[Case, Mapping[str, Any]], Mapping[str, Any]]
@@ -443,6 +446,37 @@ def _clustered(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _severity(case: Case, content: Mapping[str, Any]) -> dict[str, Any]:
+    calendar = BusinessTime.of(CalendarRules.from_dict(content["calendar"]))
+    grace, targets = content["triage_grace_business_seconds"], content["targets_seconds"]
+    governed = FoldSettings("governed", lambda opened_at: calendar.deadline(opened_at, grace))
+    [timeline] = fold([TicketLog(case["id"], _severity_events(case["input"]))], governed)
+    [item] = timeline.work_items
+    promised = clocks.promises(item, lambda severity: (calendar, targets[severity.value]))
+    return {"governed": item.severity.value, "deadline": clocks.deadline(item, promised)}
+
+
+def _severity_events(data: Mapping[str, Any]) -> list[Event]:
+    first, *changes = data["severity_events"]
+    events = [
+        Event(0, EventType.CREATED, _instant(data["opened"]), data={"severity": first["to"]}),
+        *(
+            Event(key, EventType.PRIORITY_CHANGED, _instant(change["at"]), data=_said(change))
+            for key, change in enumerate(changes, start=1)
+        ),
+    ]
+    if data["resolved"]:
+        to = {"to": State.RESOLVED}
+        at = _instant(data["resolved"])
+        events.append(Event(len(events), EventType.STATUS_CHANGED, at, data=to))
+    return events
+
+
+def _said(change: Mapping[str, Any]) -> dict[str, Any]:
+    approval = {"reason": "triaged again", "approved_by": "a lead"} if change["approved"] else {}
+    return {"to": change["to"], **approval}
+
+
 def _suppression(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"hidden": small_numbers.hidden_parts(case["input"]["parts"])}
 
@@ -484,6 +518,7 @@ RUNNERS: Mapping[str, Runner] = {
     "24": _before_after,
     "29": _clustered,
     "30": _effort,
+    "31": _severity,
     "32": _meaning,
     "34": _suppression,
 }

@@ -133,14 +133,34 @@ BY_HAND: dict[str, dict[str, Any]] = {
         "input": {"wording": "effort", "counts": {"1": 2, "2": 1, "5": 1}},
         "expected": {"good": 3, "good_share": 0.75, "mean": 2.25, "ease_pomp": 68.75},
     },
+    "31": {
+        # worse after the hour of grace: a target of its own runs from then
+        "input": {
+            "opened": "2026-03-02T09:00:00+01:00",
+            "severity_events": [
+                {"at": "2026-03-02T09:00:00+01:00", "to": "low", "approved": False},
+                {"at": "2026-03-02T11:00:00+01:00", "to": "high", "approved": False},
+            ],
+            "resolved": None,
+        },
+        "expected": {"governed": "high", "deadline": "2026-03-02T13:00:00+01:00"},
+    },
     "34": {"input": {"parts": {"a": 3, "b": 9, "c": 8}}, "expected": {"hidden": ["a", "c"]}},
+}
+
+
+#: What a file may say for all its cases.
+FOR_ALL: dict[str, Any] = {
+    "acknowledgement_templates": ["ticket seen, thank you!"],
+    "calendar": _CALENDAR,
+    "triage_grace_business_seconds": 3600,
+    "targets_seconds": {"high": 7200, "low": 28800},
 }
 
 
 def write(folder: Path, number: str, case: dict[str, Any]) -> Path:
     path = folder / f"{number}_by_hand.json"
-    content = {"acknowledgement_templates": ["ticket seen, thank you!"]}
-    path.write_text(json.dumps(content | {"cases": [{"id": "one", **case}]}))
+    path.write_text(json.dumps(FOR_ALL | {"cases": [{"id": "one", **case}]}))
     return path
 
 
