@@ -82,6 +82,8 @@ def answer(number: int, *, looking_first: bool) -> None:
         invitation = Invitation.objects.order_by("pk").first()
         assert invitation is not None
     token = links.new_token(invitation.message_id)
+    if looking_first:
+        number = min(number, 8)  # all hold a connection at once, and the pool has twelve
     together, looked = Barrier(number), Barrier(number)
 
     def look_then_write() -> None:
