@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from metrics.conformance import RUNNERS, numbers, run_file, run_folder
+from metrics.conformance import numbers, run_file, run_folder
+from metrics.vector_runners import RUNNERS
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
 _CALENDAR = {"time_zone": "Europe/Berlin", "hours": {"mon": [["09:00", "17:00"]]}}
