@@ -7,15 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from governance.models import Target
-from governance.targets import (
-    Status,
-    full_sheets,
-    in_force_from,
-    in_force_until,
-    in_words,
-    measurement_changed,
-    status_of,
-)
+from governance.targets import Status, in_words, lives, measurement_changed
 from metrics.definitions import find
 from metrics.measure import Reading
 from metrics.standing import Reliability, kept, status
@@ -51,16 +43,12 @@ class Standing:
 
 def standings(tenant: Organisation, *, domain_id: int | None = None, on: date) -> list[Standing]:
     """Every target of the organisation, or of one domain, as it stands on a day; newest first."""
-    sheets = full_sheets(tenant)
-    if domain_id is not None:
-        sheets = sheets.filter(domain=domain_id)
     found = []
-    for sheet in sheets:
-        stands = status_of(sheet, tenant, on=on)
-        begins, ends = in_force_from(sheet, tenant), in_force_until(sheet, tenant)
-        for target in sorted(sheet.targets.all(), key=lambda one: one.position):
-            target.sheet = sheet
-            found.append(Standing(target, stands, begins, ends))
+    for life in lives(tenant, domain_id=domain_id):
+        stands = life.status(on)
+        for target in sorted(life.sheet.targets.all(), key=lambda one: one.position):
+            target.sheet = life.sheet
+            found.append(Standing(target, stands, life.begins, life.ends))
     return found
 
 

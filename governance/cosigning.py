@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from governance import signing
 from governance.binding import is_unaltered
 from governance.models import Decline, Revocation, Signature, TargetSheet
-from governance.targets import in_force_from, in_force_until, needed, next_period
+from governance.targets import life_of, needed, next_period
 from portal.audit.trail import Actor, record
 from portal.people.models import Person
 from portal.people.roles import Role
@@ -48,7 +48,7 @@ class NothingToRevoke(Exception):
 def accept(*, sheet_id: int, by: Person, at: datetime, reauthenticated_at: datetime) -> Signature:
     """The service desk manager takes accountability. Raises as `cosign`."""
     sheet = _open_sheet(sheet_id, Role.SERVICE_DESK_MANAGER)
-    if sheet.manager_id != by.pk:
+    if (Role.SERVICE_DESK_MANAGER, by) not in needed(sheet):
         raise NotTheirs("The service desk manager of this domain accepts its targets.")
     return signing.sign(
         sheet=sheet,
@@ -69,7 +69,7 @@ def cosign(*, sheet_id: int, by: Person, at: datetime, reauthenticated_at: datet
     sheet = _open_sheet(sheet_id, Role.BUSINESS_UNIT_LEAD)
     if sheet.proposed_by_id == by.pk:
         raise ProposerMayNotCosign("Whoever proposed targets cannot sign them for the unit too.")
-    if sheet.lead_id != by.pk:
+    if (Role.BUSINESS_UNIT_LEAD, by) not in needed(sheet):
         raise NotTheirs("The lead of the business unit that is served co-signs.")
     return signing.sign(
         sheet=sheet,
@@ -108,11 +108,8 @@ def revoke(
     _lock(sheet_id)
     sheet = TargetSheet.objects.for_tenant(tenant).get(pk=sheet_id)
     signers = set(sheet.signatures.values_list("person_id", flat=True))
-    over = (
-        in_force_from(sheet, tenant) is None
-        or sheet.revocations.exists()
-        or in_force_until(sheet, tenant) <= next_period(tenant, at)
-    )
+    life = life_of(sheet, tenant)
+    over = life.begins is None or sheet.revocations.exists() or life.ends <= next_period(tenant, at)
     if by.pk not in signers or over:
         raise NothingToRevoke(
             "Only a sheet that everybody signed and that still holds next month can be revoked, by"

@@ -108,6 +108,9 @@ class Signature(TenantOwned):
         ordering = ("at", "id")
         constraints = [
             models.UniqueConstraint(fields=["tenant", "sheet", "role"], name="signed_once_a_role"),
+            models.UniqueConstraint(
+                fields=["tenant", "sheet", "person"], name="signed_once_a_person"
+            ),
             models.CheckConstraint(
                 condition=models.Q(
                     at__gte=models.F("reauthenticated_at"),

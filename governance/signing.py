@@ -36,12 +36,26 @@ def holds(person: Person, tenant_id: int, role: Role) -> bool:
     )
 
 
+def meaning(sheet: TargetSheet, role: Role) -> str:
+    """What a signature in this role means; one person may be process owner and manager at once."""
+    if role == Role.PROCESS_OWNER and sheet.manager_id == sheet.proposed_by_id:
+        return "I set these targets and am accountable for them"
+    return MEANING[role]
+
+
+def capacity(sheet: TargetSheet, role: Role) -> str:
+    """The role, or both roles, in which somebody signs."""
+    if role == Role.PROCESS_OWNER and sheet.manager_id == sheet.proposed_by_id:
+        return f"{Role.PROCESS_OWNER.label} and {Role.SERVICE_DESK_MANAGER.label}"
+    return role.label
+
+
 def sentence(sheet: TargetSheet, role: Role, person: Person) -> str:
     """The exact sentence that is shown to a signer and stored with the signature."""
     return (
-        f"{MEANING[role]}: {sheet.domain.name}, {sheet.effective_from} up to"
+        f"{meaning(sheet, role)}: {sheet.domain.name}, {sheet.effective_from} up to"
         f" {sheet.effective_until}, terms {short(sheet)}. Signed by {person.name},"
-        f" {Role(role).label}."
+        f" {capacity(sheet, role)}."
     )
 
 

@@ -322,19 +322,6 @@ def in_force_from(sheet: TargetSheet, tenant: Organisation) -> date | None:
     return max(sheet.effective_from, next_period(tenant, last))
 
 
-def in_force_until(sheet: TargetSheet, tenant: Organisation) -> date:
-    """The day on which a sheet ends: its own end, a revocation, or its successor's beginning."""
-    ends = [sheet.effective_until]
-    ends += [revocation.effective_from for revocation in sheet.revocations.all()]
-    for later in full_sheets(tenant).filter(
-        domain=sheet.domain_id, proposed_at__gte=sheet.proposed_at, pk__gt=sheet.pk
-    ):
-        begins = in_force_from(later, tenant)
-        if begins is not None:
-            ends.append(begins)
-    return min(ends)
-
-
 def full_sheets(tenant: Organisation) -> TenantQuerySet[TargetSheet]:
     """Sheets with everything their standing is computed from, fetched ahead."""
     sheets: TenantQuerySet[TargetSheet] = TargetSheet.objects.for_tenant(tenant)
@@ -343,24 +330,60 @@ def full_sheets(tenant: Organisation) -> TenantQuerySet[TargetSheet]:
     ).prefetch_related("targets__capability", "signatures", "declines", "revocations")
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When a sheet is in force: begin <= day < end; begin is None where it is not (yet)."""
+
+    sheet: TargetSheet
+    begins: date | None
+    ends: date
+
+    def status(self, on: date) -> Status:
+        """How the sheet stands on a day."""
+        if list(self.sheet.declines.all()):
+            return Status.DECLINED
+        if not is_unaltered(self.sheet):
+            return Status.ALTERED
+        if self.begins is None:
+            signed = list(self.sheet.signatures.all())
+            return Status.PARTIALLY_SIGNED if len(signed) > 1 else Status.PROPOSED
+        if on < min(self.begins, self.ends):
+            return Status.SIGNED
+        if on < self.ends:
+            return Status.ACTIVE
+        if any(one.effective_from == self.ends for one in self.sheet.revocations.all()):
+            return Status.REVOKED
+        return Status.LAPSED if self.ends == self.sheet.effective_until else Status.SUPERSEDED
+
+
+def lives(tenant: Organisation, *, domain_id: int | None = None) -> list[Life]:
+    """Every sheet of the organisation, or of one domain, the newest first, in six statements."""
+    sheets = full_sheets(tenant).order_by("-proposed_at", "-id")
+    if domain_id is not None:
+        sheets = sheets.filter(domain=domain_id)
+    found: list[Life] = []
+    successors: dict[int, date] = {}  # by domain: when a later sheet begins, the earliest
+    for sheet in sheets:
+        begins = in_force_from(sheet, tenant)
+        ends = [sheet.effective_until]
+        ends += [revocation.effective_from for revocation in sheet.revocations.all()]
+        if sheet.domain_id in successors:
+            ends.append(successors[sheet.domain_id])
+        found.append(Life(sheet, begins, min(ends)))
+        if begins is not None:
+            successors[sheet.domain_id] = min(begins, successors.get(sheet.domain_id, begins))
+    return found
+
+
+def life_of(sheet: TargetSheet, tenant: Organisation) -> Life:
+    """When one sheet is in force, by its own end, a revocation, or its successor's beginning."""
+    of_domain = lives(tenant, domain_id=sheet.domain_id)
+    return next(life for life in of_domain if life.sheet.pk == sheet.pk)
+
+
 def status_of(sheet: TargetSheet, tenant: Organisation, *, on: date) -> Status:
     """How a sheet stands on a day."""
-    if list(sheet.declines.all()):
-        return Status.DECLINED
-    if not is_unaltered(sheet):
-        return Status.ALTERED
-    begins = in_force_from(sheet, tenant)
-    if begins is None:
-        signed = list(sheet.signatures.all())
-        return Status.PARTIALLY_SIGNED if len(signed) > 1 else Status.PROPOSED
-    ends = in_force_until(sheet, tenant)
-    if on < min(begins, ends):
-        return Status.SIGNED
-    if on < ends:
-        return Status.ACTIVE
-    if any(revocation.effective_from == ends for revocation in sheet.revocations.all()):
-        return Status.REVOKED
-    return Status.LAPSED if ends == sheet.effective_until else Status.SUPERSEDED
+    return life_of(sheet, tenant).status(on)
 
 
 def measurement_changed(target: Target) -> bool:

@@ -26,6 +26,7 @@ from governance.targets import (
     full_sheets,
     in_force_from,
     in_words,
+    lives,
     missing,
     needed,
     next_period,
@@ -124,9 +125,9 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
         dropped=[(what, words) for what, words in previous.items() if what not in now_named],
         signatures=[
             Signed(
-                role.label,
+                signing.capacity(sheet, role),
                 given[role].printed_name if role in given else (person.name if person else ""),
-                signing.MEANING[role],
+                signing.meaning(sheet, role),
                 given[role].at if role in given else None,
                 bytes(given[role].sheet_digest).hex()[:16] if role in given else "",
             )
@@ -162,14 +163,15 @@ def find_sheet(tenant: Organisation, sheet: int) -> TargetSheet:
 def targets(request: MemberRequest, organisation: str) -> HttpResponse:
     """Every sheet with its status, the newest first."""
     tenant, now = request.organisation, timezone.now()
-    sheets = full_sheets(tenant)
     rows = [
         {
-            "sheet": sheet,
-            "status": status_of(sheet, tenant, on=now.astimezone(tenant.zone).date()).value,
-            "missing": [role.label for role in missing(sheet, list(sheet.signatures.all()))],
+            "sheet": life.sheet,
+            "status": life.status(now.astimezone(tenant.zone).date()).value,
+            "missing": [
+                role.label for role in missing(life.sheet, list(life.sheet.signatures.all()))
+            ],
         }
-        for sheet in sheets
+        for life in lives(tenant)
     ]
     context = {"rows": rows, "may_propose": request.member.may(Right.PROPOSE_TARGETS)}
     return render(request, "governance/targets.html", context)
