@@ -230,7 +230,10 @@ class BusinessTime:
             found = self._deadline(_seconds(start), seconds)
             if found is not None:
                 return _EPOCH + timedelta(seconds=found)
-        raise NeverReached(f"{seconds} business seconds after {start} are not reached by {reach}")
+        raise NeverReached(
+            f"{seconds} business seconds after {start} are not reached by {reach}: "
+            "the calendar needs a version with open hours from then on."
+        )
 
     def elapsed_with_pauses(
         self, start: datetime, end: datetime, pauses: Sequence[Stretch]

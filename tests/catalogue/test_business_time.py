@@ -226,6 +226,25 @@ def test_a_deadline_and_the_time_to_it_agree(start: datetime, seconds: int) -> N
     assert uneven().elapsed(start, deadline - timedelta(seconds=1)) == seconds - 1  # the earliest
 
 
+pauses_after = st.lists(
+    st.tuples(st.integers(-10 * HOUR, 200 * HOUR), st.integers(0, 100 * HOUR)), max_size=4
+)
+
+
+@given(instants, st.integers(1, 60 * HOUR), pauses_after)
+def test_a_deadline_with_pauses_and_the_clock_that_stands_in_them_agree(
+    start: datetime, seconds: int, found: list[tuple[int, int]]
+) -> None:
+    pauses = [
+        (start + timedelta(seconds=after), start + timedelta(seconds=after + length))
+        for after, length in found
+    ]
+    deadline = uneven().deadline_with_pauses(start, seconds, pauses)
+    assert uneven().elapsed_with_pauses(start, deadline, pauses) == seconds
+    a_second_less = uneven().elapsed_with_pauses(start, deadline - timedelta(seconds=1), pauses)
+    assert a_second_less == seconds - 1  # the earliest
+
+
 @given(instants, st.integers(0, 100 * HOUR), st.integers(0, 100 * HOUR))
 def test_a_larger_budget_never_ends_earlier(start: datetime, one: int, other: int) -> None:
     less, more = sorted((one, other))
