@@ -136,6 +136,8 @@ def _reliability(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     if "complete" in data:
         return _response_rates(data)
     sent, answered, satisfied = data["sent"], data["answered"], data["satisfied"]
+    if sent is None:
+        return {"state": standing.reliability(None, answered).value}
     silent = standing.silent(sent, answered, satisfied, data.get("target"))
     return {
         "response_rate": answered / sent,

@@ -181,6 +181,14 @@ def test_a_wrong_expectation_is_missed_and_both_values_are_told(tmp_path: Path) 
     assert str(miss) == "one: expected_seconds should be 7201, is 7200.0"
 
 
+def test_ratings_of_which_nobody_knows_who_was_asked_run_too(tmp_path: Path) -> None:
+    unasked = {
+        "input": {"sent": None, "answered": 40, "satisfied": 30},
+        "expected": {"state": "rate_unknown"},
+    }
+    assert run_file(write(tmp_path, "06", unasked)).misses == []
+
+
 def test_an_expectation_that_nobody_computes_is_missed(tmp_path: Path) -> None:
     case = BY_HAND["14"] | {"expected": {"value": 2.5, "mode": 1}}
     [miss] = run_file(write(tmp_path, "14", case)).misses
