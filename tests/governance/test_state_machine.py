@@ -86,6 +86,7 @@ BEGINNINGS = st.sampled_from([[], SIGN[:1], SIGN[1:], SIGN, SIGN])
 AGAIN: list[tuple[Any, ...]] = [
     ("propose", "olga", 0, 1, 6),
     *((act, 1, who, seconds) for act, _, who, seconds in SIGN),
+    ("wait", 32),
 ]
 STEPS_AND_SIGNINGS = st.lists(
     st.one_of(
