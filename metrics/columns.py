@@ -4,9 +4,10 @@ A kind is declared once (`KINDS`): the same declaration writes the SQL that pack
 into bytes, and reads a row that was folded in memory, so a reading of the present and one of the
 past are evaluated alike. Blocks hold instants and flags, not verdicts, and never who did the work.
 
-A day is clean when its block has the current layout and no mark stands against it. A read takes
-clean blocks and packs every other day from the facts in the same statement: it is right without
-waiting for anybody. Marks are written by triggers on the fact tables (migration 0003).
+A day is clean when its block was packed with today's columns and zone and no mark stands against
+it. A read takes clean blocks and packs every other day from the facts in the same statement: it is
+right without waiting for anybody. Marks are written by triggers on the fact tables (migration
+0003).
 """
 
 from __future__ import annotations
@@ -14,29 +15,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from metrics.models import Mark
+from metrics.models import LAYOUT_DIGITS, Mark
 from metrics.scales import SCALES
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import SurveyedEvent
-from tickets.canonical import ResolutionKind, State
+from tickets.canonical import Meaning, ResolutionKind, State
 from tickets.timeline import Outcome, ReopenKind
-
-#: Renew when a column is added, dropped or re-coded: blocks of another layout are packed anew.
-LAYOUT = 1
 
 SEVERITIES = [severity.value for severity in Severity]
 OUTCOMES = [outcome.value for outcome in Outcome]
 STATES = [state.value for state in State]
 RESOLUTION_KINDS = [kind.value for kind in ResolutionKind]
+MEANINGS = [meaning.value for meaning in Meaning]
 REOPEN_KINDS = [kind.value for kind in ReopenKind]
 DECISIONS = list(SurveyedEvent.Decision.values)
 REASONS = [reason.value for reason in Reason]
@@ -60,19 +60,29 @@ class Column:
     name: str
     #: `alias.field` of the kind's FROM clause.
     source: str
+    #: As it lies in a block: big-endian and narrow.
+    packed: str
+    #: As it is evaluated: this machine's own order, and wide enough to be added and subtracted.
     dtype: str
     sql: str
     from_row: Callable[[Any], int]
 
 
+#: Instants outside 1970 to 2106 are held at that edge; four bytes reach no further.
+LAST_INSTANT = 2**32 - 1
+
+
 def instant(name: str, source: str, sql: str = "") -> Column:
     """UTC epoch seconds; 0 where there is none. `sql` where the source is no field."""
+    at = sql or source
+    held = f"least(greatest(floor(date_part('epoch', {at})), 1), {LAST_INSTANT})::bigint"
     return Column(
         name,
         source,
-        ">i8",
-        f"int8send(coalesce(floor(extract(epoch FROM {sql or source}))::bigint, 0))",
-        lambda value: int(value.timestamp() // 1) if value is not None else 0,
+        ">u4",
+        "i8",
+        f"substr(int8send(CASE WHEN {at} IS NULL THEN 0 ELSE {held} END), 5)",
+        lambda value: min(max(int(value.timestamp() // 1), 1), LAST_INSTANT) if value else 0,
     )
 
 
@@ -82,6 +92,7 @@ def seconds(name: str, source: str) -> Column:
         name,
         source,
         ">i4",
+        "i4",
         f"int4send(coalesce({source}, {NONE_S}))",
         lambda value: NONE_S if value is None else int(value),
     )
@@ -93,7 +104,20 @@ def identity(name: str, source: str) -> Column:
         name,
         source,
         ">i8",
+        "i8",
         f"int8send(coalesce({source}, 0)::bigint)",
+        lambda value: int(value or 0),
+    )
+
+
+def capability(source: str) -> Column:
+    """The id of a capability; 0 where there is none. There are never two thousand million."""
+    return Column(
+        "capability",
+        source,
+        ">i4",
+        "i8",
+        f"int4send(coalesce({source}, 0)::integer)",
         lambda value: int(value or 0),
     )
 
@@ -104,6 +128,7 @@ def small(name: str, source: str, missing: int = 0) -> Column:
         name,
         source,
         ">i2",
+        "i2",
         f"int2send(coalesce({source}, {missing})::smallint)",
         lambda value: missing if value is None else int(value),
     )
@@ -114,9 +139,9 @@ def flag(name: str, source: str) -> Column:
     return Column(
         name,
         source,
-        ">i2",
-        f"int2send((CASE WHEN {source} IS NULL THEN {UNKNOWN} WHEN {source} THEN 1 ELSE 0 END)"
-        "::smallint)",
+        "i1",
+        "i2",
+        _one_byte(f"coalesce({source}::integer, {UNKNOWN})"),
         lambda value: UNKNOWN if value is None else int(bool(value)),
     )
 
@@ -127,10 +152,16 @@ def code(name: str, source: str, words: Sequence[str]) -> Column:
     return Column(
         name,
         source,
-        ">i2",
-        f"int2send(coalesce(array_position(ARRAY[{listed}]::text[], {source}::text), 0)::smallint)",
+        "i1",
+        "i2",
+        _one_byte(f"coalesce(array_position(ARRAY[{listed}]::text[], {source}::text), 0)"),
         lambda value: words.index(str(value)) + 1 if value else 0,
     )
+
+
+def _one_byte(number: str) -> str:
+    """SQL of the low byte of a number; PostgreSQL sends no integer of one byte."""
+    return f"substr(int2send(({number})::smallint), 2)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +179,22 @@ class Kind:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The layout of one row."""
+        """One row as it is evaluated."""
         return np.dtype([(column.name, column.dtype) for column in self.columns])
+
+    @property
+    def packed(self) -> np.dtype[Any]:
+        """One row as it lies in a block."""
+        return np.dtype([(column.name, column.packed) for column in self.columns])
 
     @property
     def packing(self) -> str:
         """SQL of one row's bytes."""
         return " || ".join(column.sql for column in self.columns)
+
+    def layout(self, zone: str) -> str:
+        """What a block depends on besides the facts: its columns, and whose local day it is."""
+        return sha256(f"{zone} {self.packing}".encode()).hexdigest()[:LAYOUT_DIGITS]
 
     def pack(self, rows: Iterable[Mapping[str, Any]]) -> NDArray[Any]:
         """Rows folded in memory, by `alias.field`, as the same columns."""
@@ -165,6 +205,14 @@ class Kind:
             if row[DATED] is not None
         ]
         return np.array(packed, dtype=self.dtype)
+
+    def unpack(self, block: bytes) -> NDArray[Any]:
+        """The rows of a block."""
+        packed = np.frombuffer(block, dtype=self.packed)
+        rows = np.empty(len(packed), dtype=self.dtype)
+        for column in self.columns:
+            rows[column.name] = packed[column.name]
+        return rows
 
 
 def _field(name: str) -> Callable[[Mapping[str, Any]], datetime | None]:
@@ -181,20 +229,18 @@ ITEMS = Kind(
     (
         instant("at", "w.opened_at"),
         identity("item", "w.id"),
-        identity("capability", "w.capability_id"),
-        identity("requester", "w.requester_id"),
+        capability("w.capability_id"),
         code("severity", "w.severity", SEVERITIES),
         code("outcome", "w.outcome", OUTCOMES),
         code("state", "w.state", STATES),
         instant("ended", "w.ended_at"),
         seconds("clock", "w.clock_s"),
-        seconds("elapsed", "w.requester_elapsed_s"),
         seconds("paused", "w.paused_s"),
         instant("paused_since", "w.paused_since"),
         flag("response_owed", "w.response_owed"),
         seconds("first_response", "w.first_response_s"),
         seconds("first_meaningful", "w.first_meaningful_s"),
-        code("first_reply", "w.first_reply_meaning", ("meaningful", "not_meaningful", "unknown")),
+        code("first_reply", "w.first_reply_meaning", MEANINGS),
         seconds("resolution_target", "w.resolution_target_s"),
         instant("resolution_deadline", "w.resolution_deadline"),
         flag("routine", "w.routine"),
@@ -214,8 +260,7 @@ RESOLUTIONS = Kind(
     (
         instant("at", "r.at"),
         identity("item", "r.work_item_id"),
-        identity("capability", "r.capability_id"),
-        identity("requester", "w.requester_id"),
+        capability("r.capability_id"),
         code("severity", "r.severity", SEVERITIES),
         code("kind", "r.kind", RESOLUTION_KINDS),
         small("number", "r.number"),
@@ -223,6 +268,7 @@ RESOLUTIONS = Kind(
         flag("policy_denial", "r.policy_denial"),
         seconds("clock", "r.clock_s"),
         seconds("elapsed", "w.requester_elapsed_s"),
+        seconds("paused", "w.paused_s"),
         instant("reopen_at", "r.reopen_at"),
         code("reopen_kind", "r.reopen_kind", REOPEN_KINDS),
         flag("reopened", "r.reopened"),
@@ -235,7 +281,9 @@ RESOLUTIONS = Kind(
 )
 
 
-def _decision(name: str, fulfilled: str, clock: str, target: str, deadline: str) -> Kind:
+def _decision(
+    name: str, fulfilled: str, clock: str, target: str, deadline: str, *more: Column
+) -> Kind:
     """A promise of time, dated by the instant that decides it: kept, or run out (METRICS.md 1.7).
 
     A deadline that passes needs no event: the row stands on the deadline's day from the start, and
@@ -262,9 +310,7 @@ def _decision(name: str, fulfilled: str, clock: str, target: str, deadline: str)
         at,
         (
             instant("at", DATED, at_sql),
-            identity("item", "w.id"),
-            identity("capability", "w.capability_id"),
-            identity("requester", "w.requester_id"),
+            capability("w.capability_id"),
             code("severity", "w.severity", SEVERITIES),
             code("outcome", "w.outcome", OUTCOMES),
             flag("response_owed", "w.response_owed"),
@@ -273,6 +319,7 @@ def _decision(name: str, fulfilled: str, clock: str, target: str, deadline: str)
             seconds("clock", f"w.{clock}"),
             seconds("target", f"w.{target}"),
             instant("deadline", f"w.{deadline}"),
+            *more,
         ),
     )
 
@@ -290,6 +337,8 @@ MEANINGFUL_RESPONSES = _decision(
     "first_meaningful_s",
     "response_target_s",
     "response_deadline",
+    code("first_reply", "w.first_reply_meaning", MEANINGS),
+    seconds("first_response", "w.first_response_s"),
 )
 RESOLUTION_PROMISES = _decision(
     "resolution_promises", "ended_at", "clock_s", "resolution_target_s", "resolution_deadline"
@@ -310,7 +359,7 @@ SURVEYED = Kind(
     (
         instant("at", "e.at"),
         identity("event", "e.id"),
-        identity("capability", "e.capability_id"),
+        capability("e.capability_id"),
         identity("requester", "e.requester_id"),
         code("severity", "e.severity", SEVERITIES),
         code("decision", "e.decision", DECISIONS),
@@ -374,7 +423,7 @@ def load(tenant: Organisation, kind: Kind, start: date, until: date) -> NDArray[
     with connection.cursor() as cursor:
         cursor.execute(statement, _parameters(tenant, kind, start, until))
         packed = b"".join(row[0] for row in cursor)
-    return np.frombuffer(packed, dtype=kind.dtype)
+    return kind.unpack(packed)
 
 
 def load_where(tenant: Organisation, kind: Kind, condition: str, *values: Any) -> NDArray[Any]:
@@ -386,14 +435,14 @@ def load_where(tenant: Organisation, kind: Kind, condition: str, *values: Any) -
             [tenant.pk, *values],
         )
         packed = cursor.fetchone()[0] or b""
-    return np.frombuffer(packed, dtype=kind.dtype)
+    return kind.unpack(packed)
 
 
 def _parameters(tenant: Organisation, kind: Kind, start: date, until: date) -> dict[str, Any]:
     return {
         "tenant": tenant.pk,
         "kind": kind.name,
-        "layout": LAYOUT,
+        "layout": kind.layout(tenant.time_zone),
         "zone": tenant.time_zone,
         "start": start,
         "until": until,
@@ -455,11 +504,23 @@ def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -
     )
 
 
+def _mark_outdated(tenant: Organisation) -> None:
+    """Mark days whose block has another layout: a release or a change of zone brings that about."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO metrics_mark (tenant_id, kind, day) SELECT b.tenant_id, b.kind, b.day"
+            " FROM metrics_block b JOIN unnest(%s::text[], %s::text[]) AS k(kind, layout)"
+            " ON k.kind = b.kind AND k.layout <> b.layout WHERE b.tenant_id = %s",
+            [list(KINDS), [kind.layout(tenant.time_zone) for kind in KINDS.values()], tenant.pk],
+        )
+
+
 def sweep(now: datetime) -> int:
     """Refresh every organisation that has marks; return how many days were packed."""
     packed = 0
     for tenant in Organisation.objects.all():
         with acting(tenant.pk):
+            _mark_outdated(tenant)
             marked = Mark.objects.for_tenant(tenant).exists()
         while marked:
             days = refresh(tenant)

@@ -6,6 +6,8 @@ from django.db import models
 
 from portal.tenancy.models import TenantOwned
 
+LAYOUT_DIGITS = 16
+
 
 class Block(TenantOwned):
     """One local day of one fact kind as fixed-width columns. A cache: dropping it loses nothing."""
@@ -15,8 +17,8 @@ class Block(TenantOwned):
     day = models.DateField()
     #: Number of rows packed in `columns`.
     rows = models.PositiveIntegerField()
-    #: The layout it was packed with (metrics/columns.py); another layout is packed anew.
-    layout = models.PositiveSmallIntegerField()
+    #: Fingerprint of the columns and zone it was packed with; another one is packed anew.
+    layout = models.CharField(max_length=LAYOUT_DIGITS)
     columns = models.BinaryField()
 
 

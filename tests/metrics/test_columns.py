@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -15,7 +15,19 @@ from metrics.models import Block, Mark
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
-from tests.metrics.told import APRIL, MARCH, asked, enter, load, month, moved, news, plain, promise
+from tests.metrics.told import (
+    APRIL,
+    MARCH,
+    MAY,
+    asked,
+    enter,
+    load,
+    month,
+    moved,
+    news,
+    plain,
+    promise,
+)
 from tickets.models import WorkItem
 
 YEAR = date(2026, 1, 1), date(2027, 1, 1)
@@ -142,14 +154,34 @@ def test_without_the_trigger_a_block_is_stale_and_the_test_above_would_notice(
     assert set(load(cast, RESOLUTIONS, *YEAR)["reassignments"]) == {0}
 
 
-def test_a_block_of_another_layout_is_not_read(told: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_of_another_layout_is_not_read_and_packed_anew(told: Cast) -> None:
     refresh(told)
     expected = plain(load(told, ITEMS))
     with roles.as_role(roles.WORKER), acting(told.acme.pk):
         Block.objects.update(columns=b"", rows=0)
     assert plain(load(told, ITEMS)) == []  # blocks are what is read …
-    monkeypatch.setattr(columns, "LAYOUT", columns.LAYOUT + 1)
+    with roles.as_role(roles.WORKER), acting(told.acme.pk):
+        Block.objects.update(layout="columns of old")
     assert plain(load(told, ITEMS)) == expected  # … unless they are of another layout
+    with roles.as_role(roles.WORKER):
+        assert columns.sweep(MAY) > 0
+        assert columns.sweep(MAY) == 0
+    with acting(told.acme.pk):
+        assert set(Block.objects.filter(kind="items").values_list("layout", flat=True)) == {
+            ITEMS.layout(told.acme.time_zone)
+        }
+    assert plain(load(told, ITEMS)) == expected
+
+
+def test_where_an_organisation_moves_its_days_are_its_new_zones(told: Cast) -> None:
+    refresh(told)
+    with roles.as_role(roles.OWNER):
+        told.acme.time_zone = "Pacific/Auckland"
+        told.acme.save()
+    for day in (MARCH + timedelta(days=n) for n in range((APRIL - MARCH).days)):
+        rows = load(told, ITEMS, day, day + timedelta(days=1))
+        local = {datetime.fromtimestamp(at, told.acme.zone).date() for at in rows["at"].tolist()}
+        assert local <= {day}
 
 
 @pytest.mark.parametrize("kind", [ITEMS, RESOLUTIONS, SURVEYED], ids=lambda kind: kind.name)
