@@ -25,7 +25,7 @@ from tickets.canonical import State
 from tickets.files import Damaged, ExportFile
 from tickets.importing import ImportRefused
 from tickets.mapping import VERSIONS, Columns, Mapping
-from tickets.models import Connection, Resolution, WorkItem
+from tickets.models import Connection, Resolution, Ticket, WorkItem
 from tickets.news import sortable
 from tickets.timeline import MISCLICK_WINDOW, REOPEN_WINDOW
 
@@ -336,20 +336,22 @@ def _clock_follows(item: Item, calendars: Calendars, capabilities: Iterable[int 
 
 def _stored_items(tenant_id: int, connection: Connection) -> dict[str, list[Item]]:
     """Work items of a source by external ticket id, the first one first."""
+    names = _names(tenant_id, connection)
     items: dict[str, list[Item]] = defaultdict(list)
     by_pk: dict[int, Item] = {}
-    stored = WorkItem.objects.for_tenant(tenant_id).filter(ticket__connection=connection)
-    for pk, name, opened_at, ended_at, severity, clock_s in stored.order_by(
-        "ticket", "number"
-    ).values_list("pk", "ticket__external_id", "opened_at", "ended_at", "severity", "clock_s"):
-        by_pk[pk] = Item(opened_at, ended_at, severity, clock_s)
-        items[name].append(by_pk[pk])
-    counted = Resolution.objects.for_tenant(tenant_id).filter(
-        ticket__connection=connection, reopen_kind="counted"
-    )
-    for pk, at, reopen_at, within in counted.order_by("at").values_list(
-        "work_item", "at", "reopen_at", "reopened"
+    stored = WorkItem.objects.for_tenant(tenant_id).order_by("ticket_id", "number")
+    for pk, ticket, opened_at, ended_at, severity, clock_s in stored.values_list(
+        "pk", "ticket_id", "opened_at", "ended_at", "severity", "clock_s"
     ):
+        if ticket in names:
+            by_pk[pk] = Item(opened_at, ended_at, severity, clock_s)
+            items[names[ticket]].append(by_pk[pk])
+    counted = Resolution.objects.for_tenant(tenant_id).filter(reopen_kind="counted")
+    for pk, at, reopen_at, within in counted.order_by("at").values_list(
+        "work_item_id", "at", "reopen_at", "reopened"
+    ):
+        if pk not in by_pk:
+            continue
         by_pk[pk].counted_reopens += 1
         if within and reopen_at is not None:
             by_pk[pk].gaps.append((at, reopen_at))
@@ -358,14 +360,23 @@ def _stored_items(tenant_id: int, connection: Connection) -> dict[str, list[Item
 
 def _capabilities(tenant_id: int, connection: Connection) -> dict[str, list[int | None]]:
     """Capability of each ticket's work items: it decides whose calendar the clock ran on."""
+    names = _names(tenant_id, connection)
     found: dict[str, list[int | None]] = defaultdict(list)
-    for name, capability in (
-        WorkItem.objects.for_tenant(tenant_id)
-        .filter(ticket__connection=connection)
-        .values_list("ticket__external_id", "capability_id")
-    ):
-        found[name].append(capability)
+    items = WorkItem.objects.for_tenant(tenant_id).order_by("ticket_id", "number")
+    for ticket, capability in items.values_list("ticket_id", "capability_id"):
+        if ticket in names:
+            found[names[ticket]].append(capability)
     return found
+
+
+def _names(tenant_id: int, connection: Connection) -> dict[int, str]:
+    """External id of each ticket of a source.
+
+    Joined here and not by the database: right after a large import its statistics still say that
+    the tables are empty, and it would compare every item with every ticket.
+    """
+    tickets = Ticket.objects.for_tenant(tenant_id).filter(connection=connection).order_by()
+    return dict(tickets.values_list("pk", "external_id"))
 
 
 def _our_figures(facts: dict[str, list[Item]]) -> dict[str, Any]:
