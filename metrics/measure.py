@@ -110,6 +110,7 @@ class Reader:
         self.tenant, self.as_of = tenant, as_of
         self.calendars = Calendars.of(tenant.pk)
         self._fetched: dict[str, tuple[date, date, Rows]] = {}
+        self._narrowed: dict[tuple[Any, ...], Rows] = {}
         self._not_first_contact = frozenset(
             Capability.objects.for_tenant(tenant)
             .filter(first_contact_resolvable=False)
@@ -120,6 +121,9 @@ class Reader:
         """Fetch a stretch of days ahead of several questions within it."""
         for kind in kinds or tuple(columns.KINDS.values()):
             self._fetched[kind.name] = (start, until, self._load(kind, start, until))
+            self._narrowed = {
+                key: rows for key, rows in self._narrowed.items() if key[0] is not kind
+            }
 
     def measure(self, name: str, cut: Slice) -> Reading:
         """The reading of `metric` or `metric.view`.
@@ -149,21 +153,43 @@ class Reader:
         )
 
     def _rows(self, kind: Kind, cut: Slice) -> Rows:
+        """Rows of a slice: narrowed by capability, period and severity, each step kept.
+
+        A card asks much of the same slice; a trend asks the same of many periods.
+        """
+        whole = self._covering(kind, cut)
+        served = self._once(
+            (kind.name, cut.capabilities), lambda: _served_by(whole, cut.capabilities)
+        )
+        within = self._once(
+            (kind.name, cut.capabilities, cut.start, cut.until),
+            lambda: self._within(served, cut.start, cut.until),
+        )
+        return _of_severity(within, cut.severity)
+
+    def _covering(self, kind: Kind, cut: Slice) -> Rows:
         start, until, rows = self._fetched.get(kind.name, (cut.until, cut.until, None))
         if rows is None or not (start <= cut.start and cut.until <= until):
             self.fetch(cut.start, cut.until, kind)
             start, until, rows = self._fetched[kind.name]
-        if (start, until) != (cut.start, cut.until):
-            inside = rows["at"] >= epoch(self.midnight(cut.start))
-            rows = rows[inside & (rows["at"] < epoch(self.midnight(cut.until)))]
-        return _filtered(rows, cut)
+        return rows
+
+    def _once(self, key: tuple[Any, ...], narrow: Callable[[], Rows]) -> Rows:
+        if key not in self._narrowed:
+            self._narrowed[key] = narrow()
+        return self._narrowed[key]
+
+    def _within(self, rows: Rows, start: date, until: date) -> Rows:
+        inside = rows["at"] >= epoch(self.midnight(start))
+        return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until)))])
 
     def _load(self, kind: Kind, start: date, until: date) -> Rows:
         return load(self.tenant, kind, start, until)
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
         moment = min(self.midnight(cut.until), self.as_of)
-        return _filtered(self._open_at(moment), cut), epoch(moment)
+        served = _served_by(self._open_at(moment), cut.capabilities)
+        return _of_severity(served, cut.severity), epoch(moment)
 
     def _open_at(self, moment: datetime) -> Rows:
         if moment >= self.as_of:
@@ -186,12 +212,16 @@ class Reader:
         return self.as_of.astimezone(self.tenant.zone).date()
 
 
-def _filtered(rows: Rows, cut: Slice) -> Rows:
-    if cut.capabilities is not None:
-        rows = rows[np.isin(rows["capability"], sorted(cut.capabilities))]
-    if cut.severity is not None:
-        rows = rows[rows["severity"] == SEVERITIES.index(cut.severity) + 1]
-    return rows
+def _served_by(rows: Rows, capabilities: frozenset[int] | None) -> Rows:
+    if capabilities is None:
+        return rows
+    return np.asarray(rows[np.isin(rows["capability"], sorted(capabilities))])
+
+
+def _of_severity(rows: Rows, severity: str | None) -> Rows:
+    if severity is None:
+        return rows
+    return np.asarray(rows[rows["severity"] == SEVERITIES.index(severity) + 1])
 
 
 # --- what is shown -------------------------------------------------------------------------------

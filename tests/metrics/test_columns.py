@@ -12,7 +12,7 @@ from django.db import ProgrammingError, connection
 from metrics import columns
 from metrics.columns import DATED, ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
 from metrics.models import Block, Mark
-from portal.tenancy.context import acting
+from portal.tenancy.context import NoActingTenant, acting
 from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import (
@@ -193,6 +193,11 @@ def test_however_days_are_split_the_rows_are_the_same(told: Cast, kind: Kind) ->
         cut = MARCH + timedelta(days=offset)
         parts = [*load(told, kind, MARCH, cut).tolist(), *load(told, kind, cut, APRIL).tolist()]
         assert sorted(parts) == whole
+
+
+def test_outside_a_context_columns_are_refused_instead_of_empty(told: Cast) -> None:
+    with pytest.raises(NoActingTenant, match="outside acting"):
+        columns.load(told.acme, ITEMS, *YEAR)
 
 
 def test_another_organisation_sees_nothing_even_if_it_names_the_first(told: Cast) -> None:
