@@ -107,10 +107,7 @@ def revoke(
     """A signer withdraws, from the next period on; history stays. Raises NothingToRevoke."""
     _lock(sheet_id)
     sheet = TargetSheet.objects.for_tenant(tenant).get(pk=sheet_id)
-    signers = set(sheet.signatures.values_list("person_id", flat=True))
-    life = life_of(sheet, tenant)
-    over = life.begins is None or sheet.revocations.exists() or life.ends <= next_period(tenant, at)
-    if by.pk not in signers or over:
+    if not is_revocable(tenant, sheet, by=by, at=at):
         raise NothingToRevoke(
             "Only a sheet that everybody signed and that still holds next month can be revoked, by"
             " one of its signers. Nothing was changed."
@@ -125,6 +122,17 @@ def revoke(
     )
     _record(sheet, "targets.revoked", by, at, reason)
     return revoked
+
+
+def is_revocable(tenant: Organisation, sheet: TargetSheet, *, by: Person, at: datetime) -> bool:
+    """Whether somebody could still withdraw: they signed, and it would hold next month."""
+    life = life_of(sheet, tenant)
+    return (
+        life.begins is not None
+        and life.ends > next_period(tenant, at)
+        and not sheet.revocations.exists()
+        and sheet.signatures.filter(person=by).exists()
+    )
 
 
 def _lock(sheet_id: int) -> None:

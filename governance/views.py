@@ -27,6 +27,7 @@ from governance.targets import (
     in_force_from,
     in_words,
     lives,
+    measurement_changed,
     missing,
     needed,
     next_period,
@@ -65,6 +66,8 @@ class Term:
     guardrail: str
     before: str
     digest: str
+    #: The definition changed what the number means since this was signed.
+    to_be_signed_again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class SheetPage:
     unaltered: bool
     audit: list[int]
     declined: str
+    revoked: str
 
     @property
     def is_open(self) -> bool:
@@ -104,6 +108,7 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
     previous = _words_of(sheet.predecessor) if sheet.predecessor else {}
     given = {signature.role: signature for signature in sheet.signatures.all()}
     declined = sheet.declines.select_related("person").first()
+    revoked = sheet.revocations.select_related("person").first()
     now_named = {_what(target) for target in sheet.targets.select_related("capability")}
     entries = AuditEntry.objects.for_tenant(tenant).filter(
         subject_kind="target_sheet", subject_id=str(sheet.pk)
@@ -119,6 +124,7 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
                 find(target.metric)[0].guardrail,
                 previous.get(_what(target), "new") if sheet.predecessor else "",
                 bytes(target.digest).hex()[:16],
+                measurement_changed(target),
             )
             for target in sheet.targets.select_related("capability")
         ],
@@ -136,6 +142,7 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
         unaltered=is_unaltered(sheet),
         audit=list(entries.order_by("sequence").values_list("sequence", flat=True)),
         declined=f"{declined.person.name}: {declined.reason}" if declined else "",
+        revoked=f"{revoked.person.name}: {revoked.reason}" if revoked else "",
     )
 
 
@@ -180,19 +187,23 @@ def targets(request: MemberRequest, organisation: str) -> HttpResponse:
 @needs(Right.READ_PAGES)
 @require_http_methods(["GET", "HEAD", "POST"])
 def target_sheet(request: MemberRequest, organisation: str, sheet: int) -> HttpResponse:
-    """One sheet: terms, signatures, whether it is unaltered. POST declines it, with a reason."""
+    """One sheet: terms, signatures, whether it is unaltered.
+
+    POST declines it, or revokes it with `act=revoke`; both take a reason.
+    """
     found = find_sheet(request.organisation, sheet)
     error = ""
     if request.method == "POST":
-        if request.member.person.pk not in (found.manager_id, found.lead_id):
-            raise Http404  # declining is theirs whose signature is asked for
+        theirs = {found.manager_id, found.lead_id}
+        if request.POST.get("act") == "revoke":
+            theirs.add(found.proposed_by_id)
+        if request.member.person.pk not in theirs:
+            raise Http404  # these acts are theirs whose signature is asked for
         reason = request.POST.get("reason", "").strip()
         try:
             if not reason:
                 raise NotProposable("Say why, so that the next proposal can be better.")
-            cosigning.decline(
-                sheet_id=found.pk, by=request.member.person, reason=reason, at=timezone.now()
-            )
+            _refuse(request, found, reason)
             return redirect("target_sheet", organisation, found.pk)
         except REFUSALS as refusal:
             error = str(refusal)
@@ -200,9 +211,23 @@ def target_sheet(request: MemberRequest, organisation: str, sheet: int) -> HttpR
     context = {
         "page": sheet_page(request.organisation, found, timezone.now()),
         "asked": _asked(found, member),
+        "revocable": cosigning.is_revocable(
+            request.organisation, found, by=member.person, at=timezone.now()
+        ),
         "error": error,
     }
     return render(request, "governance/target.html", context, status=400 if error else 200)
+
+
+def _refuse(request: MemberRequest, sheet: TargetSheet, reason: str) -> None:
+    """Decline what is not signed yet, or revoke what is."""
+    by, now = request.member.person, timezone.now()
+    if request.POST.get("act") == "revoke":
+        cosigning.revoke(
+            tenant=request.organisation, sheet_id=sheet.pk, by=by, reason=reason, at=now
+        )
+    else:
+        cosigning.decline(sheet_id=sheet.pk, by=by, reason=reason, at=now)
 
 
 def _asked(sheet: TargetSheet, member: Member) -> str:
@@ -253,6 +278,7 @@ def sign_page(
         "page": sheet_page(request.organisation, sheet, now),
         "form": form,
         "sentence": signing.sentence(sheet, role, person),
+        "asked": role in missing(sheet, list(sheet.signatures.all())),
         **(extra or {}),
     }
     return render(request, template, context, status=400 if form.errors else 200)
