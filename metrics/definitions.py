@@ -13,7 +13,7 @@ from functools import partial
 
 from metrics import columns, evaluating
 from metrics.evaluating import Facts
-from metrics.kinds import Estimate, Unit, unknown
+from metrics.kinds import Estimate, Unit
 from metrics.standing import Direction
 
 Evaluate = Callable[[Facts], Estimate]
@@ -94,17 +94,6 @@ def _in_time(key: str, name: str, kind: columns.Kind, words: str) -> View:
 
 def _time(key: str, name: str, evaluate: Evaluate, words: str) -> View:
     return View(key, name, Unit.SECONDS, evaluate, words, per_severity=True)
-
-
-def _reply(reply: str, p: float, facts: Facts) -> Estimate:
-    curve = evaluating.response_curve(facts, reply)
-    if curve.n and not curve.events:
-        return unknown("no such reply is recorded for any of these items", denominator=curve.n)
-    return evaluating.quantile(curve, p, not_done="had none yet")
-
-
-def _cohort(p: float, facts: Facts) -> Estimate:
-    return evaluating.quantile(evaluating.resolution_curve(facts), p)
 
 
 _SPEED = "Business seconds of the severity's calendar; what is still open counts as still open."
@@ -239,13 +228,13 @@ METRICS: tuple[Metric, ...] = (
             _time(
                 "median",
                 "Median time to a reply",
-                partial(_reply, "first_response", 0.5),
+                partial(evaluating.reply_quantile, p=0.5),
                 "had a reply from a person",
             ),
             _time(
                 "p90",
                 "Time to a reply for nine in ten",
-                partial(_reply, "first_response", 0.9),
+                partial(evaluating.reply_quantile, p=0.9),
                 "had a reply from a person",
             ),
             _in_time(
@@ -281,13 +270,13 @@ METRICS: tuple[Metric, ...] = (
             _time(
                 "median",
                 "Median time to a helpful reply",
-                partial(_reply, "first_meaningful", 0.5),
+                partial(evaluating.helpful_reply_quantile, p=0.5),
                 "had a helpful reply",
             ),
             _time(
                 "p90",
                 "Time to a helpful reply for nine in ten",
-                partial(_reply, "first_meaningful", 0.9),
+                partial(evaluating.helpful_reply_quantile, p=0.9),
                 "had a helpful reply",
             ),
         ),
@@ -310,12 +299,15 @@ METRICS: tuple[Metric, ...] = (
         direction=Direction.LOWER,
         views=(
             _time(
-                "cohort_median", "Median time to resolution", partial(_cohort, 0.5), "were resolved"
+                "cohort_median",
+                "Median time to resolution",
+                partial(evaluating.cohort_quantile, p=0.5),
+                "were resolved",
             ),
             _time(
                 "cohort_p90",
                 "Time to resolution for nine in ten",
-                partial(_cohort, 0.9),
+                partial(evaluating.cohort_quantile, p=0.9),
                 "were resolved",
             ),
             View(

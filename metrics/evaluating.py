@@ -7,7 +7,7 @@ for clocks that still run. Nothing here knows where the columns came from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from metrics import columns, intervals, scales, survival
 from metrics.kinds import Estimate, SoFar, unknown
-from metrics.standing import is_fragile, reliability
+from metrics.standing import Reliability, is_fragile, reliability, silent
 from tickets.timeline import REOPEN_WINDOW
 
 FOLLOW_UP_S = int(REOPEN_WINDOW.total_seconds())
@@ -30,6 +30,7 @@ INVITED, NOT_SENT, IMPORTED = (
 NORMAL = columns.RESOLUTION_KINDS.index("normal") + 1
 INACTIVITY = columns.RESOLUTION_KINDS.index("inactivity") + 1
 COURTESY = columns.REOPEN_KINDS.index("courtesy") + 1
+UNCLASSIFIED = columns.MEANINGS.index("unknown") + 1
 WAITING = columns.STATES.index("waiting_on_requester") + 1
 
 Rows = NDArray[Any]
@@ -178,16 +179,11 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
         flags += ("weighted by eligible events",)
     else:
         value, interval = x / n, _clustered(rows, happy).interval
-    return Estimate(
-        value,
-        n,
-        x,
-        interval,
-        flags=flags,
-        reliability=state,
-        beside=_classes(rows),
-        **around,
-    )
+    beside = _classes(rows)
+    if found.sent and len(capabilities) == 1:
+        bounds = silent(found.sent, n, x)
+        beside |= {"if_the_silent_were_not": bounds.lower, "if_the_silent_were": bounds.upper}
+    return Estimate(value, n, x, interval, flags=flags, reliability=state, beside=beside, **around)
 
 
 def _clustered(rows: Rows, happy: NDArray[np.bool_]) -> intervals.Clustered:
@@ -306,18 +302,63 @@ def _running(rows: Rows, facts: Facts, ends: NDArray[np.int64]) -> NDArray[np.in
     return elapsed
 
 
-def response_curve(facts: Facts, reply: str) -> survival.Curve:
+def _owed(facts: Facts, kind: columns.Kind) -> Rows:
+    """Items somebody waits on."""
+    rows = facts.rows(kind)
+    return np.asarray(rows[rows["response_owed"] == 1])
+
+
+def response_curve(
+    facts: Facts, reply: str, *, unclassified_helped: bool = False
+) -> survival.Curve:
     """Time to a reply for items opened in the slice; unanswered ones censored, never dropped."""
-    rows = facts.rows(columns.ITEMS)
-    rows = rows[rows["response_owed"] == 1]
+    rows = _owed(facts, columns.ITEMS)
     _one_severity(rows)
     seconds = rows[reply].astype(np.int64)
+    if unclassified_helped:
+        unclassified = rows["first_reply"] == UNCLASSIFIED
+        seconds[unclassified] = rows["first_response"][unclassified]
     replied = seconds != columns.NONE_S
     waiting = ~replied
     ended = rows["ended"].astype(np.int64)
     until = np.where(ended > 0, ended, facts.as_of)
     seconds[waiting] = _running(rows[waiting], facts, until[waiting])
     return survival.kaplan_meier(seconds.astype(np.float64), replied)
+
+
+def reply_quantile(facts: Facts, p: float) -> Estimate:
+    """M12: time to the first reply of a person."""
+    return _reply_quantile(response_curve(facts, "first_response"), p)
+
+
+def helpful_reply_quantile(facts: Facts, p: float) -> Estimate:
+    """M13: time to the first helpful reply; nobody's guess where replies are not classified."""
+    told = _reply_quantile(response_curve(facts, "first_meaningful"), p)
+    if_helped = response_curve(facts, "first_meaningful", unclassified_helped=True).quantile(p)
+    return _doubted(told, _owed(facts, columns.ITEMS), if_helped)
+
+
+def _reply_quantile(curve: survival.Curve, p: float) -> Estimate:
+    if curve.n and not curve.events:
+        return unknown("no such reply is recorded for any of these items", denominator=curve.n)
+    return quantile(curve, p, not_done="had none yet")
+
+
+def _doubted(told: Estimate, rows: Rows, if_helped: float | None) -> Estimate:
+    """M13 is unreliable where more than one first reply in ten is not classified.
+
+    The figure counts those as no help; the other bound, as help, stands beside it.
+    """
+    unclassified = int((rows["first_reply"] == UNCLASSIFIED).sum())
+    replies = int((rows["first_reply"] != 0).sum())
+    if 10 * unclassified <= replies:
+        return told
+    return replace(
+        told,
+        reliability=Reliability.UNRELIABLE,
+        flags=(*told.flags, f"unreliable: {unclassified} of {replies} replies are not classified"),
+        beside={**told.beside, "if_unclassified_helped": if_helped},
+    )
 
 
 def resolution_clocks(facts: Facts, rows: Rows) -> NDArray[np.int64]:
@@ -386,21 +427,56 @@ def resolved_quantile(facts: Facts, p: float) -> Estimate:
         intervals.percentile(clocks, p),
         len(rows),
         interval=intervals.percentile_interval(clocks, p),
-        beside={"inactivity": int((rows["kind"] == INACTIVITY).sum())},
+        beside={
+            "inactivity": int((rows["kind"] == INACTIVITY).sum()),
+            "requester_elapsed": intervals.percentile(rows["elapsed"].astype(np.float64), p),
+            "pause_share": _pause_share(rows),
+        },
     )
+
+
+def cohort_quantile(facts: Facts, p: float) -> Estimate:
+    """M14, cohort: with what the requester saw on the calendar, and how much of it was paused."""
+    rows = facts.rows(columns.ITEMS)
+    told = quantile(resolution_curve(facts), p)
+    if not len(rows):
+        return told
+    ended = rows["ended"].astype(np.int64)
+    waited = np.where(ended > 0, ended, facts.as_of) - rows["at"]
+    by_calendar = survival.kaplan_meier(waited.astype(np.float64), rows["outcome"] == RESOLVED)
+    beside = {"requester_elapsed": by_calendar.quantile(p), "pause_share": _pause_share(rows)}
+    return replace(told, beside=beside)
+
+
+def _pause_share(rows: Rows) -> float | None:
+    """1 - clock / business time that passed, over items whose clock has ended (METRICS.md 1.4)."""
+    over = rows[rows["clock"] != columns.NONE_S]
+    paused = int(over["paused"].sum())
+    passed = int(over["clock"].sum()) + paused
+    return paused / passed if passed else None
 
 
 def attainment(facts: Facts, kind: columns.Kind) -> Estimate:
     """Met of met and missed, each promise decided once, in the period of its decision."""
-    rows = facts.rows(kind)
-    if kind is not columns.RESOLUTION_PROMISES:
-        rows = rows[rows["response_owed"] == 1]
+    if kind is columns.RESOLUTION_PROMISES:
+        rows = facts.rows(kind)
+        kept = (rows["outcome"] == RESOLVED) & (rows["clock"] <= rows["target"])
+        withdrawn = (rows["outcome"] == WITHDRAWN) & (rows["clock"] <= rows["target"])
+    else:
+        rows = _owed(facts, kind)
         kept = (rows["fulfilled"] > 0) & (rows["clock"] <= rows["target"])
         withdrawn = (rows["ended"] > 0) & (rows["ended"] <= rows["deadline"])
         withdrawn &= (rows["outcome"] == WITHDRAWN) & (rows["fulfilled"] == 0)
-    else:
-        kept = (rows["outcome"] == RESOLVED) & (rows["clock"] <= rows["target"])
-        withdrawn = (rows["outcome"] == WITHDRAWN) & (rows["clock"] <= rows["target"])
+    told = _kept_of_decided(rows, kept, withdrawn, facts)
+    if kind is not columns.MEANINGFUL_RESPONSES:
+        return told
+    could = (rows["first_reply"] == UNCLASSIFIED) & (rows["first_response"] <= rows["target"])
+    return _doubted(told, rows, _kept_of_decided(rows, kept | could, withdrawn, facts).value)
+
+
+def _kept_of_decided(
+    rows: Rows, kept: NDArray[np.bool_], withdrawn: NDArray[np.bool_], facts: Facts
+) -> Estimate:
     passed = rows["deadline"] < facts.as_of
     missed = ~kept & ~withdrawn & passed
     running = ~kept & ~withdrawn & ~passed

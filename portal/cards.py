@@ -113,7 +113,7 @@ def _status(reading: Reading) -> Pill | None:
 
 
 def _definitions(reading: Reading) -> list[tuple[str, str]]:
-    _, view = find(reading.key)
+    metric, view = find(reading.key)
     told = [("Value", value_words(reading.value, view.unit) if reading.value is not None else
              "unknown")]  # fmt: skip
     if reading.denominator is not None:
@@ -123,7 +123,7 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
     low, high = reading.interval.lower, reading.interval.upper
     if low is not None or high is not None:
         told.append(("Interval (95 %)", f"{_limit(low, view.unit)} to {_limit(high, view.unit)}"))
-    if reading.reliability_state is not None:
+    if metric.from_answers:
         rate = reading.response_rate
         told.append(("Response rate", words.percent(rate) if rate is not None else "unknown"))
     if reading.target is not None:
@@ -139,8 +139,11 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
     if reading.still_open:
         told.append(("Still open", str(reading.still_open)))
     told += [(f"Left out: {reason}", str(count)) for reason, count in reading.left_out.items()]
-    told += [(_BESIDE[name], _beside(name, value)) for name, value in reading.beside.items()
-             if name in _BESIDE and value is not None]  # fmt: skip
+    told += [
+        (_BESIDE[name], _beside(name, value, view.unit))
+        for name, value in reading.beside.items()
+        if name in _BESIDE and value is not None
+    ]
     told.append(("Read beside it", "; ".join(reading.paired_evidence)))
     told.append(("Guardrail", reading.guardrail))
     told.append(
@@ -160,12 +163,21 @@ _BESIDE = {
     "waiting_on_requester": "Waiting for the requester",
     "age_p90": "Nine in ten open for at most",
     "mean": "Group changes, on average",
+    "if_the_silent_were": "If all who are silent were satisfied",
+    "if_the_silent_were_not": "If nobody who is silent were satisfied",
+    "if_unclassified_helped": "If every reply nobody classified had helped",
+    "requester_elapsed": "As the calendar counts it",
+    "pause_share": "Share of the time that was paused",
 }
 
 
-def _beside(name: str, value: float) -> str:
-    if name.startswith("age_"):
+def _beside(name: str, value: float, unit: Unit) -> str:
+    if name.startswith("age_") or name == "requester_elapsed":
         return words.calendar(value)
+    if name == "if_unclassified_helped":
+        return value_words(value, unit)
+    if name.startswith("if_") or name == "pause_share":
+        return words.percent(value)
     return words.rounded(value, 1) if isinstance(value, float) else str(value)
 
 
@@ -186,7 +198,7 @@ def _limit(limit: float | None, unit: Unit) -> str:
 
 def series(title: str, readings: Sequence[Reading], labels: Sequence[str]) -> Series:
     """A trend of readings of one view; periods with fewer than ten are gaps."""
-    _, view = find(readings[0].key)
+    metric, view = find(readings[0].key)
     factor = {Unit.SHARE: 100.0, Unit.SECONDS: 1 / 3600}.get(view.unit, 1.0)
     target = readings[-1].target
     return Series(
@@ -203,5 +215,5 @@ def series(title: str, readings: Sequence[Reading], labels: Sequence[str]) -> Se
         ],
         unit={Unit.SHARE: "%", Unit.SECONDS: "h"}.get(view.unit, ""),
         target=float(str(target["value"])) * factor if target is not None else None,
-        counted="answers" if readings[0].reliability_state else "items",
+        counted="answers" if metric.from_answers else "items",
     )

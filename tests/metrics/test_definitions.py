@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
+from metrics import columns
 from metrics.definitions import BY_KEY, METRICS, Metric, UnknownMetric, View, find
 from metrics.evaluating import SeveritiesPooled
 from metrics.kinds import Unit
+from metrics.measure import Reader, Slice
+from metrics.trends import Period, trend
+from portal.tenancy.context import acting
 from tests.factories import Cast
-from tests.metrics.told import MAY, asked, enter, month, moved, news, promise, read
+from tests.metrics.told import APRIL, MARCH, MAY, asked, enter, month, moved, news, promise, read
 from tickets.canonical import EventType
 
 VIEWS = [
@@ -109,3 +115,69 @@ def test_a_view_refuses_pooled_severities_where_it_must_and_tells_the_rest(
     assert plain["as_of"] == MAY.isoformat()
     if view.unit is Unit.SHARE:
         assert 0 <= plain["value"] <= 1
+
+
+def a_month(view: View) -> Slice:
+    return Slice(MARCH, APRIL, None, "medium" if view.per_severity else None)
+
+
+class Shuffled(Reader):
+    """Reads the same columns in another order."""
+
+    def _load(self, *asked: Any) -> np.ndarray:
+        return np.random.default_rng(1).permutation(super()._load(*asked))
+
+    def _open_at(self, *asked: Any) -> np.ndarray:
+        return np.random.default_rng(1).permutation(super()._open_at(*asked))
+
+
+class DayByDay(Reader):
+    """Puts the columns together from one read a day."""
+
+    def _load(self, kind: columns.Kind, start: date, until: date) -> np.ndarray:
+        days = (start + timedelta(days=n) for n in range((until - start).days))
+        return np.concatenate(
+            [super(DayByDay, self)._load(kind, d, d + timedelta(1)) for d in days]
+        )
+
+
+def everything(reader: Reader) -> dict[str, tuple[Any, ...]]:
+    return {
+        f"{metric.key}.{view.key}": (
+            estimate.numerator,
+            estimate.denominator,
+            estimate.left_out,
+            *map(pytest.approx, (estimate.value, estimate.interval.lower, estimate.interval.upper)),
+        )
+        for metric in METRICS
+        for view in metric.views
+        for estimate in [reader.estimate(view, a_month(view))]
+    }
+
+
+def test_figures_do_not_depend_on_how_or_in_which_order_rows_are_read(told: Cast) -> None:
+    with acting(told.acme.pk):
+        figures = everything(Reader(told.acme, as_of=MAY))
+        assert everything(Shuffled(told.acme, as_of=MAY)) == figures
+        assert everything(DayByDay(told.acme, as_of=MAY)) == figures
+
+
+def test_a_scorecard_reads_each_kind_once_for_all_its_figures_and_weeks(
+    told: Cast, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    read_so_far = []
+    packed = columns._packed
+    monkeypatch.setattr(columns, "_packed", lambda *a: read_so_far.append(1) or packed(*a))
+    with acting(told.acme.pk):
+        reader = Reader(told.acme, as_of=MAY)
+        reader.fetch(MARCH, APRIL)
+        with django_assert_num_queries(0):
+            for metric, view in (param.values for param in VIEWS):
+                name = f"{metric.key}.{view.key}"
+                reader.measure(name, a_month(view))
+                if metric.key != "backlog":
+                    trend(reader, name, a_month(view), WEEKS)
+    assert len(read_so_far) == len(columns.KINDS) + 1  # what is open is no matter of days
+
+
+WEEKS = [Period(MARCH + timedelta(7 * n), MARCH + timedelta(7 * n + 7), "") for n in range(4)]

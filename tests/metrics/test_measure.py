@@ -45,7 +45,12 @@ def test_a_satisfied_share_with_its_interval_and_response_rate(cast: Cast) -> No
     assert reading.interval == intervals.wilson(8, 10)
     assert reading.response_rate == 0.5
     assert reading.reliability_state == "limited_low_volume"
-    assert reading.beside == {"neutral": 1, "dissatisfied": 1}
+    assert reading.beside == {
+        "neutral": 1,
+        "dissatisfied": 1,
+        "if_the_silent_were": 18 / 20,
+        "if_the_silent_were_not": 8 / 20,
+    }
     assert reading.sentence == (
         "80.0 % of the people who answered were satisfied"
         " (8 of 10 answers; 50.0 % of those asked answered)."
@@ -183,6 +188,41 @@ def test_replies_and_promises_of_a_hand_made_week(cast: Cast) -> None:
     assert median.value == 5 * 3_600
     assert median.interval.lower is None
     assert median.flags == ("too few items for an interval",)
+
+
+def test_where_replies_are_not_classified_both_bounds_of_help_are_told(cast: Cast) -> None:
+    promise(cast)
+    enter(cast, *(news(f"helped {n}", replied(1), moved(4, "resolved")) for n in range(6)))
+    assert read(cast, "first_meaningful_response.attainment").reliability_state is None
+    unclear = [news(f"unclear {n}", replied(1, "unknown"), replied(6)) for n in range(2)]
+    enter(cast, *unclear)
+    reading = read(cast, "first_meaningful_response.attainment")
+    assert (reading.numerator, reading.denominator) == (6, 8)
+    assert reading.beside == {"if_unclassified_helped": 1}
+    assert reading.flags == ("unreliable: 2 of 8 replies are not classified",)
+    assert reading.reliability_state == "unreliable"
+    assert read(cast, "first_response.attainment").reliability_state is None
+    slowest = read(cast, "first_meaningful_response.p90", severity="medium")
+    assert (slowest.value, slowest.beside) == (6 * 3_600, {"if_unclassified_helped": 3_600})
+    assert slowest.reliability_state == "unreliable"
+
+
+def test_beside_a_time_to_resolution_stand_the_calendars_and_the_pauses(cast: Cast) -> None:
+    enter(
+        cast,
+        news(
+            "asked back",
+            replied(1),
+            moved(1, "waiting_on_requester"),
+            moved(3, "open"),
+            moved(26, "resolved"),  # Tuesday at eleven: ten business hours, two of them waiting
+        ),
+    )
+    for view in ("resolved_median", "cohort_median"):
+        reading = read(cast, f"resolution_time.{view}", severity="medium")
+        assert reading.value == 8 * 3_600
+        assert reading.beside["requester_elapsed"] == 26 * 3_600
+        assert reading.beside["pause_share"] == 0.2
 
 
 def test_a_reopen_counts_in_the_month_of_the_resolution_that_failed(cast: Cast) -> None:
