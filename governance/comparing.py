@@ -10,7 +10,7 @@ from governance.models import Target
 from governance.targets import Status, in_words, lives, measurement_changed
 from metrics.definitions import find
 from metrics.measure import Reading
-from metrics.standing import Reliability, kept, status
+from metrics.standing import UNDECIDABLE, Reliability, kept, status
 from portal.tenancy.models import Organisation
 
 
@@ -97,7 +97,8 @@ def _compared(reading: Reading, standing: Standing) -> Reading:
     target = float(standing.target.value)
     state = Reliability(reading.reliability_state) if reading.reliability_state else None
     observed: bool | None = None
-    if not metric.from_answers and reading.value is not None and not reading.provisional:
+    decides = not metric.from_answers and not reading.provisional and state not in UNDECIDABLE
+    if decides and reading.value is not None:
         observed = kept(reading.value, target, direction)
     return replace(
         reading,

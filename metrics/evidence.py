@@ -11,18 +11,21 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
+from metrics import words
 from metrics.measure import Reader, Slice
 from portal.people.models import Person
 from portal.people.roles import Role
 from surveys.models import Comment
-from tickets.models import Escalation, MessageText, Resolution
+from tickets.models import Escalation, MessageText, Resolution, WorkItem
 
 #: Fewer comments than this are not shown: a single one leads to its author.
 SMALLEST_BATCH = 5
+#: A help desk tells the message and the reopen it causes as two events, not quite at once.
+AROUND = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +73,54 @@ def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: 
 
 
 def reopen_messages(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
-    """What people wrote when they reopened."""
+    """What was written when work came back: the message at the reopen, the latest first."""
+    came_back = _resolutions(reader, cut).filter(reopened=True, policy_denial=False)
+    at_reopen = MessageText.objects.filter(
+        tenant=OuterRef("tenant"),
+        ticket=OuterRef("ticket"),
+        at__gte=OuterRef("reopen_at") - AROUND,
+        at__lte=OuterRef("reopen_at") + AROUND,
+    )
+    told = (
+        came_back.annotate(text=Subquery(at_reopen.order_by("at", "key").values("text")[:1]))
+        .exclude(text=None)
+        .order_by("-reopen_at", "-id")
+        .values_list("text", flat=True)
+    )
+    count = words.count(came_back.count(), "item came", "items came")
+    mask = Mask.of(reader)
+    rows = tuple(Row(mask(str(text))) for text in told[:limit])
     title = "What they said when they came back"
-    resolutions = _resolutions(reader, cut).filter(reopened=True)
-    found = MessageText.objects.for_tenant(reader.tenant).filter(
-        ticket__in=resolutions.values("ticket"), at__gte=reader.midnight(cut.start)
+    if not rows:
+        return Piece(title, words=f"{count} back; their messages are not kept here.")
+    return Piece(title, rows, f"{count} back in this period.")
+
+
+def repeat_contacts(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
+    """What the second ticket was about where somebody needed us again (METRICS.md M17)."""
+    again = WorkItem.objects.for_tenant(reader.tenant).filter(
+        repeat_contact_at__isnull=False,
+        first_resolution_at__gte=reader.midnight(cut.start),
+        first_resolution_at__lt=reader.midnight(cut.until),
+    )
+    if cut.capabilities is not None:
+        again = again.filter(capability__in=cut.capabilities)
+    second = WorkItem.objects.filter(
+        tenant=OuterRef("tenant"),
+        requester=OuterRef("requester"),
+        capability=OuterRef("capability"),
+        opened_at=OuterRef("repeat_contact_at"),
+    )
+    subjects = (
+        again.annotate(subject=Subquery(second.order_by("id").values("ticket__subject")[:1]))
+        .exclude(subject__in=("", None))
+        .order_by("-repeat_contact_at", "-id")
+        .values_list("subject", flat=True)
     )
     mask = Mask.of(reader)
-    rows = tuple(
-        Row(mask(text)) for text in found.order_by("-at").values_list("text", flat=True)[:limit]
-    )
-    came_back = resolutions.count()
-    if not rows:
-        return Piece(title, words=f"{came_back} came back; their messages are not kept here.")
-    return Piece(title, rows, f"{came_back} came back in this period.")
+    rows = tuple(Row(mask(str(subject))) for subject in subjects[:limit])
+    needed = words.count(again.count(), "item was", "items were")
+    return Piece("What they came back with", rows, f"{needed} followed by another.")
 
 
 def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
@@ -98,7 +135,9 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
     reasons = Counter(
         reason or "no reason given" for reason in found.values_list("reason", flat=True)
     )
-    rows = tuple(Row(reason, f"{count} times") for reason, count in reasons.most_common(4))
+    rows = tuple(
+        Row(reason, words.count(count, "time", "times")) for reason, count in reasons.most_common(4)
+    )
     return Piece("Why it was escalated", rows, "" if rows else "Nothing was escalated.")
 
 

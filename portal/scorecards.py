@@ -236,13 +236,14 @@ class _Telling:
 
     def _durability(self) -> list[Card]:
         messages = evidence.reopen_messages(self.reader, self.cut)
+        again = evidence.repeat_contacts(self.reader, self.cut)
         return [
             self._card("reopen_rate.rate", trend_of=True, pieces=[messages]),
             self._card("reopen_rate.policy_denial"),
             self._card("reopen_rate.twice"),
             self._card("fcr.verified", trend_of=True),
             self._card("fcr.claimed"),
-            self._card("repeat_contact.rate"),
+            self._card("repeat_contact.rate", pieces=[again]),
         ]
 
     def _flow(self) -> list[Card]:
