@@ -50,6 +50,27 @@ def enter_messages() -> int:
     return inbound.sweep(timezone.now())
 
 
+def fold_again() -> int:
+    """Fold tickets again whose mapping, roles or bursts changed."""
+    from tickets import ingest
+
+    return ingest.sweep_refolds(timezone.now())
+
+
+def pull_help_desks() -> int:
+    """Fetch what changed at the help desks."""
+    from tickets import pulling
+
+    return pulling.sweep(timezone.now())
+
+
+def place_ratings() -> int:
+    """Place ratings that help desks told at their resolutions."""
+    from surveys import imported_ratings
+
+    return imported_ratings.sweep(timezone.now())
+
+
 def decide_whom_to_ask() -> int:
     """Decide about what was resolved lately."""
     from surveys import triggers
@@ -88,6 +109,9 @@ def refresh_columns() -> int:
 #: The beat table: what is looked for, and how many seconds lie between two looks.
 BEAT: list[tuple[Callable[[], int], float]] = [
     (enter_messages, TICK),
+    (fold_again, TICK),
+    (pull_help_desks, TICK),
+    (place_ratings, TICK),
     (decide_whom_to_ask, TICK),
     (complete_the_ledger, HOUR),
     (send_invitations, TICK),

@@ -33,6 +33,8 @@ REQUIRE_MFA = env.bool("REQUIRE_MFA", default=not DEMO)
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 SECRET_KEY = env.str("SECRET_KEY", default="") or _embedded().local_secret("secret_key")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+#: "name:key" entries (32 bytes, base64), the one in force first; they seal help desks' secrets.
+CREDENTIAL_KEYS = env.list("CREDENTIAL_KEYS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = PUBLIC_URL.startswith("https://")

@@ -7,18 +7,24 @@ their batch like all others (TRUST.md decision 1, surveys/releasing.py).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
+from portal.tenancy import due
+from portal.tenancy.context import acting
+from portal.tenancy.models import Due
 from surveys.models import Answer, AnswerRevision, Comment, SurveyedEvent
-from tickets.inbound import Unusable, handles, instant
-from tickets.models import Connection, InboundMessage, Resolution, Ticket
+from tickets.models import Connection, Resolution, Ticket, ToldRating
 from tickets.news import Rating, event_key
+from tickets.ratings import PLACE
 
 LONGEST_REMARK = 4_000
+#: Tickets whose ratings are placed in one transaction.
+BATCH = 500
 
 
 @transaction.atomic
@@ -156,49 +162,67 @@ def _revise(
     return len(changed)
 
 
-@handles("answer")
-def enter_answer(message: InboundMessage, connection: Connection) -> list[dict[str, str]]:
-    """Enter an answer another tool collected, about the last resolution before it was given.
+def sweep(now: datetime) -> int:
+    """Place the ratings that wait, as the worker; return how many were new or changed.
 
-    Raises Unusable where the ticket or a resolution of it is not known.
+    A rating is about the last resolution before it was given. One whose ticket or resolution is not
+    known yet is looked at again when news of the ticket comes.
     """
-    body = message.body
-    answered_at = instant(body.get("time"))
-    score = body.get("score")
-    if not isinstance(score, int) or not 1 <= score <= 5:
-        raise Unusable({"field": "score", "reason": f"{score!r} is not a whole number from 1 to 5"})
-    resolution = (
-        Resolution.objects.for_tenant(message.tenant_id)
-        .filter(
-            ticket__connection=connection,
-            ticket__external_id=str(body.get("ticket")),
-            at__lte=answered_at,
-        )
+    placed = 0
+    for tenant_id in due.tenants_due(PLACE, now):
+        with acting(tenant_id):
+            connections = list(Connection.objects.for_tenant(tenant_id))
+        for connection in connections:
+            while True:
+                with acting(tenant_id):
+                    names, number = _place_some(connection, now)
+                placed += number
+                if names < BATCH:
+                    break
+        with acting(tenant_id):
+            Due.objects.filter(tenant_id=tenant_id, kind=PLACE, due_at__lte=now).delete()
+            if ToldRating.objects.for_tenant(tenant_id).filter(waiting=True).exists():
+                due.note(tenant_id, PLACE, now)
+    return placed
+
+
+def _place_some(connection: Connection, now: datetime) -> tuple[int, int]:
+    """Place the ratings of some tickets; return how many tickets and how many ratings."""
+    ratings = ToldRating.objects.for_tenant(connection.tenant_id).filter(connection=connection)
+    waiting = ratings.filter(waiting=True)
+    names = set(waiting.values_list("ticket_external_id", flat=True).distinct()[:BATCH])
+    mine = ratings.filter(ticket_external_id__in=names)
+    told = list(mine.order_by("said_at", "key"))
+    mine.filter(waiting=True).update(waiting=False)
+    latest = {one.key: one for one in told}  # the later word on a rating stands
+    resolutions: dict[str, list[Resolution]] = defaultdict(list)
+    for resolution in (
+        Resolution.objects.for_tenant(connection.tenant_id)
+        .filter(ticket__connection=connection, ticket__external_id__in=names)
         .select_related("ticket")
-        .order_by("-at")
-        .first()
+        .order_by("at")
+    ):
+        resolutions[resolution.ticket.external_id].append(resolution)
+    found = [
+        rating
+        for one in sorted(latest.values(), key=lambda one: (one.said_at, one.key))
+        if (rating := _about(one, resolutions[one.ticket_external_id])) is not None
+    ]
+    number = record(tenant_id=connection.tenant_id, connection=connection, ratings=found, at=now)
+    return len(names), number
+
+
+def _about(told: ToldRating, resolutions: Sequence[Resolution]) -> Rating | None:
+    """The rating as one of the last resolution before it was given; None without score or one."""
+    before = [resolution for resolution in resolutions if resolution.at <= told.said_at]
+    if told.score is None or not before:
+        return None
+    return Rating(
+        ticket=told.ticket_external_id,
+        event_key=before[-1].event_key,
+        at=before[-1].at,
+        answered_at=told.said_at,
+        score=told.score,
+        remark=told.remark,
+        scale=told.scale,
     )
-    if resolution is None:
-        raise Unusable(
-            {
-                "field": "ticket",
-                "reason": "no resolution of this ticket before the answer is known;"
-                " send the ticket first, then the answer again under a new id",
-            }
-        )
-    rating = Rating(
-        ticket=resolution.ticket.external_id,
-        event_key=resolution.event_key,
-        at=resolution.at,
-        answered_at=answered_at,
-        score=score,
-        remark=str(body.get("comment") or ""),
-        scale="csat_1_5",
-    )
-    record(
-        tenant_id=message.tenant_id,
-        connection=connection,
-        ratings=[rating],
-        at=message.received_at,
-    )
-    return []

@@ -91,6 +91,7 @@ class ConnectionFactory(DjangoModelFactory[Connection]):
 
     name = factory.Sequence(lambda n: f"source-{n}")
     created_at = datetime(2026, 1, 1, tzinfo=UTC)
+    live_since = created_at
 
 
 class RequesterFactory(DjangoModelFactory[Requester]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -129,10 +131,15 @@ class Conflict(APIException):
     default_code = "conflict"
 
 
+def canonical(body: Mapping[str, Any]) -> bytes:
+    """A JSON body's bytes, the same for every spelling: blanks and order make no other message."""
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 class _Sending(Endpoint):
     """Stores a message for the worker; what mapping finds later stands under the message."""
 
-    def _receive(self, source: str, body: dict[str, Any]) -> Response:
+    def _receive(self, source: str, topic: str, body: dict[str, Any]) -> Response:
         connection = get_object_or_404(
             Connection.objects.for_tenant(self.organisation), name=source
         )
@@ -141,7 +148,8 @@ class _Sending(Endpoint):
                 tenant_id=self.organisation.pk,
                 connection=connection,
                 delivery_id=body["id"],
-                body=body,
+                topic=topic,
+                raw=canonical(body),
                 at=timezone.now(),
             )
         except DeliveryConflict as error:
@@ -174,8 +182,7 @@ class TicketDetail(_Tickets, _Sending, RetrieveAPIView):  # type: ignore[type-ar
         """Send what happened to a ticket."""
         message = TicketIn(data=request.data)
         message.is_valid(raise_exception=True)
-        body = {"type": "ticket", "ticket": external_id, **dict(request.data)}
-        return self._receive(source, body)
+        return self._receive(source, "ticket", {"ticket": external_id, **dict(request.data)})
 
 
 class AnswerList(_Sending, GenericAPIView):  # type: ignore[type-arg]
@@ -192,9 +199,7 @@ class AnswerList(_Sending, GenericAPIView):  # type: ignore[type-arg]
         """Send an answer about a resolved ticket."""
         message = AnswerIn(data=request.data)
         message.is_valid(raise_exception=True)
-        return self._receive(
-            message.validated_data["source"], {"type": "answer", **dict(request.data)}
-        )
+        return self._receive(message.validated_data["source"], "answer", dict(request.data))
 
 
 class MessageOut(serializers.Serializer[Any]):
@@ -218,7 +223,7 @@ class MessageDetail(Endpoint):
             InboundMessage.objects.for_tenant(self.organisation).only("id", "received_at"),
             pk=message,
         )
-        outcome = InboundOutcome.objects.filter(message_id=found.pk).first()
+        outcome = InboundOutcome.objects.filter(message_id=found.pk).last()
         return Response(
             {
                 "message": found.pk,

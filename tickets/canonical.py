@@ -18,6 +18,18 @@ What stands in `Event.data`, by type (keys marked ? may be absent):
 | ticket.flagged          | flag (Flag), value? (default true) |
 | ticket.snapshot         | state?, severity?, capability?, group?, agent?, requester?: the ticket |
 |                         | as it stood; tickets/versions.py tells the changes between snapshots |
+| ticket.observed         | name (one of tickets/flaws.py), value: what the source counts |
+
+A help desk's own words stay in the log as it said them; tickets/lens.py puts ours in their place
+when a ticket is folded, so a better mapping tells the same log better:
+
+| instead of                    | the log holds |
+|-------------------------------|----------------------------------------------------------|
+| to (a state or severity)      | said |
+| state, severity               | state_said, severity_said |
+| capability                    | facets: {kind of word: word}, also in group_changed; what is |
+|                               | not said again is unchanged |
+| actor_kind                    | unknown, with an actor key: what they were then is looked up |
 
 Capabilities and requesters are whatever hashable identity the caller uses (the database's ids).
 """
@@ -97,6 +109,7 @@ class EventType(StrEnum):
     FOLLOWUP_OF = "ticket.followup_of"
     FLAGGED = "ticket.flagged"
     SNAPSHOT = "ticket.snapshot"
+    OBSERVED = "ticket.observed"
 
 
 class ResolutionKind(StrEnum):

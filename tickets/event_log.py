@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import connection
 
 from portal.tenancy.context import acting_tenant_id
+from tickets.accounts import keys_of_requesters
 from tickets.canonical import ActorKind, Event, EventType
+from tickets.models import Connection, Ticket
 from tickets.timeline import until
 from tickets.versions import changes
+from tickets.words import lens_of
 
 
 def events_of(ticket_ids: Sequence[int]) -> dict[int, list[Event]]:
@@ -50,7 +53,30 @@ def stories_of(
     For figures of the past: events after `as_of` do not exist for them (METRICS.md 1.2).
     """
     told = events_of(ticket_ids)
+    if as_of is not None:
+        told = {ticket_id: until(events, as_of) for ticket_id, events in told.items()}
+    tickets = {
+        pk: (connection, requester)
+        for pk, connection, requester in Ticket.objects.for_tenant(acting_tenant_id() or 0)
+        .filter(pk__in=list(told))
+        .values_list("pk", "connection_id", "requester_id")
+    }
+    stories: dict[int, list[Event]] = {}
+    for source in Connection.objects.filter(pk__in={c for c, _ in tickets.values()}):
+        mine = {pk: asker for pk, (owner, asker) in tickets.items() if owner == source.pk}
+        lens = lens_of(source, actors=unknown_actors(told[pk] for pk in mine))
+        askers = keys_of_requesters(source, mine.values())
+        for pk, asker in mine.items():
+            story, _ = lens.story(told[pk], requester=askers.get(asker or 0))
+            stories[pk] = changes(story)
+    return stories
+
+
+def unknown_actors(logs: Iterable[Iterable[Event]]) -> set[str]:
+    """Keys of those whose role the log does not know."""
     return {
-        ticket_id: changes(events if as_of is None else until(events, as_of))
-        for ticket_id, events in told.items()
+        event.actor_key
+        for log in logs
+        for event in log
+        if event.actor_kind is ActorKind.UNKNOWN and event.actor_key
     }

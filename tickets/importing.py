@@ -241,7 +241,7 @@ def _open_source(tenant_id: int, source: str, mapping: Mapping | None, at: datet
     wanted = _mapping_in_force(connection, mapping, source)
     if connection is None:
         return Connection.objects.create(
-            tenant_id=tenant_id, name=source, mapping=wanted.source, created_at=at
+            tenant_id=tenant_id, name=source, mapping=wanted.source, created_at=at, live_since=at
         )
     if connection.mapping != wanted.source:
         connection.mapping = wanted.source

@@ -1,40 +1,50 @@
-"""Messages from other tools: stored at the door by the web role, entered by a worker's sweep.
+"""The door: deliveries stored at once exactly as they came, then folded by workers' sweeps.
 
-`receive` stores a message exactly as it came and notes that there is work; `sweep` hands every
-stored message to the handler of its type and writes what became of it. Rooms above add their types
-with `handles`.
+`receive` stores a delivery and puts it into the queue (`InboundWork`), in one transaction, before
+anybody acknowledges it. `sweep` takes waiting deliveries: its connector's mapper tells what they
+say (tickets/connectors), tickets/ingest.py enters it, and an outcome says what became of each. A
+try is counted before it begins; a delivery that fails is tried alone, later and later, and after
+five tries waits for a person with its reason (a dead letter), who may replay it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 from django.db import Error, IntegrityError, transaction
+from django.db.models import F
 
 from portal.catalogue.models import Capability
-from portal.catalogue.severity import Severity
 from portal.tenancy import due
 from portal.tenancy.context import acting
 from portal.tenancy.hints import hint
+from portal.tenancy.models import Due
 from tickets import ingest
-from tickets.canonical import ActorKind, Event, EventType, Flag, State
-from tickets.meaning import meaning_of
-from tickets.models import Connection, InboundMessage, InboundOutcome
-from tickets.news import TicketNews, event_key
+from tickets.connectors import connector_of
+from tickets.connectors.base import Context, Unusable
+from tickets.models import (
+    Connection,
+    InboundBody,
+    InboundMessage,
+    InboundOutcome,
+    InboundWork,
+)
+from tickets.news import Told
 
-#: The kind of `Due` row that leads a worker to stored messages.
+#: The kind of `Due` row that leads a worker to stored deliveries.
 FOLD = "fold"
 CREATED, DUPLICATE = "created", "duplicate"
-FOLDED, QUARANTINED = "folded", "quarantined"
+FOLDED, FAILED, QUARANTINED, REPLAYED = "folded", "failed", "quarantined", "replayed"
 
-#: Messages entered in one transaction.
+#: Deliveries entered in one transaction.
 BATCH = 200
+#: Tries before a delivery becomes a dead letter.
+TRIES = 5
 
 logger = logging.getLogger(__name__)
 
@@ -43,36 +53,12 @@ class DeliveryConflict(Exception):
     """A delivery id came again with another body; nothing was stored."""
 
 
-class Unusable(Exception):
-    """A message cannot be entered. `errors` name field and reason; the message is kept."""
-
-    def __init__(self, *errors: dict[str, str]) -> None:
-        self.errors = list(errors)
-        super().__init__("; ".join(f"{e['field']}: {e['reason']}" for e in errors))
-
-
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message at the door."""
+    """What became of a delivery at the door."""
 
     message_id: int
     status: str
-
-
-Handler = Callable[[InboundMessage, Connection], list[dict[str, str]]]
-"""Enters one message inside `acting()`; returns remarks. Raises Unusable."""
-
-_HANDLERS: dict[str, Handler] = {}
-
-
-def handles(kind: str) -> Callable[[Handler], Handler]:
-    """Declare the handler of messages whose `type` is `kind`."""
-
-    def declare(handler: Handler) -> Handler:
-        _HANDLERS[kind] = handler
-        return handler
-
-    return declare
 
 
 def receive(
@@ -80,17 +66,18 @@ def receive(
     tenant_id: int,
     connection: Connection,
     delivery_id: str,
-    body: Mapping[str, Any],
+    topic: str,
+    raw: bytes,
     at: datetime,
+    signature: str = InboundMessage.Signature.TRUSTED,
+    headers: Mapping[str, str] | None = None,
 ) -> Receipt:
-    """Store a message and note that a worker has something to fold.
+    """Store a delivery's bytes and queue it.
 
-    The same id with the same body is a duplicate and stores nothing. Raises DeliveryConflict for
-    the same id with another body.
+    The same id with the same bytes is a duplicate and stores nothing. Raises DeliveryConflict for
+    the same id with other bytes.
     """
-    digest = hashlib.sha256(
-        json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    ).digest()
+    digest = hashlib.sha256(raw).digest()
     earlier = _earlier(tenant_id, connection, delivery_id, digest)
     if earlier is not None:
         return earlier
@@ -100,8 +87,10 @@ def receive(
                 tenant_id=tenant_id,
                 connection=connection,
                 delivery_id=delivery_id,
+                topic=topic,
                 received_at=at,
-                body=dict(body),
+                signature=signature,
+                headers=dict(headers or {}),
                 body_sha256=digest,
             )
     except IntegrityError:  # the same delivery came in parallel and was stored first
@@ -109,9 +98,18 @@ def receive(
         if earlier is None:
             raise
         return earlier
+    InboundBody.objects.create(tenant_id=tenant_id, message=message, raw=raw)
+    InboundWork.objects.create(
+        tenant_id=tenant_id, message=message, connection=connection, due_at=at
+    )
+    wake(tenant_id, at)
+    return Receipt(message.pk, CREATED)
+
+
+def wake(tenant_id: int, at: datetime) -> None:
+    """Note that an organisation has deliveries waiting, and hint workers to look."""
     due.note(tenant_id, FOLD, at)
     hint("enter_messages")
-    return Receipt(message.pk, CREATED)
 
 
 def _earlier(
@@ -134,155 +132,187 @@ def _earlier(
     return Receipt(stored[0], DUPLICATE)
 
 
-def sweep(now: datetime) -> int:
-    """Enter every stored message of every organisation that is due; return how many.
+def replay(*, tenant_id: int, message_id: int, at: datetime) -> bool:
+    """Queue a delivery again, from its stored bytes; False if it is waiting already."""
+    message = (
+        InboundMessage.objects.for_tenant(tenant_id).only("pk", "connection").get(pk=message_id)
+    )
+    _, queued = InboundWork.objects.get_or_create(
+        tenant_id=tenant_id,
+        message=message,
+        defaults={"connection_id": message.connection_id, "due_at": at},
+    )
+    if queued:
+        InboundOutcome.objects.create(
+            tenant_id=tenant_id, message=message, at=at, status=REPLAYED, errors=[]
+        )
+        wake(tenant_id, at)
+    return queued
 
-    Runs as the worker. A message that cannot be entered is quarantined with its reasons and stops
-    no other; a database that fails stops the sweep, and the next one goes on.
+
+def sweep(now: datetime) -> int:
+    """Enter every delivery of every organisation that is due; return how many were done with.
+
+    Runs as the worker; any number may sweep at once, each takes what nobody else holds. A database
+    that fails stops the sweep, and the next one goes on.
     """
-    entered = 0
+    done = 0
     for tenant_id in due.tenants_due(FOLD, now):
-        lease = due.claim(tenant_id, FOLD, now)
-        if lease is None:
-            continue  # another worker was faster
-        while True:
-            with acting(tenant_id):
-                number = _enter_some(tenant_id, now)
-            entered += number
-            if number < BATCH:
-                break
-        due.settle(tenant_id, FOLD, lease)
-    return entered
+        while taken := _enter_some(tenant_id, now):
+            done += taken
+        _settle(tenant_id, now)
+    return done
+
+
+def _settle(tenant_id: int, now: datetime) -> None:
+    """Take the organisation off the list, or note when its next delivery is due."""
+    with acting(tenant_id):
+        Due.objects.filter(tenant_id=tenant_id, kind=FOLD, due_at__lte=now).delete()
+        waiting = (
+            InboundWork.objects.for_tenant(tenant_id)
+            .filter(connection__live_since__isnull=False)
+            .order_by("due_at")
+            .first()
+        )
+        if waiting is not None:
+            due.note(tenant_id, FOLD, max(waiting.due_at, now + timedelta(seconds=1)))
 
 
 def _enter_some(tenant_id: int, now: datetime) -> int:
-    waiting = list(
-        InboundMessage.objects.for_tenant(tenant_id)
-        .filter(outcome=None)
-        .select_related("connection")
-        .order_by("pk")[:BATCH]
-    )
-    for message in waiting:
-        status, errors = _entered(message)
-        InboundOutcome.objects.create(
-            tenant_id=tenant_id, message=message, at=now, status=status, errors=errors
-        )
-    return len(waiting)
+    """Enter one batch; return how many deliveries were done with or put off."""
+    with acting(tenant_id):
+        ids = _count_tries(tenant_id, now)
+    _enter_split(tenant_id, ids, now)
+    return len(ids)
 
 
-def _entered(message: InboundMessage) -> tuple[str, list[dict[str, str]]]:
-    kind = str(message.body.get("type", ""))
-    handler = _HANDLERS.get(kind)
-    if handler is None:
-        known = ", ".join(sorted(_HANDLERS))
-        return QUARANTINED, [
-            {"field": "type", "reason": f"{kind!r} is not a type that is understood: {known}"}
-        ]
+def _enter_split(tenant_id: int, message_ids: Sequence[int], now: datetime) -> None:
+    """Enter deliveries together; where one spoils it, halve until that one is alone."""
+    if not message_ids:
+        return
     try:
-        with transaction.atomic():
-            return FOLDED, handler(message, message.connection)
-    except Unusable as unusable:
-        return QUARANTINED, unusable.errors
+        with acting(tenant_id):
+            _enter(tenant_id, message_ids, now)
     except Error:
-        raise  # the database's trouble, not the message's: the sweep comes back
+        raise  # the database's trouble, not a delivery's: the sweep comes back
     except Exception as error:
-        # One message must not keep the others waiting; it waits for a person, with its reason.
-        logger.exception("inbound message %s could not be entered", message.pk)
-        return QUARANTINED, [
-            {"field": "", "reason": f"could not be entered: {type(error).__name__}: {error}"[:300]}
-        ]
+        if len(message_ids) > 1:
+            half = len(message_ids) // 2
+            _enter_split(tenant_id, message_ids[:half], now)
+            _enter_split(tenant_id, message_ids[half:], now)
+            return
+        # One delivery must not keep the others waiting; it comes back later, with its reason.
+        logger.exception("delivery %s could not be entered", message_ids[0])
+        with acting(tenant_id):
+            for work in _taken(tenant_id, message_ids):
+                _put_off(work, [_could_not(error)], now)
 
 
-@handles("ticket")
-def enter_ticket(message: InboundMessage, connection: Connection) -> list[dict[str, str]]:
-    """Enter what a tool says of a ticket: values as they stand from `time` on, reply, flag."""
-    body = message.body
-    errors: list[dict[str, str]] = []
-    ticket = str(body.get("ticket") or "")
-    if not ticket or len(ticket) > 200:
-        errors.append({"field": "ticket", "reason": "1 to 200 characters are needed"})
-    data = _standing(body, message.tenant_id, errors)
+def _could_not(error: Exception) -> dict[str, str]:
+    return {"field": "", "reason": f"could not be entered: {type(error).__name__}: {error}"[:300]}
+
+
+def _count_tries(tenant_id: int, now: datetime) -> list[int]:
+    """Choose waiting deliveries and count a try for each; committed before the try begins.
+
+    A delivery that was tried before is taken alone: what kills a worker must not take others along.
+    """
+    waiting = (
+        InboundWork.objects.for_tenant(tenant_id)
+        .filter(due_at__lte=now, connection__live_since__isnull=False)
+        .select_for_update(skip_locked=True, of=("self",))
+        .order_by("attempts", "due_at", "message_id")
+    )
+    rows = list(waiting.values_list("pk", "message_id", "attempts")[:BATCH])
+    rows = rows[:1] if rows and rows[0][2] > 0 else [row for row in rows if row[2] == 0]
+    InboundWork.objects.for_tenant(tenant_id).filter(pk__in=[row[0] for row in rows]).update(
+        attempts=F("attempts") + 1
+    )
+    return [row[1] for row in rows]
+
+
+@dataclass(slots=True)
+class _Read:
+    """A delivery, what it says, and what became of it."""
+
+    work: InboundWork
+    told: Told | None
+    status: str
+    errors: list[dict[str, str]]
+
+
+def _taken(tenant_id: int, message_ids: Sequence[int]) -> list[InboundWork]:
+    """The deliveries' queue rows, held until the transaction ends, in the order of arrival."""
+    return list(
+        InboundWork.objects.for_tenant(tenant_id)
+        .filter(message__in=message_ids)
+        .select_for_update(skip_locked=True, of=("self",))
+        .select_related("message__body", "connection")
+        .order_by("message_id")
+    )
+
+
+def _enter(tenant_id: int, message_ids: Sequence[int], now: datetime) -> None:
+    """Enter deliveries together. Raises what entering one of them raises; nothing is kept then."""
+    slugs = frozenset(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
+    reads = [_read(work, slugs) for work in _taken(tenant_id, message_ids)]
+    by_connection: dict[int, list[_Read]] = defaultdict(list)
+    for read in reads:
+        by_connection[read.work.connection_id].append(read)
+    for some in by_connection.values():
+        told = Told()
+        for read in some:
+            if read.told is not None:
+                told.extend(read.told)
+        ingest.enter(tenant_id=tenant_id, connection=some[0].work.connection, told=told, at=now)
+    for read in reads:
+        if read.status == FAILED:
+            _put_off(read.work, read.errors, now)
+        else:
+            _conclude(read.work, read.status, read.errors, now)
+
+
+def _read(work: InboundWork, slugs: frozenset[str]) -> _Read:
+    """What a delivery says; what its mapper refuses, or fails at, are its errors."""
+    message, connection = work.message, work.connection
+    if work.attempts > TRIES:
+        reason = f"{TRIES} tries ended without an answer: it may have stopped the worker"
+        return _Read(work, None, QUARANTINED, [{"field": "", "reason": reason}])
+    context = Context(
+        options=connection.options,
+        headers=message.headers,
+        received_at=message.received_at,
+        delivery_id=message.delivery_id,
+        arrival=f"{message.pk:012}",
+        base_url=connection.base_url,
+        capabilities=slugs,
+    )
     try:
-        at = instant(body.get("time"))
+        told = connector_of(connection.kind).tell(message.topic, bytes(message.body.raw), context)
     except Unusable as unusable:
-        raise Unusable(*errors, *unusable.errors) from None
-    if errors:
-        raise Unusable(*errors)
-    arrival = f"{message.pk:012}"
-    agent = str(body["agent"]) if body.get("agent") else None
-    requester = body.get("requester") or {}
-    news = TicketNews(
-        ticket,
-        subject=str(body.get("subject") or "")[:500],
-        channel=str(body.get("channel") or "")[:40],
-        requester=str(requester.get("id") or ""),
-        requester_email=str(requester.get("email") or ""),
+        return _Read(work, None, QUARANTINED, unusable.errors)
+    except Exception as error:
+        # Only this delivery is put off: nobody thought of what it holds.
+        logger.exception("delivery %s could not be read", message.pk)
+        return _Read(work, None, FAILED, [_could_not(error)])
+    remarks = [{"field": remark.field, "reason": remark.reason} for remark in told.remarks]
+    return _Read(work, told, FOLDED, remarks)
+
+
+def _put_off(work: InboundWork, errors: list[dict[str, str]], now: datetime) -> None:
+    """Try again later and later; after the last try it is a dead letter."""
+    if work.attempts >= TRIES:
+        _conclude(work, QUARANTINED, errors, now)
+        return
+    work.due_at = now + timedelta(seconds=30 * 4 ** (work.attempts - 1))
+    work.save(update_fields=["due_at"])
+    InboundOutcome.objects.create(
+        tenant_id=work.tenant_id, message_id=work.message_id, at=now, status=FAILED, errors=errors
     )
 
-    def tell(type_: EventType, step: int, **event: Any) -> Event:
-        told = Event(
-            event_key(ticket, type_, message.delivery_id), type_, at, f"{arrival}-{step}", **event
-        )
-        news.events.append(told)
-        return told
 
-    if "policy_denial" in body:
-        denied = {"flag": Flag.POLICY_DENIAL.value, "value": bool(body["policy_denial"])}
-        tell(EventType.FLAGGED, 1, data=denied)
-    if body.get("reply"):
-        reply = tell(
-            EventType.MESSAGE,
-            2,
-            actor_kind=ActorKind.AGENT,
-            actor_key=agent,
-            public=True,
-            data={"meaning": meaning_of(str(body["reply"])).value},
-        )
-        news.texts[reply.key] = str(body["reply"])
-    tell(EventType.SNAPSHOT, 3, data=data)
-    ingest.apply(
-        tenant_id=message.tenant_id, connection=connection, news=[news], at=message.received_at
+def _conclude(work: InboundWork, status: str, errors: list[dict[str, str]], now: datetime) -> None:
+    InboundOutcome.objects.create(
+        tenant_id=work.tenant_id, message_id=work.message_id, at=now, status=status, errors=errors
     )
-    return []
-
-
-def _standing(
-    body: Mapping[str, Any], tenant_id: int, errors: list[dict[str, str]]
-) -> dict[str, Any]:
-    """The values of a snapshot; what is not understood goes to `errors`."""
-    data: dict[str, Any] = {}
-    for name, words, kept in (("status", State, "state"), ("severity", Severity, "severity")):
-        value = body.get(name)
-        if value is None:
-            continue
-        if value in {str(word) for word in words}:
-            data[kept] = value
-        else:
-            listed = ", ".join(str(word) for word in words)
-            errors.append({"field": name, "reason": f"{value!r} is not one of {listed}"})
-    slug = body.get("capability")
-    if slug:
-        if Capability.objects.for_tenant(tenant_id).filter(slug=slug).exists():
-            data["capability"] = slug
-        else:
-            errors.append({"field": "capability", "reason": f"there is no capability {slug!r}"})
-    for name, longest in (("group", 150), ("agent", 200), ("channel", 40)):
-        if body.get(name):
-            data[name] = str(body[name])[:longest]
-    requester = body.get("requester") or {}
-    if requester.get("id"):
-        data["requester"] = str(requester["id"])
-    return data
-
-
-def instant(text: object) -> datetime:
-    """An instant with its offset, in UTC; without one it could be anywhere. Raises Unusable."""
-    try:
-        at = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise Unusable(
-            {"field": "time", "reason": f"{text!r} is not an instant (RFC 3339)"}
-        ) from None
-    if at.tzinfo is None:
-        raise Unusable({"field": "time", "reason": f"{text!r} has no offset from UTC"})
-    return at.astimezone(UTC)
+    work.delete()

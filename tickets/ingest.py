@@ -7,38 +7,45 @@ tickets/timeline.py, and brings the facts to what the fold says. A repeated batc
 
 from __future__ import annotations
 
-import uuid
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection as database
 
 from portal.catalogue.models import Capability
-from portal.people.models import Person
-from portal.tenancy.context import NoActingTenant, acting_tenant_id
-from portal.tenancy.models import Organisation
-from tickets import timeline
+from portal.tenancy import due
+from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
+from portal.tenancy.models import Due, Organisation
+from tickets import accounts, fetching, ratings, refolding, timeline, usage
+from tickets.bursts import update_bursts
 from tickets.calendars import Calendars
 from tickets.canonical import ActorKind, Event, EventType, Severity, State
-from tickets.event_log import events_of
-from tickets.facts import Facts, facts_of
+from tickets.event_log import events_of, unknown_actors
+from tickets.facts import RESOLUTIONS, Facts, facts_of
+from tickets.flaws import Flaw, FlawKind, flaws_of
 from tickets.models import (
     AgentAccount,
     Connection,
     MessageText,
-    Requester,
+    RefoldWork,
     Ticket,
     TicketEvent,
+    TicketFlaw,
     WorkItem,
 )
-from tickets.news import TicketNews
+from tickets.news import TicketNews, Told, event_key
+from tickets.refolding import REFOLD, refold_tickets
 from tickets.repeats import write_repeat_contacts
 from tickets.storing import Table, Written
 from tickets.versions import changes
+from tickets.words import lens_of
 
+#: An event dated further ahead of its arrival than this is flagged, and kept as told.
+SKEW = timedelta(minutes=5)
 #: Why a ticket is in no figure yet: nobody told how it was opened.
 INCOMPLETE = "incomplete"
 
@@ -73,7 +80,9 @@ _TICKET_COLUMNS = (
     "left_out",
     "continues_id",
     "follows",
+    "labelled",
 )
+_LABELS = ("subject", "channel", "requester")
 
 
 class UnknownCapability(ValueError):
@@ -107,10 +116,21 @@ def apply(
     """
     if acting_tenant_id() != tenant_id:
         raise NoActingTenant("apply() works inside acting() of the same organisation.")
-    batch = _Batch(tenant_id, connection, _merged(news), at)
+    batch = _Batch(tenant_id, connection, _by_ticket(news), at)
     batch.lock()
     batch.run()
     return batch.outcome
+
+
+def enter(*, tenant_id: int, connection: Connection, told: Told, at: datetime) -> Outcome:
+    """Enter everything a message says: roles first, then tickets, ratings, usage and hints."""
+    moved = accounts.store_roles(connection, told.accounts)
+    outcome = apply(tenant_id=tenant_id, connection=connection, news=told.tickets, at=at)
+    refold_tickets(connection, accounts.tickets_by_unknown(connection, moved), at=at)
+    ratings.store(connection, told.ratings, at=at)
+    usage.store(connection, told.usage, at=at)
+    fetching.ask(connection, told.fetch, at=at)
+    return outcome
 
 
 def refold(
@@ -119,26 +139,41 @@ def refold(
     """Fold stored tickets again, after a calendar or the rules of the fold have changed."""
     if acting_tenant_id() != tenant_id:
         raise NoActingTenant("refold() works inside acting() of the same organisation.")
-    batch = _Batch(tenant_id, connection, {name: TicketNews(name) for name in external_ids}, at)
+    batch = _Batch(tenant_id, connection, {name: [] for name in external_ids}, at)
     batch.lock()
     batch.run(everything=True)
     return batch.outcome
 
 
-def _merged(news: Iterable[TicketNews]) -> dict[str, TicketNews]:
-    """One entry a ticket: what a batch says of it twice is put together, the later label wins."""
-    merged: dict[str, TicketNews] = {}
+def sweep_refolds(now: datetime) -> int:
+    """Fold again what waits for it, as the worker; return how many tickets."""
+    folded = 0
+    for tenant_id in due.tenants_due(REFOLD, now):
+        with acting(tenant_id):
+            connections = list(Connection.objects.for_tenant(tenant_id))
+        for connection in connections:
+            while True:
+                with acting(tenant_id):
+                    ids = refolding.take(connection)
+                    tickets = Ticket.objects.for_tenant(tenant_id).filter(pk__in=ids)
+                    names = tickets.values_list("external_id", flat=True)
+                    refold(tenant_id=tenant_id, connection=connection, external_ids=names, at=now)
+                folded += len(ids)
+                if len(ids) < refolding.BATCH:
+                    break
+        with acting(tenant_id):
+            Due.objects.filter(tenant_id=tenant_id, kind=REFOLD, due_at__lte=now).delete()
+            if RefoldWork.objects.for_tenant(tenant_id).exists():
+                due.note(tenant_id, REFOLD, now)
+    return folded
+
+
+def _by_ticket(news: Iterable[TicketNews]) -> dict[str, list[TicketNews]]:
+    """The news of a batch, ticket by ticket."""
+    found: dict[str, list[TicketNews]] = defaultdict(list)
     for one in news:
-        known = merged.get(one.external_id)
-        if known is None:
-            merged[one.external_id] = replace(one, events=list(one.events), texts=dict(one.texts))
-            continue
-        known.events.extend(one.events)
-        known.texts.update(one.texts)
-        for name in ("subject", "channel", "requester", "requester_email"):
-            if value := getattr(one, name):
-                setattr(known, name, value)
-    return merged
+        found[one.external_id].append(one)
+    return found
 
 
 @dataclass(slots=True)
@@ -153,8 +188,11 @@ class _Ticket:
     subject: str = ""
     channel: str = ""
     requester_id: int | None = None
-    #: The story with snapshots told as changes; set when the ticket is folded.
+    #: When each part of the label was said (tickets.Ticket.labelled).
+    labelled: dict[str, str] = field(default_factory=dict)
+    #: The story in our words, snapshots told as changes; set when the ticket is folded.
     story: list[Event] = field(default_factory=list)
+    flaws: set[Flaw] = field(default_factory=set)
 
     @property
     def follows(self) -> str:
@@ -167,7 +205,11 @@ class _Batch:
     """One call of `apply`: the steps in order, and what they found."""
 
     def __init__(
-        self, tenant_id: int, connection: Connection, news: dict[str, TicketNews], at: datetime
+        self,
+        tenant_id: int,
+        connection: Connection,
+        news: dict[str, list[TicketNews]],
+        at: datetime,
     ) -> None:
         self.tenant_id, self.connection, self.news, self.at = tenant_id, connection, news, at
         self.outcome = Outcome()
@@ -208,7 +250,11 @@ class _Batch:
         also = f'AND "connection_id" = {int(self.connection.pk)}'
         if column == "follows":
             also += """ AND NOT ("follows" = '')"""  # as the partial index says it
-        rows = [row for row in TICKETS.select(column, values, also) if row[3] not in self.tickets]
+        rows = [
+            (*row[:16], json.loads(row[16]))
+            for row in TICKETS.select(column, values, also)
+            if row[3] not in self.tickets
+        ]
         events = events_of([row[0] for row in rows])
         for row in rows:
             self.tickets[row[3]] = _Ticket(
@@ -219,27 +265,31 @@ class _Batch:
                 requester_id=row[4],
                 subject=row[5],
                 channel=row[6],
+                labelled=dict(row[16]),
             )
         return [row[3] for row in rows]
 
     def _load_people(self) -> None:
         """Keys of accounts, ids of requesters and capabilities named in the news."""
-        accounts: set[str] = set()
-        requesters: dict[str, str] = {}
-        for news in self.news.values():
+        names: set[str] = set()
+        requesters: dict[str, tuple[str, datetime | None]] = {}
+        for news in (one for some in self.news.values() for one in some):
             if news.requester:
-                requesters[news.requester] = news.requester_email
+                known = requesters.get(news.requester, ("", None))
+                requesters[news.requester] = accounts.later_email(
+                    known, (news.requester_email, news.said_at)
+                )
             for event in news.events:
                 if event.actor_key and event.actor_kind is not ActorKind.REQUESTER:
-                    accounts.add(event.actor_key)
+                    names.add(event.actor_key)
                 if event.actor_key and event.actor_kind is ActorKind.REQUESTER:
-                    requesters.setdefault(event.actor_key, "")
+                    requesters.setdefault(event.actor_key, ("", None))
                 for name in _accounts_in(event):
-                    accounts.add(str(event.data[name]))
+                    names.add(str(event.data[name]))
                 if event.data.get("requester"):
-                    requesters.setdefault(str(event.data["requester"]), "")
-        self.accounts = _ensure_accounts(self.tenant_id, self.connection, accounts)
-        self.requesters = _ensure_requesters(self.tenant_id, self.connection, requesters)
+                    requesters.setdefault(str(event.data["requester"]), ("", None))
+        self.accounts = accounts.ensure_accounts(self.connection, names)
+        self.requesters = accounts.ensure_requesters(self.connection, requesters)
         self.capabilities = dict(
             Capability.objects.for_tenant(self.tenant_id).values_list("slug", "pk")
         )
@@ -249,18 +299,40 @@ class _Batch:
     def _add_news(self) -> list[str]:
         """Put new events beside the stored ones; return the tickets that changed."""
         changed = []
-        for name, news in self.news.items():
+        for name, some in self.news.items():
             ticket = self.tickets[name]
-            for event in news.events:
-                if event.key not in ticket.events:
-                    mine = self._nameless(event)
-                    ticket.events[event.key] = mine
-                    ticket.new.append(mine)
-            if ticket.new:
-                ticket.subject = news.subject[:500] or ticket.subject
-                ticket.channel = news.channel[:40] or ticket.channel
-                ticket.requester_id = self.requesters.get(news.requester, ticket.requester_id)
+            relabelled = False
+            for news in some:
+                for event in news.events:
+                    if event.key not in ticket.events:
+                        mine = self._nameless(event)
+                        ticket.events[event.key] = mine
+                        ticket.new.append(mine)
+                relabelled |= self._label(ticket, news)
+            if ticket.new or (relabelled and ticket.events):
                 changed.append(name)
+        return changed
+
+    def _label(self, ticket: _Ticket, news: TicketNews) -> bool:
+        """Take over what stands on the label where it was said later than what is known."""
+        if news.said_at is None:
+            return False
+        moment = news.said_at.astimezone(UTC).isoformat(timespec="microseconds")
+        changed = False
+        for name in _LABELS:
+            value = getattr(news, name)
+            # The hash decides between two words of one instant, whichever came first.
+            said = f"{moment} {event_key(value) & 0xFFFFFFFF:08x}"
+            if not value or said <= ticket.labelled.get(name, ""):
+                continue
+            changed = True
+            ticket.labelled[name] = said
+            if name == "subject":
+                ticket.subject = value[:500]
+            elif name == "channel":
+                ticket.channel = value[:40]
+            else:
+                ticket.requester_id = self.requesters[value]
         return changed
 
     def _nameless(self, event: Event) -> Event:
@@ -324,23 +396,29 @@ class _Batch:
     def _write(self, families: Sequence[Sequence[_Ticket]]) -> None:
         calendars = Calendars.of(self.tenant_id)
         organisation = Organisation.objects.get(pk=self.tenant_id)
+        self._read_stories([ticket for family in families for ticket in family])
         rows: list[tuple[Any, ...]] = []
         facts = Facts()
         for family in families:
-            logs = []
-            for ticket in family:
-                ticket.story = changes(ticket.events.values())
-                if _is_complete(ticket.story):
-                    follows = self.tickets.get(ticket.follows)
-                    logs.append(
-                        timeline.TicketLog(ticket.id, ticket.story, follows.id if follows else None)
-                    )
+            logs = [
+                timeline.TicketLog(
+                    ticket.id,
+                    ticket.story,
+                    follows.id if (follows := self.tickets.get(ticket.follows)) else None,
+                )
+                for ticket in family
+                if _is_complete(ticket.story)
+            ]
             settings = timeline.FoldSettings(
-                organisation.severity_policy, calendars.triage_ends(family[0].story)
+                organisation.severity_policy,
+                calendars.triage_ends(family[0].story) if logs else None,
             )
-            timelines = timeline.fold(logs, settings)
+            timelines = timeline.fold(logs, settings) if logs else []
             parents = {child: told.ticket for told in timelines for child in told.continued_by}
             left_out = {told.ticket: told.left_out for told in timelines}
+            for ticket in family:
+                mine = [t for t in timelines if ticket.id in (t.ticket, *t.continued_by)]
+                ticket.flaws |= flaws_of(ticket.story, mine)
             rows += [
                 self._ticket_row(ticket, left_out.get(ticket.id), parents.get(ticket.id))
                 for ticket in family
@@ -348,11 +426,22 @@ class _Batch:
             facts.extend(facts_of(timelines, tenant_id=self.tenant_id, calendars=calendars))
         self._store(families, rows, facts)
 
+    def _read_stories(self, tickets: Sequence[_Ticket]) -> None:
+        """Read every ticket's events through the lens of the connection."""
+        actors = unknown_actors(ticket.events.values() for ticket in tickets)
+        lens = lens_of(self.connection, actors=actors)
+        askers = accounts.keys_of_requesters(self.connection, [t.requester_id for t in tickets])
+        for ticket in tickets:
+            story, ticket.flaws = lens.story(
+                ticket.events.values(), requester=askers.get(ticket.requester_id or 0)
+            )
+            ticket.story = changes(story)
+            if any(event.at > self.at + SKEW for event in ticket.new):
+                ticket.flaws.add(Flaw(FlawKind.CLOCK_SKEW))
+
     def _ticket_row(self, ticket: _Ticket, left_out: str | None, continues: Any) -> tuple[Any, ...]:
         """The ticket as it stands after its last event."""
-        if not ticket.story:
-            raise ValueError(f"News of ticket {ticket.external_id} holds no event.")
-        now = _Standing.of(ticket.story)
+        now = _Standing.of(ticket.story, min(event.at for event in ticket.events.values()))
         complete = _is_complete(ticket.story)
         return (
             ticket.id,
@@ -363,7 +452,7 @@ class _Batch:
             ticket.subject,
             (now.channel or ticket.channel)[:40],
             now.opened_at,
-            ticket.story[-1].at,
+            max(event.at for event in ticket.events.values()),
             now.state.value,
             now.severity.value,
             now.capability_id,
@@ -371,6 +460,7 @@ class _Batch:
             (left_out or "") if complete else INCOMPLETE,
             continues,
             ticket.follows[:200],
+            ticket.labelled,
         )
 
     # --- writing ----------------------------------------------------------------------------------
@@ -397,7 +487,7 @@ class _Batch:
                 for family in families
                 for ticket in family
                 for event in ticket.new
-                if (text := self.news[ticket.external_id].texts.get(event.key))
+                if (text := self._text(ticket, event))
             ]
         )
         before = _requesters_of(self.tenant_id, list(stored))
@@ -406,6 +496,38 @@ class _Batch:
             self.outcome.add(name, written)
         after = _requesters_of(self.tenant_id, list(stored))
         self.outcome.add("repeat contacts", write_repeat_contacts(self.tenant_id, before | after))
+        self.outcome.add("flaws", self._store_flaws(families, known))
+        ratings.tickets_changed(
+            self.connection, [t.external_id for family in families for t in family], at=self.at
+        )
+        reopens = [row[_REOPEN_AT] for _, row in facts.resolutions if row[_REOPEN_AT] is not None]
+        refold_tickets(self.connection, update_bursts(self.connection, reopens), at=self.at)
+
+    def _store_flaws(self, families: Sequence[Sequence[_Ticket]], known: list[int]) -> Written:
+        wanted = {
+            (ticket.id, flaw.kind.value, flaw.detail): (
+                self.tenant_id,
+                ticket.id,
+                flaw.kind.value,
+                flaw.detail,
+            )
+            for family in families
+            for ticket in family
+            for flaw in ticket.flaws
+        }
+        written, _ = FLAWS_TABLE.reconcile(
+            FLAWS_TABLE.select("ticket_id", known), wanted, key=lambda row: tuple(row[1:])
+        )
+        return written
+
+    def _text(self, ticket: _Ticket, event: Event) -> str | None:
+        for news in self.news.get(ticket.external_id, ()):
+            if event.key in news.texts:
+                return news.texts[event.key]
+        return None
+
+    def _fidelity(self, ticket: _Ticket) -> str:
+        return next((news.fidelity for news in self.news.get(ticket.external_id, ())), "")
 
     def _event_row(self, ticket: _Ticket, event: Event) -> tuple[Any, ...]:
         return (
@@ -420,7 +542,7 @@ class _Batch:
             event.actor_key,
             event.public,
             dict(event.data),
-            self.news[ticket.external_id].fidelity,
+            self._fidelity(ticket),
         )
 
     def _accounts_by_key(self) -> dict[str, tuple[int, int | None]]:
@@ -433,9 +555,12 @@ class _Batch:
         }
 
 
+#: Where a resolution's row (without its id, tenant and item) holds the reopen.
+_REOPEN_AT = RESOLUTIONS.columns.index("reopen_at") - 3
 _WITH_CAPABILITY = (EventType.CREATED, EventType.CATEGORY_CHANGED, EventType.SNAPSHOT)
 TICKETS = Table(Ticket, _TICKET_COLUMNS)
 EVENTS = Table(TicketEvent, _EVENT_COLUMNS)
+FLAWS_TABLE = Table(TicketFlaw, ("id", "tenant_id", "ticket_id", "kind", "detail"))
 TEXTS = Table(MessageText, ("tenant_id", "ticket_id", "key", "at", "text"))
 
 
@@ -470,8 +595,8 @@ class _Standing:
     requester_id: int | None = None
 
     @classmethod
-    def of(cls, story: Sequence[Event]) -> _Standing:
-        now = cls(story[0].at)
+    def of(cls, story: Sequence[Event], first_at: datetime) -> _Standing:
+        now = cls(story[0].at if story else first_at)
         for event in story:
             data = event.data
             match event.type:
@@ -493,74 +618,6 @@ class _Standing:
                 case EventType.DELETED:
                     now.state = State.DELETED
         return now
-
-
-def _ensure_accounts(tenant_id: int, connection: Connection, names: set[str]) -> dict[str, str]:
-    """The random key of each account, given on first sight; an e-mail name links the person."""
-    accounts = AgentAccount.objects.for_tenant(tenant_id).filter(connection=connection)
-    keys = {
-        name: str(key)
-        for name, key in accounts.filter(external_id__in=names).values_list(
-            "external_id", "actor_key"
-        )
-    }
-    missing = sorted(names - keys.keys())
-    people = _people_by_email(tenant_id, missing)
-    made = [
-        AgentAccount(
-            tenant_id=tenant_id,
-            connection=connection,
-            external_id=name,
-            actor_key=uuid.uuid4(),
-            person_id=people.get(name.lower()),
-        )
-        for name in missing
-    ]
-    AgentAccount.objects.bulk_create(made)
-    return keys | {account.external_id: str(account.actor_key) for account in made}
-
-
-def _ensure_requesters(
-    tenant_id: int, connection: Connection, emails: dict[str, str]
-) -> dict[str, int]:
-    """The id of each requester; an address that is new or has changed is kept."""
-    stored = {
-        requester.external_id: requester
-        for requester in Requester.objects.for_tenant(tenant_id).filter(
-            connection=connection, external_id__in=emails
-        )
-    }
-    missing = sorted(emails.keys() - stored.keys())
-    people = _people_by_email(tenant_id, [emails[name] or name for name in missing])
-    made = [
-        Requester(
-            tenant_id=tenant_id,
-            connection=connection,
-            external_id=name,
-            email=emails[name],
-            person_id=people.get((emails[name] or name).lower()),
-        )
-        for name in missing
-    ]
-    Requester.objects.bulk_create(made)
-    moved = []
-    for name, requester in stored.items():
-        if emails[name] and requester.email != emails[name]:
-            requester.email = emails[name]
-            moved.append(requester)
-    Requester.objects.bulk_update(moved, ["email"])
-    return {name: one.pk for name, one in stored.items()} | {
-        one.external_id: one.pk for one in made
-    }
-
-
-def _people_by_email(tenant_id: int, names: Iterable[str]) -> dict[str, int]:
-    """Members of the organisation whose address is one of the names, by lower-case address."""
-    addresses = {name.lower() for name in names if "@" in name}
-    if not addresses:
-        return {}
-    members = Person.objects.filter(memberships__tenant_id=tenant_id, email__in=addresses)
-    return {email.lower(): pk for email, pk in members.values_list("email", "pk")}
 
 
 def _requesters_of(tenant_id: int, ticket_ids: Sequence[int]) -> set[int]:

@@ -24,10 +24,28 @@ class Connection(TenantOwned):
 
     #: The source's name in URLs, commands and the API.
     name = models.SlugField(max_length=60)
+    #: A key of tickets/connectors (one file a help desk), or `file` or `api`.
     kind = models.CharField(max_length=30, default="file")
-    #: The mapping in force, as read from its TOML file (tickets/mapping.py).
+    #: The column mapping in force, as read from its TOML file (tickets/mapping.py).
     mapping = models.JSONField(default=dict)
     created_at = models.DateTimeField()
+    #: Where its API is, without a path: https://acme.example.
+    base_url = models.URLField(max_length=300, blank=True)
+    #: What its connector lets an administrator choose, by the connector's own names.
+    options = models.JSONField(default=dict)
+    #: When its first word mapping was saved: until then messages are kept, and nothing is folded.
+    live_since = models.DateTimeField(null=True, blank=True)
+    #: Nothing is pulled while paused; hooks are still taken in.
+    paused = models.BooleanField(default=False)
+    #: SHA-256 of the secret part of its hook address; null: it has none.
+    hook_digest = models.BinaryField(max_length=32, null=True, blank=True)
+    #: The vendor's own cursor by stream, committed with the page it follows.
+    cursor = models.JSONField(default=dict)
+    pulled_at = models.DateTimeField(null=True, blank=True)
+    reconciled_at = models.DateTimeField(null=True, blank=True)
+    #: The last failure in words for a person; empty after a success.
+    trouble = models.CharField(max_length=500, blank=True)
+    troubles = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ("name",)
@@ -37,13 +55,130 @@ class Connection(TenantOwned):
         return self.name
 
 
+class Credential(TenantOwned):
+    """What opens a help desk's API, sealed (portal/sealing.py). The web role may write it only."""
+
+    connection = models.OneToOneField(Connection, on_delete=models.PROTECT, related_name="+")
+    sealed = models.BinaryField()
+    changed_at = models.DateTimeField()
+
+
+class HookSecret(TenantOwned):
+    """A secret that signs a connection's webhooks, sealed. Two at a time while it is changed."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField()
+    #: Until when the former secret is still accepted; null: it is the one in force.
+    accepted_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection"],
+                condition=models.Q(accepted_until__isnull=True),
+                name="hook_secret_in_force",
+            ),
+        ]
+
+
+class ConnectionCheck(TenantOwned):
+    """A test of a connection: asked on a page, made by a worker, answered in plain words."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True, blank=True)
+    passed = models.BooleanField(default=False)
+    answer = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ("-asked_at", "-id")
+
+
+class MappingVersion(TenantOwned):
+    """What a source's own words mean here, from a moment on. Append-only; the newest is in force.
+
+    `words` is the document of tickets/lens.py (`Words.parse`).
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    words = models.JSONField()
+    saved_at = models.DateTimeField()
+    #: The printed name of whoever saved it; the audit trail knows more.
+    saved_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "number"], name="mapping_version_number"
+            ),
+        ]
+
+
+class MappingSurvey(TenantOwned):
+    """What a worker found in a source's last 30 days: its words with counts, or a draft's preview.
+
+    Asked on the mapping page; nothing of it is written to the facts.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    #: The draft that is previewed; empty where only the words are looked for.
+    draft = models.JSONField(default=dict)
+    asked_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True, blank=True)
+    found = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-asked_at", "-id")
+
+
+class AccountRole(TenantOwned):
+    """What an account at the source was from an instant on: agent, bot, requester, system.
+
+    Holds no actor key on purpose: an administrator may see roles, not who did what.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    external_id = models.CharField(max_length=200)
+    name = models.CharField(max_length=200, blank=True)
+    #: A word of tickets/canonical.ActorKind.
+    role = models.CharField(max_length=12)
+    #: From when it is known; the earliest one holds for all time before as well.
+    since = models.DateTimeField()
+    #: Said by a person here, which outweighs what the help desk says of the same time.
+    by_hand = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ("external_id", "since")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "external_id", "since", "by_hand"],
+                name="account_role_once",
+            ),
+        ]
+
+
 class InboundMessage(TenantOwned):
-    """One delivery exactly as it came, stored before it was acknowledged. Append-only."""
+    """One delivery: that it came, when, how it was signed. Append-only; its body stands apart."""
+
+    class Signature(models.TextChoices):
+        #: Verified over the raw bytes.
+        VALID = "valid"
+        #: Came with an API key or was pulled by us: nothing to verify.
+        TRUSTED = "trusted"
+        #: Nothing signs it: only a hint to fetch.
+        UNSIGNED = "unsigned"
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
     delivery_id = models.CharField(max_length=200)
+    #: What the body is, in its connector's words: `tickets`, `audits`, `hook`, `ticket` …
+    topic = models.CharField(max_length=60)
     received_at = models.DateTimeField()
-    body = models.JSONField()
+    signature = models.CharField(max_length=10, choices=Signature, default=Signature.TRUSTED)
+    #: The few headers that say what a body is; never a secret.
+    headers = models.JSONField(default=dict)
     body_sha256 = models.BinaryField(max_length=32)
 
     class Meta:
@@ -52,16 +187,61 @@ class InboundMessage(TenantOwned):
                 fields=["tenant", "connection", "delivery_id"], name="inbound_delivery"
             ),
         ]
+        indexes = [models.Index(fields=["tenant", "received_at"], name="inbound_by_receipt")]
+
+
+class InboundBody(TenantOwned):
+    """The bytes of a delivery exactly as they came; emptied after 30 days."""
+
+    message = models.OneToOneField(InboundMessage, on_delete=models.PROTECT, related_name="body")
+    raw = models.BinaryField()
+
+
+class InboundWork(TenantOwned):
+    """That a delivery waits to be folded: the queue. A row goes when the delivery is done with."""
+
+    message = models.OneToOneField(InboundMessage, on_delete=models.PROTECT, related_name="work")
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    due_at = models.DateTimeField()
+    #: Tries that began; counted before each try, so that one that kills the worker counts too.
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "due_at", "message"], name="inbound_work_due")]
 
 
 class InboundOutcome(TenantOwned):
-    """What became of a delivery: a row of its own, so that the delivery is never changed."""
+    """What became of a delivery at one try. Append-only: a replay adds another; the last counts."""
 
-    message = models.OneToOneField(InboundMessage, on_delete=models.PROTECT, related_name="outcome")
+    message = models.ForeignKey(InboundMessage, on_delete=models.PROTECT, related_name="outcomes")
     at = models.DateTimeField()
-    #: `folded`, or `quarantined` with the errors naming field and reason.
+    #: `folded`, `failed` (comes again), `quarantined` (a dead letter) or `replayed` (asked for).
     status = models.CharField(max_length=20)
     errors = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ("message", "id")
+        indexes = [models.Index(fields=["tenant", "message"], name="inbound_outcome_of")]
+
+
+class FetchWork(TenantOwned):
+    """That a ticket is to be fetched whole: an unsigned or incomplete hook is only a hint."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "connection_id", "external_id")
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    external_id = models.CharField(max_length=200)
+    asked_at = models.DateTimeField()
+
+
+class RefoldWork(TenantOwned):
+    """That a ticket is to be folded again: a role, a mapping version or a burst changed under it.
+
+    `ticket` is an id without a foreign key: a hint that may outlive what it points at.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "connection_id", "ticket_id")
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    ticket_id = models.BigIntegerField()
 
 
 class Requester(TenantOwned):
@@ -70,6 +250,8 @@ class Requester(TenantOwned):
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
     external_id = models.CharField(max_length=200)
     email = models.EmailField(blank=True)
+    #: When the source said this address; a later word replaces it, whichever came first.
+    email_at = models.DateTimeField(null=True, blank=True)
     #: The person here, once known to be the same (an agent may not rate their own work).
     person = models.ForeignKey(
         Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -159,6 +341,9 @@ class Ticket(TenantOwned):
     )
     #: External id of the ticket it says it follows, heard of or not, soon enough or not.
     follows = models.CharField(max_length=200, blank=True)
+    #: When subject, channel and requester were said, by name: the later word stands, whichever
+    #: came first.
+    labelled = models.JSONField(default=dict)
 
     objects = TicketQuerySet.as_manager()  # type: ignore[misc]
 
@@ -204,6 +389,14 @@ class TicketEvent(TenantOwned):
 
     class Meta:
         ordering = ("at", "sequence", "key")
+        indexes = [
+            # Whose tickets are folded again when it is told what somebody was.
+            models.Index(
+                fields=["tenant", "actor_key"],
+                name="event_by_unknown_actor",
+                condition=models.Q(actor_kind="unknown", actor_key__isnull=False),
+            ),
+        ]
 
 
 class MessageText(TenantOwned):
@@ -340,6 +533,11 @@ class Resolution(TenantOwned):
         indexes = [
             models.Index(fields=["tenant", "at"], name="resolution_by_instant"),
             models.Index(fields=["tenant", "work_item"], name="resolution_by_item"),
+            models.Index(
+                fields=["tenant", "reopen_at"],
+                name="resolution_by_reopen",
+                condition=models.Q(reopen_at__isnull=False),
+            ),
         ]
 
 
@@ -358,6 +556,118 @@ class Escalation(TenantOwned):
             models.UniqueConstraint(
                 fields=["tenant", "work_item", "event_key"], name="escalation_event"
             ),
+        ]
+
+
+class TicketFlaw(TenantOwned):
+    """Something about a ticket's data that its figures rest on (tickets/flaws.py has the list)."""
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="flaws")
+    kind = models.CharField(max_length=30)
+    #: What exactly, in the source's words: the status nobody mapped, the two counts.
+    detail = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "ticket", "kind", "detail"], name="ticket_flaw_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "kind", "detail"], name="ticket_flaw_by_kind")]
+
+
+class ReopenBurst(TenantOwned):
+    """Tickets of one source moved back within seconds, as no person does (tickets/bursts.py)."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    tickets = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ("started_at",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "started_at"], name="reopen_burst_once"
+            ),
+        ]
+
+
+class ToldRating(TenantOwned):
+    """A rating as a source told it, whenever it came: surveys place it at its resolution.
+
+    Workers only. `key` is 64 bits of the source's own id; a later word on the same rating is a row
+    with the same key and a later `said_at`.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    ticket_external_id = models.CharField(max_length=200)
+    key = models.BigIntegerField()
+    #: When the source says it was given or changed.
+    said_at = models.DateTimeField()
+    #: When it was offered, where that is known.
+    offered_at = models.DateTimeField(null=True, blank=True)
+    #: `responded`, or why there is no answer: `offered`, `declined`, `expired`.
+    outcome = models.CharField(max_length=12, default="responded")
+    #: Whole points of `scale` (csat_1_5, two_point …); null without an answer.
+    score = models.SmallIntegerField(null=True, blank=True)
+    scale = models.CharField(max_length=30, blank=True)
+    #: The source's own word or number, as it came.
+    raw = models.CharField(max_length=100, blank=True)
+    remark = models.TextField(blank=True)
+    #: Set when surveys have to look (again): it is new, or its ticket's resolutions changed.
+    waiting = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "key", "said_at"], name="told_rating_once"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["tenant", "connection", "ticket_external_id"], name="told_rating_by_ticket"
+            ),
+            models.Index(
+                fields=["tenant", "connection"],
+                name="told_rating_waiting",
+                condition=models.Q(waiting=True),
+            ),
+        ]
+
+
+class UsageEvent(TenantOwned):
+    """What somebody did without us: a self-service task, an action on a platform. Append-only.
+
+    For METRICS.md M10, M23, M24 and the segments of D1.
+    """
+
+    class Type(models.TextChoices):
+        STARTED = "task_started"
+        COMPLETED = "task_completed"
+        ABANDONED = "task_abandoned"
+        OUTCOME = "outcome"
+
+    pk = models.CompositePrimaryKey("tenant_id", "connection_id", "key")
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    #: 64 bits of the hash of the sender's own event id.
+    key = models.BigIntegerField()
+    type = models.CharField(max_length=16, choices=Type)
+    at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    requester = models.ForeignKey(Requester, on_delete=models.PROTECT, related_name="+")
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    #: The sender's name of the task or action.
+    task = models.CharField(max_length=200, blank=True)
+    #: Of an outcome: did it work, how long did it take, how many errors were shown.
+    success = models.BooleanField(null=True, blank=True)
+    duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    errors_shown = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "at"], name="usage_by_instant"),
+            models.Index(fields=["tenant", "requester", "at"], name="usage_by_requester"),
         ]
 
 

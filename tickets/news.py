@@ -27,10 +27,88 @@ class TicketNews:
     channel: str = ""
     requester: str = ""
     requester_email: str = ""
+    #: When the source said what stands on the label; None: at the latest of the events.
+    label_at: datetime | None = None
     #: The words of messages by event key; kept apart from the log (tickets.MessageText).
     texts: dict[int, str] = field(default_factory=dict)
     #: How the source told it (docs/architecture.md, "Event log").
     fidelity: str = "native_event"
+
+    @property
+    def said_at(self) -> datetime | None:
+        """When the label was said."""
+        return self.label_at or max((event.at for event in self.events), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class RatingTold:
+    """A rating, or that one was offered, as a source told it; see tickets.ToldRating."""
+
+    ticket: str
+    #: The source's own id of the rating.
+    id: str
+    said_at: datetime
+    scale: str = ""
+    #: Whole points of the scale; None without an answer.
+    score: int | None = None
+    raw: str = ""
+    remark: str = ""
+    offered_at: datetime | None = None
+    #: `responded`, `offered`, `declined` or `expired`.
+    outcome: str = "responded"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTold:
+    """What an account at the source is, as told at an instant."""
+
+    external_id: str
+    role: ActorKind
+    since: datetime
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTold:
+    """Something done without us; see tickets.UsageEvent."""
+
+    id: str
+    type: str
+    at: datetime
+    requester: str
+    #: The capability's slug.
+    capability: str
+    requester_email: str = ""
+    task: str = ""
+    success: bool | None = None
+    duration_ms: int | None = None
+    errors_shown: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about a message that a person should know; `field` in the sender's words."""
+
+    field: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Told:
+    """What one message says: the outcome of a connector's mapper, before anything is stored."""
+
+    tickets: list[TicketNews] = field(default_factory=list)
+    ratings: list[RatingTold] = field(default_factory=list)
+    accounts: list[AccountTold] = field(default_factory=list)
+    usage: list[UsageTold] = field(default_factory=list)
+    #: Tickets whose present state is to be fetched: an unsigned or incomplete hook is only a hint.
+    fetch: list[str] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+    def extend(self, other: Told) -> None:
+        """Take in what another message says."""
+        for name in ("tickets", "ratings", "accounts", "usage", "fetch", "remarks"):
+            getattr(self, name).extend(getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +361,11 @@ class RowReader:
 
 
 def _label(row: Row, news: TicketNews) -> None:
-    """What is said of the ticket as a whole: the last row that says it wins."""
+    """What is said of the ticket as a whole: the latest row that says it wins."""
+    at = row.values.get("at") or row.values.get("opened_at")
+    if news.label_at is not None and at is not None and at < news.label_at:
+        return
+    news.label_at = at
     for name in ("subject", "channel", "requester", "requester_email"):
         value = row.values.get(name)
         if value:

@@ -35,7 +35,8 @@ def test_news_at_the_door_wakes_a_worker_after_the_commit(
             tenant_id=in_acme.acme.pk,
             connection=in_acme.desk,
             delivery_id="1",
-            body={"type": "ticket"},
+            topic="ticket",
+            raw=b"{}",
             at=in_acme.desk.created_at,
         )
         assert sent == [], "not before the commit"

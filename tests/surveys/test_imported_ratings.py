@@ -8,12 +8,13 @@ import pytest
 from django.core.management import call_command
 
 from portal.tenancy.context import acting
+from surveys import imported_ratings
 from surveys.models import Answer, AnswerRevision, Comment, Invitation, SurveyedEvent
 from tests import roles
 from tests.factories import Cast
 from tests.tickets.exports import SURVEY_HEADER, survey_row, write_csv
-from tests.tickets.test_inbound import opened, resolved, send, swept
-from tickets.models import InboundOutcome, QuarantinedRow, WorkItem
+from tests.tickets.test_inbound import NOW, opened, resolved, send, swept
+from tickets.models import InboundOutcome, QuarantinedRow, ToldRating, WorkItem
 
 ROWS = [
     survey_row("S1", "5", agent="Ann", remark="Quick and kind"),
@@ -106,9 +107,31 @@ def test_an_answer_by_api_is_about_the_last_resolution_before_it(cast: Cast) -> 
     send(cast, "a1", time="2026-03-02T12:00:00Z", **said)
     send(cast, "a2", time="2026-03-02T08:30:00Z", **said)
     swept()
+    placed()
     with roles.as_role(roles.WORKER), acting(cast.acme.pk):
         answer = Answer.objects.get()
         assert (answer.score, answer.comment.text) == (4, "Works again")
-        [refused] = InboundOutcome.objects.filter(status="quarantined")
-        assert refused.message.delivery_id == "a2"
-        assert refused.errors[0]["field"] == "ticket"
+        assert InboundOutcome.objects.filter(status="folded").count() == 4
+        [early] = ToldRating.objects.exclude(said_at=answer.answered_at)
+        assert not early.waiting, "kept, about no resolution that is known"
+
+
+def placed() -> int:
+    """Ratings placed by a sweep of the worker."""
+    with roles.as_role(roles.WORKER):
+        return imported_ratings.sweep(NOW)
+
+
+def test_an_answer_that_comes_before_its_ticket_is_placed_when_the_ticket_comes(
+    cast: Cast,
+) -> None:
+    send(cast, "a1", type="answer", score=4, time="2026-03-02T12:00:00Z")
+    swept()
+    assert placed() == 0
+    resolved(cast)
+    opened(cast)
+    swept()
+    assert placed() == 1
+    assert placed() == 0
+    with acting(cast.acme.pk):
+        assert Answer.objects.get().score == 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from portal.tenancy.context import acting
 from portal.tenancy.models import Due
 from tests import roles
 from tests.factories import Cast, ConnectionFactory
+from tickets.api import canonical
 from tickets.inbound import DeliveryConflict, Receipt, receive, sweep
 from tickets.models import (
     Attribution,
@@ -29,12 +30,14 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 def send(cast: Cast, id_: str, **body: Any) -> Receipt:
     """A message at the door, as the web role."""
+    said = {"id": id_, "ticket": "T1", **body}
     with acting(cast.acme.pk):
         return receive(
             tenant_id=cast.acme.pk,
             connection=cast.desk,
             delivery_id=id_,
-            body={"type": "ticket", "id": id_, "ticket": "T1", **body},
+            topic=said.pop("type", "ticket"),
+            raw=canonical(said),
             at=NOW,
         )
 
@@ -165,11 +168,10 @@ def test_another_organisations_message_is_entered_there_and_nowhere_else(cast: C
             tenant_id=cast.globex.pk,
             connection=theirs,
             delivery_id="m1",
-            body={
-                "type": "ticket", "ticket": "G1", "severity": "low", "time": "2026-03-02T09:00:00Z",
-            },
+            topic="ticket",
+            raw=canonical({"ticket": "G1", "severity": "low", "time": "2026-03-02T09:00:00Z"}),
             at=NOW,
-        )  # fmt: skip
+        )
     assert swept() == 2
     for organisation, name in ((cast.acme, "T1"), (cast.globex, "G1")):
         with acting(organisation.pk):
@@ -193,8 +195,7 @@ def test_work_that_is_done_is_no_longer_due_and_a_crash_comes_back(
         patched.setattr(inbound, "_enter_some", crash)
         with pytest.raises(Crash):
             swept()
-    assert swept() == 0  # the lease still runs
-    assert swept(NOW + timedelta(minutes=6)) == 1
+    assert swept() == 1  # nobody waits for a lease: what a dead worker held is free at once
     assert not Due.objects.filter(kind="fold").exists()
 
 
@@ -205,4 +206,4 @@ def test_the_web_role_cannot_read_what_was_sent(cast: Cast) -> None:
     with acting(cast.acme.pk), connection.cursor() as cursor:
         cursor.execute('SELECT id FROM "tickets_inboundmessage"')  # the control: ids may be read
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
-            cursor.execute('SELECT body FROM "tickets_inboundmessage"')
+            cursor.execute('SELECT raw FROM "tickets_inboundbody"')

@@ -1,0 +1,188 @@
+"""What a connector is: the questions the rest of the product asks of each help desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from tickets.canonical import Severity, State
+from tickets.connectors.http import Http
+from tickets.connectors.signatures import Scheme
+from tickets.news import Told
+
+
+class Unusable(Exception):
+    """A message cannot be entered. `errors` name field and reason; the message is kept."""
+
+    def __init__(self, *errors: dict[str, str]) -> None:
+        self.errors = list(errors)
+        super().__init__("; ".join(f"{e['field']}: {e['reason']}" for e in errors))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Something an administrator enters when connecting."""
+
+    name: str
+    label: str
+    help: str = ""
+    secret: bool = False
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page as it was fetched: its bytes, what they are, and the cursor that follows them."""
+
+    stream: str
+    topic: str
+    raw: bytes
+    #: The stream's cursor after this page, committed together with it.
+    cursor: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a webhook's request is to be kept."""
+
+    #: The vendor's own id of the delivery, the same when it is sent again; empty: by the body.
+    id: str
+    topic: str
+    #: The few headers the mapper needs.
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What one of the help desk's own words probably means here, and how sure that is (0 to 1)."""
+
+    meaning: str
+    confidence: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a mapper may know besides the message: the connection's options and when it came."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    received_at: datetime | None = None
+    delivery_id: str = ""
+    #: The message's number in the order of arrival: a last resort to order equal instants.
+    arrival: str = ""
+    #: The fetched pages' host, for links.
+    base_url: str = ""
+    #: Slugs of the organisation's capabilities.
+    capabilities: frozenset[str] = frozenset()
+
+
+class Connector:
+    """One help desk. Subclasses set the class variables and override what they have."""
+
+    key: str = ""
+    name: str = ""
+    #: What an administrator enters besides the address (docs/connecting says where to find it).
+    asks: tuple[Asked, ...] = ()
+    #: The least rights the account needs, in the vendor's words.
+    rights: str = ""
+    #: How its webhooks are signed; None: they are not, and are only hints to fetch.
+    scheme: Scheme | None = None
+    #: Whether it can be pulled, and takes webhooks.
+    pulls: bool = False
+    hooks: bool = False
+    #: How far the next pull goes back behind the last one's watermark.
+    overlap: timedelta = timedelta(minutes=5)
+    #: Kinds of words that may name a capability, in the order they are offered.
+    facets: tuple[str, ...] = ()
+
+    def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
+        """The session with which this help desk is asked; `secrets` by the names of `asks`."""
+        return Http(base_url)
+
+    def pull(
+        self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
+    ) -> Iterator[Page]:
+        """Yield pages of what changed since `cursor` (by stream), each with the cursor behind it.
+
+        An empty cursor begins `options["since"]` days ago (30 by default). Stops when there is no
+        more; it may be stopped after any page and goes on from that page's cursor.
+        """
+        raise NotImplementedError
+
+    def reconcile(
+        self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
+    ) -> Iterator[Page]:
+        """Yield pages of everything that changed since an instant, without touching the cursor."""
+        raise NotImplementedError
+
+    def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
+        """Yield pages that tell one ticket whole: what a hint asks for."""
+        raise NotImplementedError
+
+    def check(self, http: Http, *, options: Mapping[str, Any]) -> str:
+        """Try address and credentials; answer in one plain sentence. Raises HttpTrouble."""
+        raise NotImplementedError
+
+    def delivery(self, headers: Mapping[str, str], raw: bytes) -> Delivery:
+        """How a webhook's request is kept; header names are lower case. Raises Unusable."""
+        raise NotImplementedError
+
+    def tell(self, topic: str, raw: bytes, context: Context) -> Told:
+        """What a message says, pure. Raises Unusable; a part that cannot be read is a remark."""
+        raise NotImplementedError
+
+    def guess_state(self, word: str) -> Guess | None:
+        """What a status of this help desk probably means."""
+        return guess_among(word, STATE_WORDS)
+
+    def guess_severity(self, word: str) -> Guess | None:
+        """Which severity a priority of this help desk probably is."""
+        return guess_among(word, SEVERITY_WORDS)
+
+
+#: Words seen in help desks of all makes, for suggestions that a person confirms.
+STATE_WORDS: dict[State, tuple[str, ...]] = {
+    State.NEW: ("new", "neu", "to do", "backlog", "nouveau", "nuevo"),
+    State.OPEN: (
+        *("open", "offen", "in progress", "in bearbeitung", "active", "assigned", "reopened"),
+        *("work in progress", "waiting for support", "ouvert", "en cours", "abierto"),
+    ),
+    State.WAITING_ON_REQUESTER: (
+        *("pending", "waiting for customer", "waiting on customer", "awaiting user info"),
+        *("waiting for requester", "wartet auf kunden", "pending reminder", "awaiting caller"),
+    ),
+    State.WAITING_ON_THIRD_PARTY: (
+        *("hold", "on hold", "waiting on third party", "awaiting vendor", "awaiting problem"),
+        *("pending vendor", "wartet auf dritte", "awaiting evidence", "waiting for third party"),
+    ),
+    State.RESOLVED: ("resolved", "solved", "done", "gelöst", "erledigt", "fixed", "résolu"),
+    State.CLOSED: ("closed", "geschlossen", "close", "fermé", "cerrado", "closed successful"),
+    State.WITHDRAWN: ("canceled", "cancelled", "withdrawn", "storniert", "declined"),
+    State.DELETED: ("deleted", "removed", "gelöscht"),
+}
+SEVERITY_WORDS: dict[Severity, tuple[str, ...]] = {
+    Severity.CRITICAL: ("urgent", "critical", "highest", "blocker", "1 - critical", "kritisch"),
+    Severity.HIGH: ("high", "2 - high", "hoch", "major", "p2"),
+    Severity.MEDIUM: ("normal", "medium", "3 - moderate", "moderate", "mittel", "p3"),
+    Severity.LOW: (
+        *("low", "lowest", "4 - low", "5 - planning", "planning", "niedrig", "minor", "p4"),
+        *("trivial",),
+    ),
+}
+
+
+def guess_among[W: (State, Severity)](
+    word: str, known: Mapping[W, tuple[str, ...]]
+) -> Guess | None:
+    """The meaning whose words fit best: the same word is sure, one inside the other is not."""
+    said = " ".join(word.lower().split())
+    for meaning, words in known.items():
+        if said in words:
+            return Guess(meaning.value, 0.95, "the usual meaning of this word")
+    for meaning, words in known.items():
+        if any(part in said for part in words if len(part) > 3):
+            return Guess(meaning.value, 0.6, "holds a word that usually means this")
+    return None

@@ -1,0 +1,178 @@
+"""One HTTP session a connection: the right host only, patient with limits, plain about trouble.
+
+No redirect is followed and no address outside the connection's own host is asked: a page's `next`
+link may name another host, and credentials must not go there. Retry-After is respected; what does
+not work ends as one sentence for a person.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+#: The longest pause that is waited out here; a longer one ends the pull, and the next goes on.
+LONGEST_WAIT = 60.0
+TRIES = 4
+#: The largest page that is taken.
+LARGEST = 32 * 1024 * 1024
+
+
+class HttpTrouble(Exception):
+    """The help desk could not be asked; the message says what happened and what to do."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        #: Seconds after which it may be tried again, where the help desk said so.
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A page as it came."""
+
+    raw: bytes
+    headers: Mapping[str, str]
+    status: int
+
+    def json(self) -> Any:
+        """The page as JSON. Raises HttpTrouble where it is none."""
+        try:
+            return json.loads(self.raw)
+        except ValueError:
+            raise HttpTrouble(
+                "The address answered, but not with JSON: is it the help desk's API?"
+            ) from None
+
+
+class Http:
+    """Asks one help desk."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        session: requests.Session | None = None,
+    ) -> None:
+        self.base = urlsplit(base_url)
+        if self.base.scheme not in ("https", "http") or not self.base.hostname:
+            raise HttpTrouble(f"{base_url!r} is no address such as https://desk.example.org.")
+        self._sleep = sleep
+        self._session = session or requests.Session()
+        self._session.trust_env = False
+        self._session.headers.update(
+            {"Accept": "application/json", "User-Agent": "wellserved", **(headers or {})}
+        )
+        if auth is not None:
+            self._session.auth = auth
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """Ask for a path of the host, or for a link of a page, whose host must be the same.
+
+        Raises HttpTrouble after patient tries.
+        """
+        return self._ask("GET", path, params=params)
+
+    def post(self, path: str, body: Any) -> Answer:
+        """Send JSON to a path that only reads (a bulk fetch). Raises HttpTrouble."""
+        return self._ask("POST", path, json=body)
+
+    def url(self, path: str) -> str:
+        """The address of a path or link at the connection's own host, whatever host a link names.
+
+        Help desks name their pods or former names in `next` links: the path is kept, the host is
+        not. A link with another scheme than the web's is refused.
+        """
+        link = urlsplit(path)
+        if link.scheme and link.scheme not in ("https", "http"):
+            raise HttpTrouble(f"A link of the help desk is not of the web: {path[:100]!r}.")
+        prefix = self.base.path.rstrip("/")
+        own = link.path if link.path.startswith("/") else f"/{link.path}"
+        if not link.netloc and prefix:
+            own = f"{prefix}{own}"
+        return urlunsplit((self.base.scheme, self.base.netloc, own, link.query, ""))
+
+    def _ask(self, method: str, path: str, **given: Any) -> Answer:
+        url = self.url(path)
+        for attempt in range(1, TRIES + 1):
+            try:
+                with self._session.request(
+                    method,
+                    url,
+                    timeout=(CONNECT_SECONDS, READ_SECONDS),
+                    allow_redirects=False,
+                    stream=True,
+                    **given,
+                ) as response:
+                    raw = _read(response)
+                    headers = {name.lower(): value for name, value in response.headers.items()}
+                    status = response.status_code
+            except (requests.ConnectionError, requests.Timeout) as error:
+                if attempt == TRIES:
+                    raise HttpTrouble(_cannot_reach(self.base.netloc, error)) from error
+                self._sleep(2.0**attempt)
+                continue
+            if status < 300:
+                return Answer(raw, headers, status)
+            wait = _wait(headers, attempt) if status == 429 or status >= 500 else None
+            if wait is None or attempt == TRIES or wait > LONGEST_WAIT:
+                raise HttpTrouble(_said(status, self.base.netloc), retry_after=wait)
+            self._sleep(wait)
+        raise AssertionError("the last try returns or raises")
+
+
+def _read(response: requests.Response) -> bytes:
+    raw = bytearray()
+    for part in response.iter_content(64 * 1024):
+        raw += part
+        if len(raw) > LARGEST:
+            raise HttpTrouble(
+                f"A page is larger than {LARGEST // 2**20} MiB; nothing of it was kept. Ask for"
+                " fewer items a page in the connection's options."
+            )
+    return bytes(raw)
+
+
+def _wait(headers: Mapping[str, str], attempt: int) -> float:
+    """Seconds to wait: as the help desk says, else longer with every try."""
+    said = headers.get("retry-after") or headers.get("rate-limit-reset")
+    if said is None:
+        return 2.0**attempt
+    if said.isdecimal():
+        return float(said)
+    try:
+        at = email.utils.parsedate_to_datetime(said)
+    except ValueError:
+        return 2.0**attempt
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
+def _cannot_reach(host: str, error: Exception) -> str:
+    kind = "did not answer in time" if isinstance(error, requests.Timeout) else "cannot be reached"
+    return f"{host} {kind}. Check the address, and that this machine may reach it."
+
+
+def _said(status: int, host: str) -> str:
+    """What a refusal means to an administrator."""
+    if status in (301, 302, 303, 307, 308):
+        return f"{host} sends us elsewhere ({status}): enter the address it has moved to."
+    if status == 401:
+        return f"{host} does not know these credentials (401): enter them again."
+    if status == 403:
+        return f"{host} knows us but does not let us read this (403): see the rights it needs."
+    if status == 404:
+        return f"{host} has nothing at this address (404): check the address."
+    if status == 429:
+        return f"{host} asks us to slow down (429): the pull goes on later."
+    return f"{host} answered {status}: the pull is tried again later."

@@ -1,0 +1,225 @@
+"""Pulling: a worker asks each help desk what changed, page by page.
+
+A page is stored as a delivery in one transaction with the cursor behind it, then folded like any
+other, so a pull that stops anywhere goes on from its last page and loses nothing. Pages that come
+again, from the overlap or the nightly reconciliation, are recognised by their bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from portal.sealing import CannotOpen, open_sealed
+from portal.tenancy import due
+from portal.tenancy.context import acting
+from tickets.connectors import connector_of
+from tickets.connectors.base import Connector, Page
+from tickets.connectors.http import Http, HttpTrouble
+from tickets.fetching import PULL
+from tickets.inbound import receive
+from tickets.models import Connection, ConnectionCheck, Credential, FetchWork
+
+#: Between two pulls of one connection.
+INTERVAL = timedelta(minutes=5)
+#: Between two reconciliations, and how far one goes back (lost webhooks, the reopen window).
+RECONCILE_EVERY = timedelta(hours=24)
+RECONCILE_DAYS = timedelta(days=30)
+#: After a failure: doubled each time, up to an hour.
+BACK_OFF, LONGEST_BACK_OFF = timedelta(minutes=1), timedelta(hours=1)
+
+#: Makes the session for a connection; tests put their own in its place.
+OpenHttp = Callable[[Connection], Http]
+
+logger = logging.getLogger(__name__)
+
+
+def open_http(connection: Connection) -> Http:
+    """The session of a connection, with its credentials. Raises HttpTrouble."""
+    credential = Credential.objects.for_tenant(connection.tenant_id).filter(connection=connection)
+    stored = credential.first()
+    secrets: dict[str, str] = {}
+    if stored is not None:
+        try:
+            secrets = json.loads(
+                open_sealed(bytes(stored.sealed), belongs_to=seal_name(connection))
+            )
+        except CannotOpen as error:
+            raise HttpTrouble(str(error)) from error
+    return connector_of(connection.kind).http(connection.base_url, secrets, connection.options)
+
+
+def seal_name(connection: Connection) -> str:
+    """What a connection's credentials are sealed to: moved to another host, they do not open.
+
+    Whoever changes the address has to enter the credentials again (TRUST.md T15).
+    """
+    return f"credential {connection.tenant_id} {connection.pk} {connection.base_url}"
+
+
+def sweep(now: datetime, *, opened: OpenHttp = open_http) -> int:
+    """Pull every connection that is due, as the worker; return the number of new pages."""
+    pages = 0
+    for tenant_id in due.tenants_due(PULL, now):
+        lease = due.claim(tenant_id, PULL, now)
+        if lease is None:
+            continue  # another worker was faster
+        with acting(tenant_id):
+            connections = [
+                one
+                for one in Connection.objects.for_tenant(tenant_id)
+                if connector_of(one.kind).pulls
+            ]
+        next_at = [_visit(one, now, opened) for one in connections]
+        pages += sum(found for found, _ in next_at)
+        due.settle(
+            tenant_id, PULL, lease, next_at=min((at for _, at in next_at if at), default=None)
+        )
+    return pages
+
+
+def _visit(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int, datetime | None]:
+    """Answer checks, fetch what hints ask for, pull; return new pages and when to come again."""
+    connector = connector_of(connection.kind)
+    _answer_checks(connection, connector, now, opened)
+    if connection.paused:
+        return 0, None
+    waits = _next_pull(connection)
+    if waits is not None and waits > now and not _asked(connection):
+        return 0, waits
+    pages = 0
+    try:
+        with acting(connection.tenant_id):
+            http = opened(connection)
+        pages += _fetch_asked(connection, connector, http, now)
+        if waits is None or waits <= now:
+            pages += _pull(connection, connector, http, now)
+    except HttpTrouble as trouble:
+        return pages, _note_trouble(connection, trouble, now)
+    _note_success(connection, now)
+    return pages, now + INTERVAL
+
+
+def _next_pull(connection: Connection) -> datetime | None:
+    """When the connection may be pulled next; None: at once."""
+    if connection.pulled_at is None:
+        return None
+    return connection.pulled_at + _pause(connection)
+
+
+def _pause(connection: Connection) -> timedelta:
+    if not connection.troubles:
+        return INTERVAL
+    doubled: timedelta = BACK_OFF * 2 ** min(connection.troubles - 1, 10)
+    return min(doubled, LONGEST_BACK_OFF)
+
+
+def _asked(connection: Connection) -> bool:
+    with acting(connection.tenant_id):
+        asked = FetchWork.objects.for_tenant(connection.tenant_id)
+        return asked.filter(connection=connection).exists()
+
+
+def _fetch_asked(connection: Connection, connector: Connector, http: Http, now: datetime) -> int:
+    """Fetch the tickets that hints name; a ticket is taken off with its pages stored."""
+    with acting(connection.tenant_id):
+        asked = list(
+            FetchWork.objects.for_tenant(connection.tenant_id)
+            .filter(connection=connection, asked_at__lte=now)
+            .order_by("asked_at")
+            .values_list("external_id", "asked_at")
+        )
+    new = 0
+    for ticket, asked_at in asked:
+        pages = list(connector.fetch(http, ticket, options=connection.options))
+        with acting(connection.tenant_id):
+            new += sum(store_page(connection, page, now) for page in pages)
+            FetchWork.objects.for_tenant(connection.tenant_id).filter(
+                connection=connection, external_id=ticket, asked_at=asked_at
+            ).delete()
+    return new
+
+
+def _pull(connection: Connection, connector: Connector, http: Http, now: datetime) -> int:
+    new = 0
+    for page in connector.pull(http, dict(connection.cursor), options=connection.options, now=now):
+        with acting(connection.tenant_id):
+            new += store_page(connection, page, now)
+            connection.cursor = {**connection.cursor, page.stream: dict(page.cursor)}
+            connection.save(update_fields=["cursor"])
+    last = connection.reconciled_at
+    if last is None:
+        connection.reconciled_at = now  # the first pull has just read everything
+    elif now - last >= RECONCILE_EVERY:
+        since = now - RECONCILE_DAYS
+        pages = connector.reconcile(http, since=since, options=connection.options, now=now)
+        new += _store_all(connection, pages, now)
+        connection.reconciled_at = now
+    return new
+
+
+def _store_all(connection: Connection, pages: Iterable[Page], now: datetime) -> int:
+    new = 0
+    for page in pages:
+        with acting(connection.tenant_id):
+            new += store_page(connection, page, now)
+    return new
+
+
+def store_page(connection: Connection, page: Page, now: datetime) -> bool:
+    """Store a page as a delivery, known by its bytes; say whether it is new."""
+    digest = hashlib.sha256(page.raw).hexdigest()[:40]
+    receipt = receive(
+        tenant_id=connection.tenant_id,
+        connection=connection,
+        delivery_id=f"{page.topic}:{digest}",
+        topic=page.topic,
+        raw=page.raw,
+        at=now,
+    )
+    return receipt.status == "created"
+
+
+def _answer_checks(
+    connection: Connection, connector: Connector, now: datetime, opened: OpenHttp
+) -> None:
+    """Make the tests of the connection that somebody asked for."""
+    with acting(connection.tenant_id):
+        checks = ConnectionCheck.objects.for_tenant(connection.tenant_id).filter(
+            connection=connection, answered_at=None
+        )
+        asked = list(checks.values_list("pk", flat=True))
+    if not asked:
+        return
+    try:
+        with acting(connection.tenant_id):
+            http = opened(connection)
+        answer, passed = connector.check(http, options=connection.options), True
+    except HttpTrouble as trouble:
+        answer, passed = str(trouble), False
+    with acting(connection.tenant_id):
+        ConnectionCheck.objects.for_tenant(connection.tenant_id).filter(pk__in=asked).update(
+            answered_at=now, answer=answer[:500], passed=passed
+        )
+
+
+def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -> datetime:
+    """Say what went wrong where people look, and when it is tried again."""
+    logger.warning("connection %s: %s", connection.pk, trouble)
+    connection.trouble, connection.pulled_at = str(trouble)[:500], now
+    connection.troubles += 1
+    with acting(connection.tenant_id):
+        connection.save(update_fields=["trouble", "troubles", "pulled_at"])
+    wait = _pause(connection)
+    if trouble.retry_after is not None:
+        wait = max(wait, timedelta(seconds=trouble.retry_after))
+    return now + wait
+
+
+def _note_success(connection: Connection, now: datetime) -> None:
+    connection.trouble, connection.troubles, connection.pulled_at = "", 0, now
+    with acting(connection.tenant_id):
+        connection.save(update_fields=["trouble", "troubles", "pulled_at", "reconciled_at"])

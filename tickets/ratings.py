@@ -1,0 +1,54 @@
+"""Ratings that help desks told: kept whenever they come; surveys place them (surveys)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from portal.tenancy import due
+from portal.tenancy.hints import hint
+from tickets.models import Connection, ToldRating
+from tickets.news import RatingTold, event_key
+
+#: The kind of `Due` row that leads a worker to ratings that have to be placed.
+PLACE = "ratings"
+
+
+def store(connection: Connection, told: Sequence[RatingTold], *, at: datetime) -> None:
+    """Keep ratings; the same word on the same rating is kept once."""
+    if not told:
+        return
+    ToldRating.objects.bulk_create(
+        (
+            ToldRating(
+                tenant_id=connection.tenant_id,
+                connection=connection,
+                ticket_external_id=one.ticket,
+                key=event_key(one.id),
+                said_at=one.said_at,
+                offered_at=one.offered_at,
+                outcome=one.outcome,
+                score=one.score,
+                scale=one.scale,
+                raw=one.raw[:100],
+                remark=one.remark,
+            )
+            for one in told
+        ),
+        ignore_conflicts=True,
+    )
+    _wake(connection, at)
+
+
+def tickets_changed(connection: Connection, names: Collection[str], *, at: datetime) -> None:
+    """Let the ratings of these tickets be placed again: their resolutions may have changed."""
+    waiting = ToldRating.objects.for_tenant(connection.tenant_id).filter(
+        connection=connection, ticket_external_id__in=names, waiting=False
+    )
+    if waiting.update(waiting=True):
+        _wake(connection, at)
+
+
+def _wake(connection: Connection, at: datetime) -> None:
+    due.note(connection.tenant_id, PLACE, at)
+    hint("place_ratings")
