@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from html.parser import HTMLParser
 
 from tickets.canonical import Meaning
 
@@ -72,6 +73,44 @@ def meaning_of(
     if "?" in left or links or attachments or _LINK.search(left):
         return Meaning.MEANINGFUL
     return Meaning.MEANINGFUL if len(left) >= OWN_CHARACTERS else Meaning.NOT_MEANINGFUL
+
+
+def plain_text(html: str) -> str:
+    """The words of a message that came as HTML; block elements end a line, quotes begin with >."""
+    reader = _Words()
+    reader.feed(html)
+    reader.close()
+    return "".join(reader.parts).strip()
+
+
+class _Words(HTMLParser):
+    """Collects the text of a message."""
+
+    _BLOCKS = frozenset({"br", "p", "div", "li", "tr", "h1", "h2", "h3", "blockquote"})
+    _SILENT = frozenset({"script", "style", "head", "title"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.silent = self.quoted = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.silent += tag in self._SILENT
+        self.quoted += tag == "blockquote"
+        if tag in self._BLOCKS:
+            self.parts.append("\n> " if self.quoted else "\n")
+        if tag == "a" and (link := dict(attrs).get("href")):
+            self.parts.append(f" {link} ")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.silent -= tag in self._SILENT and self.silent > 0
+        self.quoted -= tag == "blockquote" and self.quoted > 0
+        if tag in self._BLOCKS and tag != "br":
+            self.parts.append("\n> " if self.quoted else "\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.parts.append(data)
 
 
 def own_words(text: str) -> str:

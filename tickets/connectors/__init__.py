@@ -10,10 +10,21 @@ from __future__ import annotations
 
 from tickets.connectors.base import Connector
 from tickets.connectors.generic import Generic
+from tickets.connectors.github import GitHub
+from tickets.connectors.gitlab import GitLab
+from tickets.connectors.zammad import Zammad
 
 GENERIC = Generic()
 
-CONNECTORS: dict[str, Connector] = {one.key: one for one in (GENERIC,)}
+CONNECTORS: dict[str, Connector] = {
+    one.key: one
+    for one in (
+        GENERIC,
+        Zammad(),
+        GitHub(),
+        GitLab(),
+    )
+}
 
 
 def connector_of(kind: str) -> Connector:

@@ -29,8 +29,12 @@ LARGEST = 32 * 1024 * 1024
 class HttpTrouble(Exception):
     """The help desk could not be asked; the message says what happened and what to do."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
+        #: The status it answered with; None where it did not answer.
+        self.status = status
         #: Seconds after which it may be tried again, where the help desk said so.
         self.retry_after = retry_after
 
@@ -127,7 +131,7 @@ class Http:
                 return Answer(raw, headers, status)
             wait = _wait(headers, attempt) if status == 429 or status >= 500 else None
             if wait is None or attempt == TRIES or wait > LONGEST_WAIT:
-                raise HttpTrouble(_said(status, self.base.netloc), retry_after=wait)
+                raise HttpTrouble(_said(status, self.base.netloc), retry_after=wait, status=status)
             self._sleep(wait)
         raise AssertionError("the last try returns or raises")
 

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
             f" REVOKE USAGE ON SEQUENCE tickets_inboundoutcome_id_seq FROM {WEB}",
         ),
         Protect("FetchWork", worker=WRITE),
-        Protect("RefoldWork", web="SELECT, INSERT", worker="SELECT, INSERT, DELETE"),
+        Protect("RefoldWork", web="SELECT, INSERT", worker=WRITE),
         Protect("TicketFlaw", web=READ, worker=WRITE),
         Protect("ReopenBurst", web=READ, worker=WRITE),
         Protect("ToldRating", worker=WRITE),

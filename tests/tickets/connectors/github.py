@@ -1,0 +1,55 @@
+"""A small GitHub repository, by hand: one issue with what it hides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+ASKER = {"id": 77, "login": "rui", "type": "User"}
+STAFF = {"id": 5, "login": "agnes", "type": "User"}
+BOT = {"id": 9, "login": "stale[bot]", "type": "Bot"}
+PASSER_BY = {"id": 12, "login": "somebody", "type": "User"}
+HELP = "Upgrade to 2.1, then run the migration once more; the table was left locked by 2.0."
+
+
+def entry(number: int, at: str, event: str, actor: Any, **more: Any) -> dict[str, Any]:
+    return {"id": number, "event": event, "created_at": f"2026-03-{at}Z", "actor": actor} | more
+
+
+def comment(number: int, at: str, user: Any, body: str, association: str) -> dict[str, Any]:
+    return {
+        "id": number, "event": "commented", "created_at": f"2026-03-{at}Z", "user": user,
+        "body": body, "author_association": association,
+    }  # fmt: skip
+
+
+WHOLE: dict[str, Any] = {
+    "repository": "acme/app",
+    "issue": {
+        "number": 12, "id": 444500041, "title": "Migration hangs", "user": ASKER,
+        "created_at": "2026-03-02T08:00:00Z", "updated_at": "2026-03-20T10:00:00Z",
+        "state": "closed",
+    },
+    "timeline": [
+        entry(1, "02T08:00:00", "labeled", ASKER, label={"name": "area: database"}),
+        entry(2, "02T08:01:00", "labeled", STAFF, label={"name": "priority: low"}),
+        entry(3, "02T08:02:00", "labeled", STAFF, label={"name": "priority: high"}),
+        entry(4, "02T08:02:00", "unlabeled", STAFF, label={"name": "priority: low"}),
+        comment(21, "02T08:03:00", PASSER_BY, "Same here!", "NONE"),
+        comment(22, "02T08:04:00", BOT, "Thank you for your report. " + HELP, "NONE"),
+        comment(23, "02T09:00:00", STAFF, HELP, "MEMBER"),
+        entry(5, "02T09:30:00", "assigned", STAFF, assignee=STAFF),
+        entry(6, "02T10:00:00", "closed", STAFF, state_reason="completed"),
+        comment(24, "03T10:00:00", ASKER, "It hangs again", "NONE"),
+        entry(7, "03T10:00:00", "reopened", ASKER),
+        entry(8, "20T10:00:00", "closed", BOT, state_reason="not_planned"),
+    ],
+}  # fmt: skip
+
+WORDS = {
+    "states": {"open": "open", "closed: completed": "resolved", "closed: not_planned": "resolved"},
+    "severities": {"": "medium", "priority: high": "high", "priority: low": "low"},
+    "capabilities": {"label": {"area: database": "network", "": ""}},
+}
+
+DELIVERIES = [("issue", json.dumps(WHOLE).encode(), {})]

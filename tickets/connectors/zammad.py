@@ -1,0 +1,307 @@
+"""Zammad: a ticket with its articles and history is one page; its webhooks are hints to fetch.
+
+A webhook holds the present state only, so everything that happened is read from the history, whose
+entries have ids of their own. Who is an agent stands with the users that come with the history.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
+from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, Page, Unusable
+from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.signatures import ZAMMAD
+from tickets.meaning import meaning_of, plain_text
+from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
+
+#: Zammad's own account: triggers, schedulers and whatever nobody did.
+SYSTEM_USER = "1"
+#: Role ids of a new installation: 1 Admin, 2 Agent, 3 Customer.
+_STAFF_ROLES = {1, 2}
+_PER_PAGE = 100
+_DELIVERY = re.compile(r"x-[\w-]+-delivery")
+_STATES = {
+    "new": "new",
+    "open": "open",
+    "pending reminder": "waiting_on_requester",
+    "pending close": "waiting_on_requester",
+    "pending action": "waiting_on_third_party",
+    "closed": "closed",
+    "merged": "closed",
+    "removed": "deleted",
+}
+
+
+class Zammad(Connector):
+    """Tickets of a Zammad installation."""
+
+    key = "zammad"
+    name = "Zammad"
+    asks = (Asked("token", "Access token", "Profile, Token Access", secret=True),)
+    rights = "permission ticket.agent with read access to the groups concerned"
+    scheme = ZAMMAD
+    pulls = hooks = True
+    facets = ("group", "organization", "type")
+
+    def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
+        return Http(base_url, headers={"Authorization": f"Token token={secrets.get('token', '')}"})
+
+    def pull(
+        self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
+    ) -> Iterator[Page]:
+        since = cursor.get("tickets", {}).get("since")
+        start = (
+            datetime.fromisoformat(since) - self.overlap
+            if since
+            else now - timedelta(days=int(options.get("since", 30)))
+        )
+        yield from self.reconcile(http, since=start, options=options, now=now)
+
+    def reconcile(
+        self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
+    ) -> Iterator[Page]:
+        page = 1
+        while True:
+            stamp = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            found = _tickets(
+                http.get(
+                    "/api/v1/tickets/search",
+                    {
+                        "query": f"updated_at:[{stamp} TO *]", "sort_by": "updated_at",
+                        "order_by": "asc", "expand": "true", "page": page, "per_page": _PER_PAGE,
+                    },
+                ).json()
+            )  # fmt: skip
+            for ticket in found:
+                yield self._whole(http, ticket)
+            if len(found) < _PER_PAGE:
+                return
+            page += 1
+
+    def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
+        try:
+            found = http.get(f"/api/v1/tickets/{ticket}", {"expand": "true"}).json()
+        except HttpTrouble as trouble:
+            if trouble.status == 404:
+                return  # deleted in Zammad: nobody tells when
+            raise
+        yield self._whole(http, found)
+
+    def _whole(self, http: Http, ticket: Mapping[str, Any]) -> Page:
+        """A ticket with its articles and history."""
+        number = ticket["id"]
+        articles = http.get(
+            f"/api/v1/ticket_articles/by_ticket/{number}", {"expand": "true"}
+        ).json()
+        history = http.get(f"/api/v1/ticket_history/{number}").json()
+        whole = {"ticket": ticket, "articles": articles, "history": history}
+        return Page("tickets", "ticket", _bytes(whole), {"since": str(ticket["updated_at"])})
+
+    def check(self, http: Http, *, options: Mapping[str, Any]) -> str:
+        me = http.get("/api/v1/users/me").json()
+        found = _tickets(http.get("/api/v1/tickets/search", {"query": "*", "per_page": 1}).json())
+        if not found:
+            raise HttpTrouble(
+                "Zammad answers, but shows this account no ticket: give it read access to groups."
+            )
+        return f"Zammad answers as {me.get('login', 'this account')}, and tickets can be read."
+
+    def delivery(self, headers: Mapping[str, str], raw: bytes) -> Delivery:
+        # A rebranded installation names its headers after itself.
+        own = next((headers[name] for name in headers if _DELIVERY.fullmatch(name)), "")
+        return Delivery(own, "hook")
+
+    def tell(self, topic: str, raw: bytes, context: Context) -> Told:
+        try:
+            body = json.loads(raw)
+        except ValueError as error:
+            raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
+        if topic == "hook":
+            number = (body.get("ticket") or {}).get("id")
+            if not number:
+                return Told(remarks=[Remark("ticket", "the webhook names no ticket")])
+            return Told(fetch=[str(number)])
+        return _Ticket(body).told()
+
+    def guess_state(self, word: str) -> Guess | None:
+        if word in _STATES:
+            return Guess(_STATES[word], 0.95, "Zammad's own word")
+        return super().guess_state(word)
+
+    def guess_severity(self, word: str) -> Guess | None:
+        return super().guess_severity(word.lstrip("0123456789 "))
+
+
+def _tickets(found: Any) -> list[Any]:
+    """Search answers with a list where it expands, else with assets."""
+    if isinstance(found, list):
+        return found
+    assets = (found or {}).get("assets", {}).get("Ticket", {})
+    return sorted(assets.values(), key=lambda one: str(one.get("updated_at")))
+
+
+class _Ticket:
+    """One ticket with its articles and history, told."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.ticket = body["ticket"]
+        self.id = str(self.ticket["id"])
+        self.requester = str(self.ticket.get("customer_id") or "")
+        self.articles = sorted(body.get("articles", ()), key=lambda one: one["id"])
+        history = body.get("history") or {}
+        entries = history.get("history", ()) if isinstance(history, Mapping) else history
+        self.history = sorted(
+            (e for e in entries if e.get("object", "Ticket") == "Ticket"),
+            key=lambda e: (str(e["created_at"]), e["id"]),
+        )
+        self.users = (history.get("assets") or {}).get("User", {}) if history else {}
+        self.news = TicketNews(
+            self.id,
+            subject=str(self.ticket.get("title") or "")[:500],
+            channel=str(self.ticket.get("create_article_type") or "")[:40],
+            requester=self.requester,
+            requester_email=_email(self.ticket.get("customer")),
+            label_at=_instant(self.ticket["updated_at"]),
+        )
+
+    def told(self) -> Told:
+        self._created()
+        self._messages()
+        for entry in self.history:
+            self._changed(entry)
+        accounts = [
+            AccountTold(
+                str(user["id"]),
+                ActorKind.AGENT
+                if _STAFF_ROLES & set(user.get("role_ids") or ())
+                else ActorKind.REQUESTER,
+                _instant(user["updated_at"]),
+                " ".join(filter(None, (user.get("firstname"), user.get("lastname")))),
+            )
+            for user in self.users.values()
+            if str(user["id"]) != SYSTEM_USER and user.get("updated_at")
+        ]
+        return Told(tickets=[self.news], accounts=accounts)
+
+    def _first(self, attribute: str) -> str:
+        """What an attribute was at the opening: what its first change replaced, else what it is."""
+        for entry in self.history:
+            if entry.get("attribute") == attribute and entry.get("type") == "updated":
+                return str(entry.get("value_from") or "")
+        return _name(self.ticket.get(attribute))
+
+    def _created(self) -> None:
+        first = self.articles[0] if self.articles else {}
+        by_agent = first.get("sender") == "Agent" and not first.get("internal")
+        data: dict[str, Any] = {
+            "state_said": self._first("state"),
+            "severity_said": self._first("priority"),
+            "facets": {
+                "group": self._first("group"),
+                "organization": _name(self.ticket.get("organization")),
+                "type": str(self.ticket.get("type") or ""),
+            },
+            "group": self._first("group"),
+        }
+        if self.requester:
+            data["requester"] = self.requester
+        by = ActorKind.AGENT if by_agent else ActorKind.REQUESTER
+        actor = str(first.get("created_by_id")) if by_agent else self.requester
+        at = _instant(self.ticket["created_at"])
+        key = event_key("zammad", self.id, "created")
+        self.news.events.append(Event(key, EventType.CREATED, at, "", by, actor or None, data=data))
+
+    def _messages(self) -> None:
+        for position, article in enumerate(self.articles):
+            by, actor = self._author(article)
+            if position == 0 and by is ActorKind.REQUESTER:
+                continue  # the opening itself
+            public = not article.get("internal")
+            text = plain_text(str(article.get("body") or ""))
+            data: dict[str, Any] = {}
+            if public and by is ActorKind.AGENT:
+                attached = len(article.get("attachments") or ())
+                data["meaning"] = meaning_of(text, attachments=attached).value
+            # The first article is written a moment after the ticket it opens.
+            opening = self.ticket["created_at"] if position == 0 else article["created_at"]
+            key = event_key("zammad article", article["id"])
+            self.news.events.append(
+                Event(key, EventType.MESSAGE, _instant(opening), "2", by, actor, public, data)
+            )
+            if public and text:
+                self.news.texts[key] = text
+
+    def _author(self, article: Mapping[str, Any]) -> tuple[ActorKind, str | None]:
+        """Who wrote an article: its sender says so; automatic replies are nobody's."""
+        author = str(article.get("created_by_id") or "")
+        automatic = (article.get("preferences") or {}).get("is-auto-response")
+        sender = article.get("sender")
+        if automatic or sender == "System" or author == SYSTEM_USER:
+            return ActorKind.AUTOMATION, None
+        if sender == "Customer" or author == self.requester:
+            return ActorKind.REQUESTER, self.requester or None
+        return ActorKind.AGENT, author or None
+
+    def _changed(self, entry: Mapping[str, Any]) -> None:
+        if entry.get("type") != "updated":
+            return
+        attribute, to = entry.get("attribute"), str(entry.get("value_to") or "")
+        data: dict[str, Any]
+        match attribute:
+            case "state":
+                type_, data = EventType.STATUS_CHANGED, {"said": to}
+                if entry.get("value_from") == "pending close" and self._by_system(entry):
+                    data["resolution"] = ResolutionKind.INACTIVITY.value
+            case "priority":
+                type_, data = EventType.PRIORITY_CHANGED, {"said": to}
+            case "group":
+                type_, data = EventType.GROUP_CHANGED, {"to": to, "facets": {"group": to}}
+            case "owner":
+                owner = str(entry.get("id_to") or "")
+                type_ = EventType.ASSIGNED
+                data = {"to": owner if owner not in ("", SYSTEM_USER) else None}
+            case _:
+                return
+        at, key = _instant(entry["created_at"]), event_key("zammad history", entry["id"])
+        kind, actor = self._actor(entry)
+        self.news.events.append(Event(key, type_, at, "3", kind, actor, data=data))
+        if attribute == "state" and to == "merged":
+            merged = event_key("zammad history", entry["id"], "merged")
+            self.news.events.append(Event(merged, EventType.MERGED, at, "4", kind, actor))
+
+    @staticmethod
+    def _by_system(entry: Mapping[str, Any]) -> bool:
+        return str(entry.get("created_by_id") or SYSTEM_USER) == SYSTEM_USER
+
+    def _actor(self, entry: Mapping[str, Any]) -> tuple[ActorKind, str | None]:
+        if self._by_system(entry):
+            return ActorKind.SYSTEM, None
+        author = str(entry["created_by_id"])
+        if author == self.requester:
+            return ActorKind.REQUESTER, author
+        return ActorKind.UNKNOWN, author
+
+
+def _name(value: Any) -> str:
+    """A related record's name: a webhook holds the record, an expanded list its name."""
+    if isinstance(value, Mapping):
+        return str(value.get("name") or "")
+    return str(value or "")
+
+
+def _email(customer: Any) -> str:
+    said = customer.get("email") if isinstance(customer, Mapping) else customer
+    return str(said) if said and "@" in str(said) else ""
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _bytes(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
