@@ -24,7 +24,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from metrics.models import LAYOUT_DIGITS, Mark
-from metrics.scales import SCALES
+from metrics.scales import EFFORT_WORDINGS, SCALES
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Organisation
@@ -41,7 +41,11 @@ MEANINGS = [meaning.value for meaning in Meaning]
 REOPEN_KINDS = [kind.value for kind in ReopenKind]
 DECISIONS = list(SurveyedEvent.Decision.values)
 REASONS = [reason.value for reason in Reason]
-SCALE_KEYS = list(SCALES)
+EFFORT_SCALES = {f"ces_{wording.key}": wording for wording in EFFORT_WORDINGS.values()}
+RECOMMENDING = "nps_0_10"
+SCALE_KEYS = [*SCALES, *EFFORT_SCALES, RECOMMENDING]
+INVITATION_STATES = ("sent", "bounced")
+BOUNCED = INVITATION_STATES.index("bounced") + 1
 
 NONE_S = -1
 """A duration that is not there."""
@@ -278,6 +282,7 @@ RESOLUTIONS = Kind(
         small("reassignments", "w.reassignments"),
         small("functional", "w.escalations_functional"),
         small("hierarchical", "w.escalations_hierarchical"),
+        small("messages", "w.requester_messages"),
     ),
 )
 
@@ -368,7 +373,7 @@ SURVEYED = Kind(
         flag("policy_denial", "e.policy_denial"),
         code("scale", "e.scale", SCALE_KEYS),
         instant("sent", "i.sent_at"),
-        code("invitation", "i.state", ("sent", "bounced")),
+        code("invitation", "i.state", INVITATION_STATES),
         instant("window_until", "i.window_until"),
         small("score", "a.score", missing=NO_SCORE),
         instant("answered", "a.answered_at"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from metrics import columns, evaluating
+from metrics import asking, columns, effort, evaluating, flow
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
 from metrics.standing import Direction
@@ -154,6 +154,91 @@ METRICS: tuple[Metric, ...] = (
         never_pooled_across="scales",
     ),
     Metric(
+        code="M03",
+        key="csat_scale_rules",
+        name="Scales in use",
+        question="Can a thumbs-up score be compared with a five-point score? Mostly not.",
+        formula="The satisfied share of each scale side by side, the scale named; never pooled and"
+        " never in one line. A change of scale, wording or channel begins a new series.",
+        population="events that are no policy denial",
+        dating="the resolution that was asked about",
+        direction=Direction.NONE,
+        views=(
+            View(
+                "scales",
+                "Scales in use",
+                Unit.COUNT,
+                effort.scales_side_by_side,
+                "of the satisfaction scales were answered on in this period",
+            ),
+        ),
+        evidence="survey comments of the same weeks, by scale",
+        guardrail="none, because it is a rule for comparing and judges nobody",
+        gaming="changing the scale when the share falls: a change begins a new series",
+        source="METRICS.md M03",
+        from_answers=True,
+        maturity_days=14,
+        never_pooled_across="scales",
+    ),
+    Metric(
+        code="M04",
+        key="ces",
+        name="Effort",
+        question="How hard did we make it?",
+        formula="By the wording asked. Made it easy (1 to 7): 5 to 7 of all, higher is better. How"
+        " much effort (1 to 5): 1 and 2 of all. The mean stands on the wording's own scale; beside"
+        " it the percent of the greatest ease, which has one direction for both.",
+        population="answers to a question about effort",
+        dating="the resolution that was asked about",
+        direction=Direction.HIGHER,
+        views=(
+            _share("share", "Found it easy", effort.effort_share, "of the people found it easy"),
+            View(
+                "mean",
+                "Average effort or ease",
+                Unit.SCALE_POINTS,
+                effort.effort_mean,
+                "is the average, on the wording's own scale",
+                direction=Direction.NONE,
+            ),
+        ),
+        evidence="comments, steps that had to be repeated, transfers",
+        guardrail="reopen rate (M18): a very easy but wrong answer",
+        gaming="as the satisfied share",
+        source="METRICS.md M04",
+        from_answers=True,
+        maturity_days=14,
+        never_pooled_across="wordings",
+    ),
+    Metric(
+        code="M05",
+        key="nps",
+        name="Would recommend",
+        question="Would people recommend us?",
+        formula="100 times promoters (9, 10) less detractors (0 to 6) of all answers, -100 to 100;"
+        " interval: adjusted Wald. A relationship measure: asked on a schedule, not by ticket.",
+        population="answers to a question about recommending",
+        dating="the wave in which it was asked",
+        direction=Direction.HIGHER,
+        views=(
+            View(
+                "score",
+                "Would recommend",
+                Unit.NET_POINTS,
+                effort.recommendation,
+                "is the balance of those who would recommend us and those who would not",
+            ),
+        ),
+        evidence="comments and account feedback",
+        guardrail="response rate (M06)",
+        gaming="inviting friendly accounts",
+        source="METRICS.md M05",
+        from_answers=True,
+        maturity_days=14,
+        minimum=10,
+        never_pooled_across="waves",
+    ),
+    Metric(
         code="M06",
         key="response_rate",
         name="Response rate",
@@ -164,6 +249,20 @@ METRICS: tuple[Metric, ...] = (
         direction=Direction.HIGHER,
         views=(
             _share("rate", "Response rate", evaluating.response_rate, "of those asked answered"),
+            _share(
+                "complete",
+                "Answered completely",
+                asking.complete_rate,
+                "of those asked answered every question",
+            ),
+            _share(
+                "participation",
+                "Answered of those reached",
+                asking.participation_rate,
+                "of those a mail reached answered",
+            ),
+            _share("delivery", "Delivered", asking.delivery_rate, "of the mails were delivered"),
+            _share("break_off", "Broken off", asking.break_off, "of those who began broke off"),
         ),
         evidence="reasons of people who opted out",
         guardrail="survey burden and coverage (M07)",
@@ -183,6 +282,26 @@ METRICS: tuple[Metric, ...] = (
         direction=Direction.HIGHER,
         views=(
             _share("coverage", "Coverage", evaluating.coverage, "of the events were asked about"),
+            _share(
+                "effective",
+                "Heard about",
+                asking.effective_coverage,
+                "of the events were answered about",
+            ),
+            View(
+                "burden",
+                "Asked too often",
+                Unit.SHARE,
+                asking.burden,
+                "of the people asked were asked more than once in 7 days or three times in 90",
+                direction=Direction.LOWER,
+            ),
+            _share(
+                "timeliness",
+                "Asked within the hour",
+                asking.timeliness,
+                "of the invitations went out within the hour",
+            ),
         ),
         evidence="the ledger of what was not asked, with its reasons",
         guardrail="response rate (M06)",
@@ -517,6 +636,60 @@ METRICS: tuple[Metric, ...] = (
         source="METRICS.md M20",
     ),
     Metric(
+        code="M20b",
+        key="requester_returns",
+        name="Many turns",
+        question="How often does a case need many turns, where a form could ask it all at once?",
+        formula="Resolved items with three or more messages of the requester after the opening;"
+        " beside it the median number of messages.",
+        population="items resolved",
+        dating="the resolution that held",
+        direction=Direction.LOWER,
+        views=(
+            _share(
+                "share",
+                "Three messages or more",
+                flow.many_turns,
+                "needed three or more messages of the requester",
+            ),
+        ),
+        evidence="the messages themselves",
+        guardrail="first helpful reply (M13)",
+        gaming="asking by telephone what is then not written down",
+        source="METRICS.md M20b",
+    ),
+    Metric(
+        code="M21",
+        key="resolution_share",
+        name="Resolved of what came in",
+        question="Does what comes in get resolved, and does the pile grow?",
+        formula="Share: of the items opened in the period, resolved and not reopened now, withdrawn"
+        " ones left out. Throughput: resolved in the period over opened in it; below 100 % the"
+        " pile grows. Help desks call either a resolution rate; that bare name is not used here.",
+        population="items opened",
+        dating="opening (share); opening and resolution (throughput)",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "share",
+                "Resolved of what was opened",
+                flow.resolution_share,
+                "of what was opened in this period is resolved now",
+            ),
+            View(
+                "throughput",
+                "Resolved to opened",
+                Unit.RATIO,
+                flow.throughput,
+                "as many items were resolved as were opened",
+            ),
+        ),
+        evidence="what customer success says of volumes: is demand hiding elsewhere?",
+        guardrail="reopen rate (M18)",
+        gaming="closing early; refusing to open",
+        source="METRICS.md M21",
+    ),
+    Metric(
         code="M22",
         key="backlog",
         name="Open",
@@ -525,7 +698,28 @@ METRICS: tuple[Metric, ...] = (
         population="open items",
         dating="the moment of counting",
         direction=Direction.LOWER,
-        views=(View("open", "Open", Unit.COUNT, evaluating.backlog, "are open"),),
+        views=(
+            View("open", "Open", Unit.COUNT, evaluating.backlog, "are open"),
+            View(
+                "days",
+                "Days of work waiting",
+                Unit.DAYS,
+                flow.days_of_backlog,
+                "business days of work are waiting, at the pace of the last twenty",
+            ),
+            _time(
+                "business_age_median",
+                "Median age of what is open",
+                partial(flow.business_age, p=0.5),
+                "of what is open",
+            ),
+            _time(
+                "business_age_p90",
+                "Age of nine in ten of what is open",
+                partial(flow.business_age, p=0.9),
+                "of what is open",
+            ),
+        ),
         evidence="notes of backlog reviews",
         guardrail="reopen rate (M18), share closed for inactivity",
         gaming="bulk closing",

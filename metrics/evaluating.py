@@ -56,6 +56,11 @@ class Facts:
     clocks: RunningClocks
     #: Capabilities not to be solved at first contact (hardware, approvals, moves).
     not_first_contact: frozenset[int] = frozenset()
+    #: Capabilities that people can serve themselves.
+    self_service: frozenset[int] = frozenset()
+    #: Items resolved a business day, over the 20 business days before the end of the slice's
+    #: period; None where that is not known.
+    resolved_a_business_day: Callable[[], float | None] = lambda: None
 
 
 class ScalesPooled(ValueError):
@@ -69,7 +74,7 @@ class SeveritiesPooled(ValueError):
 # --- small tools ---------------------------------------------------------------------------------
 
 
-def _share(numerator: int, denominator: int, **more: Any) -> Estimate:
+def share(numerator: int, denominator: int, **more: Any) -> Estimate:
     """A share of tickets with its Wilson interval."""
     if denominator == 0:
         return unknown(more.pop("why", "nothing of the kind happened in this period"),
@@ -115,10 +120,19 @@ class Answers:
     waiting: int
 
 
-def answers(facts: Facts, *, policy_denial: bool) -> Answers:
-    """Last answers within their window, released, of one population (METRICS.md M01, M09)."""
+#: Scales on which somebody says how satisfied they are.
+SATISFACTION = frozenset(scales.SCALES)
+
+
+def answers(facts: Facts, *, policy_denial: bool, among: frozenset[str] = SATISFACTION) -> Answers:
+    """Last answers within their window, released, of one population (METRICS.md M01, M09).
+
+    `among` names the scales of the question; answers to other questions are not looked at.
+    """
     rows = facts.rows(columns.SURVEYED)
     rows = rows[rows["policy_denial"] == int(policy_denial)]
+    mine = [columns.SCALE_KEYS.index(key) + 1 for key in sorted(among)]
+    rows = rows[np.isin(rows["scale"], mine)]
     if len(np.unique(rows["scale"][rows["score"] != columns.NO_SCORE])) > 1:
         raise ScalesPooled(
             "Answers on several scales are shown side by side, never as one figure (M03)."
@@ -143,7 +157,8 @@ def _scale(rows: Rows) -> scales.Scale:
     return scales.SCALES[columns.SCALE_KEYS[int(rows["scale"][0]) - 1]]
 
 
-def _satisfied(rows: Rows) -> NDArray[np.bool_]:
+def satisfied_in(rows: Rows) -> NDArray[np.bool_]:
+    """Which answers of one scale say that somebody was satisfied."""
     return (
         np.isin(rows["score"], sorted(_scale(rows).satisfied)) if len(rows) else np.zeros(0, bool)
     )
@@ -153,7 +168,7 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     """M01, M09: satisfied of all counted answers, several answers of one person not as several."""
     found = answers(facts, policy_denial=policy_denial)
     rows = found.rows
-    so_far = SoFar(int(_satisfied(found.so_far).sum()), len(found.so_far))
+    so_far = SoFar(int(satisfied_in(found.so_far).sum()), len(found.so_far))
     around: dict[str, Any] = {
         "so_far": so_far if found.still_open or so_far.denominator != len(rows) else None,
         "still_open": found.still_open,
@@ -169,7 +184,7 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     }
     if not len(rows):
         return Estimate(None, 0, why="no answers are counted in this period yet", **around)
-    happy = _satisfied(rows)
+    happy = satisfied_in(rows)
     n, x = len(rows), int(happy.sum())
     state = reliability(found.sent, n)
     flags: tuple[str, ...] = ("fragile",) if is_fragile(x, n) else ()
@@ -254,7 +269,7 @@ def response_rate(facts: Facts) -> Estimate:
     answered = closed & (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
     answered &= rows["late"] != 1
     delivered = closed & (rows["invitation"] != 2)
-    return _share(
+    return share(
         int(answered.sum()),
         int(closed.sum()),
         still_open=int((sent & ~closed).sum()),
@@ -277,7 +292,7 @@ def coverage(facts: Facts) -> Estimate:
         for number, reason in enumerate(columns.REASONS, start=1)
     }
     in_time = sent & (rows["sent"] - rows["at"] <= 3600)
-    return _share(
+    return share(
         int(sent.sum()),
         len(rows),
         left_out={reason: count for reason, count in reasons.items() if count},
@@ -289,7 +304,7 @@ def coverage(facts: Facts) -> Estimate:
 # --- B. speed ------------------------------------------------------------------------------------
 
 
-def _running(rows: Rows, facts: Facts, ends: NDArray[np.int64]) -> NDArray[np.int64]:
+def running_clocks(rows: Rows, facts: Facts, ends: NDArray[np.int64]) -> NDArray[np.int64]:
     """Business seconds from opening to `ends`, by each row's own calendar."""
     elapsed = np.zeros(len(rows), dtype=np.int64)
     starts = rows["at"].astype(np.int64)
@@ -322,7 +337,7 @@ def response_curve(
     waiting = ~replied
     ended = rows["ended"].astype(np.int64)
     until = np.where(ended > 0, ended, facts.as_of)
-    seconds[waiting] = _running(rows[waiting], facts, until[waiting])
+    seconds[waiting] = running_clocks(rows[waiting], facts, until[waiting])
     return survival.kaplan_meier(seconds.astype(np.float64), replied)
 
 
@@ -367,7 +382,7 @@ def resolution_clocks(facts: Facts, rows: Rows) -> NDArray[np.int64]:
     running = clock == columns.NONE_S
     since = rows["paused_since"].astype(np.int64)
     ends = np.where(since > 0, np.minimum(since, facts.as_of), facts.as_of)
-    elapsed = _running(rows[running], facts, ends[running])
+    elapsed = running_clocks(rows[running], facts, ends[running])
     clock[running] = np.maximum(0, elapsed - rows["paused"][running])
     return clock
 
@@ -480,7 +495,7 @@ def _kept_of_decided(
     passed = rows["deadline"] < facts.as_of
     missed = ~kept & ~withdrawn & passed
     running = ~kept & ~withdrawn & ~passed
-    return _share(
+    return share(
         int(kept.sum()),
         int(kept.sum() + missed.sum()),
         still_open=int(running.sum()),
@@ -501,7 +516,7 @@ def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> 
     solved = rows["fcr_claimed"] == 1
     if not claimed:
         solved = solved & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
-    return _share(
+    return share(
         int((solved & mature).sum()),
         int(mature.sum()),
         so_far=SoFar(int(solved.sum()), len(rows)) if not mature.all() else None,
@@ -516,7 +531,7 @@ def repeat_contact(facts: Facts) -> Estimate:
     rows = rows[rows["number"] == 1]
     mature = _mature(rows, facts)
     again = rows["repeat_at"] > 0
-    return _share(
+    return share(
         int((again & mature).sum()),
         int(mature.sum()),
         so_far=SoFar(int(again.sum()), len(rows)) if not mature.all() else None,
@@ -534,7 +549,7 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
     distinct = len(np.unique(rows["item"][mature]))
     _, often = np.unique(rows["item"][mature & came_back], return_counts=True)
     courtesy = int((mature & (rows["reopen_kind"] == COURTESY)).sum())
-    return _share(
+    return share(
         int((often >= times).sum()),
         distinct,
         so_far=SoFar(len(np.unique(rows["item"][came_back])), len(np.unique(rows["item"])))
@@ -550,7 +565,7 @@ def escalated(facts: Facts, *which: str) -> Estimate:
     """M19: resolved items with at least one escalation."""
     rows = held(facts)
     count = sum(rows[name].astype(np.int64) for name in which) if len(rows) else np.zeros(0)
-    return _share(int((np.asarray(count) > 0).sum()), len(rows),
+    return share(int((np.asarray(count) > 0).sum()), len(rows),
                   why="nothing was resolved in this period")  # fmt: skip
 
 
@@ -558,7 +573,7 @@ def bounced(facts: Facts) -> Estimate:
     """M20: resolved items that changed group twice or more after the first assignment."""
     rows = held(facts)
     mean = float(rows["reassignments"].mean()) if len(rows) else None
-    return _share(
+    return share(
         int((rows["reassignments"] >= 2).sum()),
         len(rows),
         beside={"mean": mean},
@@ -597,7 +612,7 @@ def should_have_been_self_service(facts: Facts) -> Estimate:
         flags = ("unreliable: less than half are classified",)
     elif coverage_of < 0.8:
         flags = ("limited: less than four in five are classified",)
-    return _share(
+    return share(
         int((rows["routine"] == 1).sum()),
         int(classified.sum()),
         flags=flags,

@@ -16,6 +16,11 @@ class Unit(StrEnum):
     SHARE = "share"
     SECONDS = "seconds"
     SCALE_POINTS = "scale_points"
+    #: -100 to 100.
+    NET_POINTS = "net_points"
+    #: One number over another; may exceed 1.
+    RATIO = "ratio"
+    DAYS = "days"
     COUNT = "count"
 
 

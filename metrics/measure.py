@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns, words
-from metrics.columns import ITEMS, SEVERITIES, Kind, load, load_where
+from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load, load_where
 from metrics.definitions import Metric, View, find
 from metrics.evaluating import Facts, Rows, SeveritiesPooled, epoch
 from metrics.intervals import Interval
@@ -25,9 +25,12 @@ from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
 from metrics.standing import Reliability
 from portal.catalogue.models import Capability
+from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
 from tickets.calendars import Calendars
 
+#: Business days over which the pace of resolving is told (METRICS.md M22).
+PACE_DAYS = 20
 #: Per-organisation settings are the handbook's defaults so far; a change of them would be 2.
 SETTINGS_VERSION = 1
 
@@ -150,7 +153,23 @@ class Reader:
             as_of=epoch(self.as_of),
             clocks=CalendarClocks(self.calendars),
             not_first_contact=self._not_first_contact,
+            self_service=self.calendars.self_service,
+            resolved_a_business_day=lambda: self._pace(cut),
         )
+
+    def _pace(self, cut: Slice) -> float:
+        """Items resolved a business day, over the last 20 before the end of the slice's period."""
+        served = cut.capabilities or frozenset(self.calendars.domains)
+        severity = cut.severity or Severity.MEDIUM.value
+        calendars = {self.calendars.calendar(one, severity) for one in served}
+        until = min(cut.until, self.today())
+        day, found = until, 0
+        while found < PACE_DAYS and until - day < timedelta(days=4 * PACE_DAYS):
+            day -= timedelta(days=1)
+            bounds = self.midnight(day), self.midnight(day + timedelta(days=1))
+            found += any(calendar.elapsed(*bounds) for calendar in calendars)
+        resolved = self._rows(RESOLUTIONS, replace(cut, start=day, until=until))
+        return int((resolved["holds"] == 1).sum()) / found if found else 0.0
 
     def _rows(self, kind: Kind, cut: Slice) -> Rows:
         """Rows of a slice: narrowed by capability, period and severity, each step kept.
@@ -188,7 +207,8 @@ class Reader:
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
         moment = min(self.midnight(cut.until), self.as_of)
-        served = _served_by(self._open_at(moment), cut.capabilities)
+        whole = self._once(("open", moment), lambda: self._open_at(moment))
+        served = _served_by(whole, cut.capabilities)
         return _of_severity(served, cut.severity), epoch(moment)
 
     def _open_at(self, moment: datetime) -> Rows:
@@ -380,6 +400,8 @@ def _mean_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
 
 
 def _count_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    if "age_oldest" not in estimate.beside:
+        return f"{int(estimate.value or 0)} {view.words}."
     if not estimate.denominator:
         return "Nothing is open."
     oldest, median = estimate.beside["age_oldest"], estimate.beside["age_median"]
@@ -392,9 +414,33 @@ def _count_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
     )
 
 
+def _net_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    assert estimate.value is not None
+    score = words.rounded(estimate.value, 1)
+    margin = estimate.beside.get("margin")
+    give = f", give or take {words.rounded(margin, 1)}" if margin is not None else ""
+    sign = "+" if estimate.value > 0 else ""
+    told = words.count(estimate.denominator, "answer", "answers")
+    return f"{sign}{score} {view.words}{give} ({told})."
+
+
+def _ratio_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    assert estimate.value is not None
+    of = f"{estimate.numerator} to {estimate.denominator}"
+    return f"{words.percent(estimate.value)} {view.words} ({of})."
+
+
+def _days_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
+    assert estimate.value is not None
+    return f"{words.rounded(estimate.value, 1)} {view.words} ({estimate.denominator} are open)."
+
+
 _SENTENCES: Mapping[Unit, Callable[[Metric, View, Estimate], str]] = {
     Unit.SHARE: _share_sentence,
     Unit.SECONDS: _seconds_sentence,
     Unit.SCALE_POINTS: _mean_sentence,
     Unit.COUNT: _count_sentence,
+    Unit.NET_POINTS: _net_sentence,
+    Unit.RATIO: _ratio_sentence,
+    Unit.DAYS: _days_sentence,
 }

@@ -11,6 +11,7 @@ from metrics.definitions import find
 from metrics.evidence import Piece
 from metrics.kinds import Unit
 from metrics.measure import Reading
+from metrics.scales import SCALES
 from portal.drawing import Point, Series
 
 
@@ -168,6 +169,16 @@ _BESIDE = {
     "if_unclassified_helped": "If every reply nobody classified had helped",
     "requester_elapsed": "As the calendar counts it",
     "pause_share": "Share of the time that was paused",
+    "promoters": "Would recommend (9, 10)",
+    "passives": "Neither (7, 8)",
+    "detractors": "Would not (0 to 6)",
+    "margin": "Margin",
+    "ease_pomp": "Percent of the greatest ease",
+    "pomp": "Percent of the highest rating",
+    "p90": "Invitations, nine in ten people at most",
+    "median": "Messages, half at most",
+    "resolved_a_day": "Resolved a business day",
+    **{key: f"Satisfied on the scale {scale.name}" for key, scale in SCALES.items()},
 }
 
 
@@ -176,7 +187,7 @@ def _beside(name: str, value: float, unit: Unit) -> str:
         return words.calendar(value)
     if name == "if_unclassified_helped":
         return value_words(value, unit)
-    if name.startswith("if_") or name == "pause_share":
+    if name.startswith("if_") or name == "pause_share" or name in SCALES:
         return words.percent(value)
     return words.rounded(value, 1) if isinstance(value, float) else str(value)
 
@@ -187,8 +198,12 @@ def value_words(value: float, unit: Unit) -> str:
         return words.percent(value)
     if unit is Unit.SECONDS:
         return f"{words.business(value)} of business time"
+    if unit is Unit.RATIO:
+        return words.percent(value)
     if unit is Unit.SCALE_POINTS:
         return words.rounded(value, 2)
+    if unit in (Unit.NET_POINTS, Unit.DAYS):
+        return words.rounded(value, 1)
     return f"{value:,.0f}"
 
 

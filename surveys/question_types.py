@@ -50,4 +50,18 @@ SATISFACTION_1_5 = QuestionType(
     key="csat_1_5", name="Satisfaction, 1 to 5", scores=(1, 2, 3, 4, 5), middle_from=3, high_from=4
 )
 
-QUESTION_TYPES: Mapping[str, QuestionType] = {kind.key: kind for kind in (SATISFACTION_1_5,)}
+EASE_1_7 = QuestionType(
+    key="ces_ease",
+    name="Made it easy, 1 to 7",
+    scores=tuple(range(1, 8)),
+    middle_from=4,
+    high_from=5,
+)
+RECOMMENDING_0_10 = QuestionType(
+    key="nps_0_10", name="Would recommend, 0 to 10", scores=tuple(range(11)), middle_from=7,
+    high_from=9,
+)  # fmt: skip
+
+QUESTION_TYPES: Mapping[str, QuestionType] = {
+    kind.key: kind for kind in (SATISFACTION_1_5, EASE_1_7, RECOMMENDING_0_10)
+}

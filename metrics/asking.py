@@ -1,0 +1,113 @@
+"""Who was asked and who answered: the companions of the response rate (METRICS.md M06, M07)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metrics import columns, intervals
+from metrics.evaluating import IMPORTED, Facts, Rows, share
+from metrics.kinds import Estimate, unknown
+
+#: Limits of burden: more than one invitation in 7 days, or three in 90 (METRICS.md Part 7).
+WEEK_S, WEEK_LIMIT = 7 * 86_400, 1
+QUARTER_S, QUARTER_LIMIT = 90 * 86_400, 3
+HOUR_S = 3_600
+_NOBODY_KNOWS = "the ratings were imported, nobody knows who was asked"
+
+
+def _closed(facts: Facts) -> Rows | None:
+    """Invitations of the slice whose window is over; None where ratings were imported."""
+    rows = facts.rows(columns.SURVEYED)
+    if (rows["decision"] == IMPORTED).any():
+        return None
+    sent = (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
+    return np.asarray(rows[sent & (rows["window_until"] <= facts.as_of)])
+
+
+def answered_in(rows: Rows, facts: Facts) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which invitations were answered in time; what was said waits for its batch."""
+    given = (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
+    return np.asarray(given & (rows["late"] != 1))
+
+
+def complete_rate(facts: Facts) -> Estimate:
+    """RR1: every question answered, of all sent."""
+    rows = _closed(facts)
+    if rows is None:
+        return unknown(_NOBODY_KNOWS)
+    complete = answered_in(rows, facts) & (rows["complete"] == 1)
+    return share(int(complete.sum()), len(rows), why="no invitation of this period has closed yet")
+
+
+def participation_rate(facts: Facts) -> Estimate:
+    """Answered of those that were delivered."""
+    rows = _closed(facts)
+    if rows is None:
+        return unknown(_NOBODY_KNOWS)
+    delivered = rows[rows["invitation"] != columns.BOUNCED]
+    return share(
+        int(answered_in(delivered, facts).sum()),
+        len(delivered),
+        why="no invitation of this period was delivered and has closed",
+    )
+
+
+def delivery_rate(facts: Facts) -> Estimate:
+    """Delivered of all sent: a failed delivery must show."""
+    rows = _closed(facts)
+    if rows is None:
+        return unknown(_NOBODY_KNOWS)
+    delivered = int((rows["invitation"] != columns.BOUNCED).sum())
+    return share(delivered, len(rows), why="no invitation of this period has closed yet")
+
+
+def break_off(facts: Facts) -> Estimate:
+    """Started without answering the core question: not recorded, because opening a page is not."""
+    return unknown("nobody records who opened a survey and left: opening a page is no act")
+
+
+def effective_coverage(facts: Facts) -> Estimate:
+    """Answered of eligible events."""
+    rows = facts.rows(columns.SURVEYED)
+    if (rows["decision"] == IMPORTED).any():
+        return unknown(_NOBODY_KNOWS)
+    return share(
+        int(answered_in(rows, facts).sum()),
+        len(rows),
+        why="nothing that could be asked about happened in this period",
+    )
+
+
+def burden(facts: Facts) -> Estimate:
+    """Share of the people asked who were asked more often than the limits allow."""
+    rows = facts.rows(columns.SURVEYED)
+    sent = rows[(rows["sent"] > 0) & (rows["sent"] <= facts.as_of) & (rows["requester"] != 0)]
+    order = np.lexsort((sent["sent"], sent["requester"]))
+    people, counts = np.unique(sent["requester"], return_counts=True)
+    by_person = np.split(sent["sent"][order], np.cumsum(counts)[:-1]) if len(people) else []
+    too_often = sum(
+        _more_than(instants, WEEK_S, WEEK_LIMIT) or _more_than(instants, QUARTER_S, QUARTER_LIMIT)
+        for instants in by_person
+    )
+    p90 = intervals.percentile(counts.astype(np.float64), 0.9) if len(people) else None
+    return share(
+        int(too_often), len(people), beside={"p90": p90}, why="nobody was asked in this period"
+    )
+
+
+def _more_than(instants: Rows, stretch: int, limit: int) -> bool:
+    """Whether more than `limit` of ascending instants lie within a stretch of seconds."""
+    if len(instants) <= limit:
+        return False
+    return bool((instants[limit:] - instants[:-limit] < stretch).any())
+
+
+def timeliness(facts: Facts) -> Estimate:
+    """Share sent within the hour after the event."""
+    rows = facts.rows(columns.SURVEYED)
+    sent = rows[(rows["sent"] > 0) & (rows["sent"] <= facts.as_of)]
+    return share(
+        int((sent["sent"] - sent["at"] <= HOUR_S).sum()),
+        len(sent),
+        why="nobody was asked in this period",
+    )

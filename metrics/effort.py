@@ -1,0 +1,116 @@
+"""Effort and recommendation: evaluations of answers that are no satisfaction (METRICS.md M03-M05).
+
+Answers of one question are never counted under another: each evaluation takes the scales it is for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metrics import columns, intervals, scales
+from metrics.evaluating import Answers, Facts, answers, satisfied_in
+from metrics.kinds import Estimate, unknown
+from metrics.standing import Reliability, is_fragile, reliability
+
+
+def scales_side_by_side(facts: Facts) -> Estimate:
+    """M03: the satisfied share of each satisfaction scale in use, side by side, never pooled."""
+    rows = facts.rows(columns.SURVEYED)
+    in_use = [
+        name
+        for number, name in enumerate(columns.SCALE_KEYS, start=1)
+        if name in scales.SCALES
+        and (rows["scale"][rows["score"] != columns.NO_SCORE] == number).any()
+    ]
+    beside: dict[str, float | int | None] = {}
+    state = Reliability.RELIABLE
+    counted = 0
+    for name in in_use:
+        found = answers(facts, policy_denial=False, among=frozenset({name}))
+        n = len(found.rows)
+        counted += n
+        # A share of fewer than ten answers is not shown (METRICS.md 1.11).
+        shown = n >= 10
+        beside[name] = int(satisfied_in(found.rows).sum()) / n if shown else None
+        if found.sent is None:
+            state = Reliability.RATE_UNKNOWN
+    if not counted:
+        return unknown("no answers are counted in this period yet")
+    return Estimate(float(len(in_use)), counted, beside=beside, reliability=state)
+
+
+def effort_share(facts: Facts) -> Estimate:
+    """M04: the share who found it easy, by the wording that was asked."""
+    found, wording = _effort(facts)
+    rows = found.rows
+    if not len(rows) or wording is None:
+        return _nothing(found)
+    n, easy = len(rows), int(np.isin(rows["score"], sorted(wording.easy)).sum())
+    return Estimate(
+        easy / n,
+        n,
+        easy,
+        intervals.wilson(easy, n),
+        flags=("fragile",) if is_fragile(easy, n) else (),
+        reliability=reliability(found.sent, n),
+        sent=found.sent,
+        still_open=found.still_open,
+    )
+
+
+def effort_mean(facts: Facts) -> Estimate:
+    """M04: the mean on the wording's own scale, and as percent of the greatest ease (POMP)."""
+    found, wording = _effort(facts)
+    n = len(found.rows)
+    if n < 10 or wording is None:
+        return Estimate(None, n, why="a mean is shown from 10 answers on", sent=found.sent)
+    ratings = found.rows["score"].astype(np.float64)
+    mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
+    return Estimate(
+        mean,
+        n,
+        interval=intervals.mean_interval(mean, sd, n, *wording.bounds),
+        reliability=reliability(found.sent, n),
+        sent=found.sent,
+        beside={"ease_pomp": wording.ease_pomp(mean)},
+    )
+
+
+def _effort(facts: Facts) -> tuple[Answers, scales.EffortWording | None]:
+    found = answers(facts, policy_denial=False, among=frozenset(columns.EFFORT_SCALES))
+    if not len(found.rows):
+        return found, None
+    key = columns.SCALE_KEYS[int(found.rows["scale"][0]) - 1]
+    return found, columns.EFFORT_SCALES[key]
+
+
+def recommendation(facts: Facts) -> Estimate:
+    """M05: promoters less detractors, -100 to 100, from ten answers on."""
+    found = answers(facts, policy_denial=False, among=frozenset({columns.RECOMMENDING}))
+    n = len(found.rows)
+    if n < 10:
+        return Estimate(None, n, why="shown from 10 answers on", sent=found.sent)
+    score = scales.net_promoter(int(value) for value in found.rows["score"])
+    return Estimate(
+        score.score,
+        n,
+        interval=score.interval,
+        reliability=reliability(found.sent, n),
+        sent=found.sent,
+        beside={
+            "promoters": score.promoters,
+            "passives": score.passives,
+            "detractors": score.detractors,
+            "margin": score.margin,
+        },
+    )
+
+
+def _nothing(found: Answers) -> Estimate:
+    return Estimate(
+        None,
+        0,
+        why="no answers are counted in this period yet",
+        sent=found.sent,
+        still_open=found.still_open,
+    )

@@ -1,0 +1,199 @@
+"""Effort, recommendation, who was asked, and flow: by hand and by the handbook's own examples."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from metrics.evaluating import ScalesPooled
+from portal.tenancy.context import acting
+from tests import roles
+from tests.factories import Cast, RequesterFactory
+from tests.metrics.told import (
+    DAY,
+    HOUR,
+    MONDAY,
+    asked,
+    assigned,
+    enter,
+    moved,
+    news,
+    promise,
+    read,
+    replied,
+)
+from tickets.canonical import ActorKind, Event, EventType
+from tickets.news import event_key
+
+
+def answers(cast: Cast, scale: str, counts: dict[int, int]) -> None:
+    for score, number in counts.items():
+        for _ in range(number):
+            asked(cast, score, scale=scale)
+
+
+class TestEffort:
+    def test_the_handbooks_example_of_the_ease_wording(self, cast: Cast) -> None:
+        answers(cast, "ces_ease", {7: 18, 6: 24, 5: 18, 4: 10, 3: 5, 2: 3, 1: 2})
+        share, mean = read(cast, "ces.share"), read(cast, "ces.mean")
+        assert (share.numerator, share.denominator, share.value) == (60, 80, 0.75)
+        assert share.interval.lower == pytest.approx(0.645, abs=5e-4)
+        assert share.interval.upper == pytest.approx(0.832, abs=5e-4)
+        assert mean.value == pytest.approx(5.29, abs=5e-3)
+        assert mean.beside["ease_pomp"] == pytest.approx(71.5, abs=0.05)
+
+    def test_effort_runs_the_other_way_and_its_ease_does_not(self, cast: Cast) -> None:
+        answers(cast, "ces_effort", {1: 6, 2: 6, 5: 3})
+        assert read(cast, "ces.share").numerator == 12
+        mean = read(cast, "ces.mean")
+        assert mean.value == pytest.approx(2.2)
+        assert mean.beside["ease_pomp"] == pytest.approx(100 * (5 - 2.2) / 4)
+
+    def test_two_wordings_are_never_one_figure(self, cast: Cast) -> None:
+        answers(cast, "ces_effort", {1: 6})
+        answers(cast, "ces_ease", {7: 6})
+        with pytest.raises(ScalesPooled):
+            read(cast, "ces.share")
+
+    def test_answers_about_effort_are_no_satisfaction(self, cast: Cast) -> None:
+        answers(cast, "ces_ease", {1: 20})
+        answers(cast, "csat_1_5", {5: 10})
+        assert read(cast, "csat_share").value == 1
+
+
+class TestRecommending:
+    def test_the_handbooks_example(self, cast: Cast) -> None:
+        answers(cast, "nps_0_10", {10: 40, 8: 35, 3: 25})
+        score = read(cast, "nps")
+        assert score.value == pytest.approx(15)
+        assert score.beside["margin"] == pytest.approx(15.3, abs=0.05)
+        assert score.interval.lower == pytest.approx(-0.7, abs=0.05)
+        assert score.interval.upper == pytest.approx(29.8, abs=0.05)
+        assert score.sentence.startswith("+15.0 is the balance")
+        assert "give or take 15.3" in score.sentence
+
+    def test_nine_answers_show_no_score(self, cast: Cast) -> None:
+        answers(cast, "nps_0_10", {10: 9})
+        assert read(cast, "nps").value is None
+
+
+class TestScales:
+    def test_each_scale_stands_beside_the_other_and_neither_is_pooled(self, cast: Cast) -> None:
+        answers(cast, "csat_1_5", {5: 8, 3: 4})
+        answers(cast, "two_point", {1: 9, 0: 1})
+        told = read(cast, "csat_scale_rules")
+        assert told.value == 2
+        assert told.beside == {"csat_1_5": pytest.approx(8 / 12), "two_point": 0.9}
+        with pytest.raises(ScalesPooled):
+            read(cast, "csat_share")
+
+    def test_a_scale_with_fewer_than_ten_answers_shows_no_share(self, cast: Cast) -> None:
+        answers(cast, "csat_1_5", {5: 8})
+        answers(cast, "two_point", {1: 12})
+        told = read(cast, "csat_scale_rules").beside
+        assert told == {"csat_1_5": None, "two_point": 1.0}
+
+
+class TestAsking:
+    def test_asked_too_often_is_more_than_once_in_a_week_or_three_times_in_a_quarter(
+        self, cast: Cast
+    ) -> None:
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            often, fine, thrice = (
+                RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(3)
+            )
+        for at in (0, 6):
+            asked(cast, at=MONDAY + at * DAY, requester=often)
+        for at in (0, 7):
+            asked(cast, at=MONDAY + at * DAY, requester=fine)
+        for at in (0, 8, 16, 24):
+            asked(cast, at=MONDAY + at * DAY, requester=thrice)
+        told = read(cast, "survey_coverage.burden")
+        assert (told.numerator, told.denominator) == (2, 3)
+        assert told.beside["p90"] == pytest.approx(3.6)
+
+    def test_timeliness_effective_coverage_and_participation(self, cast: Cast) -> None:
+        for score in (5, None, None, None):
+            asked(cast, score)
+        late = read(cast, "survey_coverage.timeliness")
+        assert (late.numerator, late.denominator) == (0, 4)  # two hours after the event
+        heard = read(cast, "survey_coverage.effective")
+        assert (heard.numerator, heard.denominator) == (1, 4)
+        took_part = read(cast, "response_rate.participation")
+        assert (took_part.numerator, took_part.denominator) == (1, 4)
+        assert read(cast, "response_rate.delivery").value == 1
+
+    def test_imported_ratings_leave_them_unknown(self, cast: Cast) -> None:
+        asked(cast, 5, imported=True)
+        for name in ("response_rate.complete", "survey_coverage.effective"):
+            assert "nobody knows who was asked" in read(cast, name).sentence
+
+
+def messages(name: str, number: int) -> list[Event]:
+    return [
+        Event(
+            event_key(name, "again", n),
+            EventType.MESSAGE,
+            MONDAY + (n + 1) * HOUR,
+            f"1{n}",
+            ActorKind.REQUESTER,
+            None,
+            True,
+        )
+        for n in range(number)
+    ]
+
+
+class TestFlow:
+    def test_three_messages_or_more_are_many_turns(self, cast: Cast) -> None:
+        for name, number in (("a", 2), ("b", 3), ("c", 5), ("d", 0)):
+            told = news(name, replied(0.5), moved(20, "resolved"))
+            told.events += messages(name, number)
+            enter(cast, told)
+        turns = read(cast, "requester_returns")
+        assert (turns.numerator, turns.denominator, turns.beside["median"]) == (2, 4, 2.5)
+
+    def test_withdrawn_items_leave_the_share_and_a_reopened_one_is_not_resolved(
+        self, cast: Cast
+    ) -> None:
+        enter(
+            cast,
+            news("held", moved(1, "resolved")),
+            news("back", moved(1, "resolved"), moved(30, "open"), replied(31)),
+            news("gone", moved(1, "withdrawn")),
+            news("open"),
+        )
+        share = read(cast, "resolution_share")
+        assert (share.numerator, share.denominator) == (1, 3)
+        assert share.left_out == {"withdrawn": 1}
+        through = read(cast, "resolution_share.throughput")
+        assert (through.numerator, through.denominator) == (1, 4)
+        assert through.interval.lower is None
+
+    def test_throughput_may_exceed_one(self, cast: Cast) -> None:
+        earlier = MONDAY - 30 * DAY
+        enter(
+            cast,
+            news("old", moved(30 * 24, "resolved"), opened_at=earlier),
+            news("old too", moved(30 * 24, "resolved"), opened_at=earlier),
+            news("new"),
+        )
+        assert read(cast, "resolution_share.throughput").value == 2
+
+    def test_days_of_backlog_use_the_pace_of_twenty_business_days(self, cast: Cast) -> None:
+        """March 2026 ends on a Tuesday: the twenty business days before April began on the 4th."""
+        enter(cast, *(news(f"open {n}") for n in range(6)))
+        within = MONDAY + timedelta(days=3)
+        enter(cast, *(news(f"done {n}", moved(1, "resolved"), opened_at=within) for n in range(10)))
+        enter(cast, news("too early", moved(1, "resolved"), assigned(0.5, "ben")))
+        told = read(cast, "backlog.days")
+        assert told.beside["resolved_a_day"] == 0.5
+        assert told.value == 12
+
+    def test_the_business_age_of_what_is_open_leaves_nights_out(self, cast: Cast) -> None:
+        promise(cast)
+        enter(cast, news("one", opened_at=MONDAY))
+        told = read(cast, "backlog.business_age_median", severity="medium")
+        weekdays = 22  # Monday 2 March up to and including Tuesday 31 March
+        assert told.value == weekdays * 8 * 3600
