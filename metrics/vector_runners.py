@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from metrics import comparing, intervals, scales, small_numbers, standing, survival
+from metrics import comparing, improving, intervals, scales, small_numbers, standing, survival
 from portal.catalogue.business_time import BusinessTime, CalendarRules
 from tickets import clocks
 from tickets.canonical import Event, EventType, State
@@ -271,7 +271,7 @@ def _change_of_mix(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
 def _before_after(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     data = case["input"]
     if "observed" in data:
-        drift = comparing.expected_drift(
+        drift = improving.expected_drift(
             data["observed"],
             data["population_mean"],
             between=data["between_variance"],
@@ -294,7 +294,7 @@ def _before_after(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
         "did": beyond,
         "did_lower": around_beyond.lower,
         "did_upper": around_beyond.upper,
-        "verdict_did": comparing.effect_beyond_comparison(around_beyond).value,
+        "verdict_did": improving.effect_beyond_comparison(around_beyond).value,
     }
 
 
