@@ -72,13 +72,19 @@ class Clustered:
 def clustered(sizes: NDArray[np.int64], satisfied: NDArray[np.int64]) -> Clustered:
     """Wilson with the effective sample size; one entry a person: answers given, of them satisfied.
 
-    The displayed counts stay the real ones. With one answer a person the design effect is 1.
+    At least one answer. The displayed counts stay the real ones. With one answer a person the
+    design effect is 1. Where all answers say the same, or come from one person, the formula is
+    nought by nought and says nothing about how much a person's answers echo each other; each
+    person then counts once, so that one person's twenty answers are not twenty people's.
     """
-    n, x, k = int(sizes.sum()), int(satisfied.sum()), len(sizes)
+    n, x, k = int(sizes.sum()), int(satisfied.sum()), int((sizes > 0).sum())
     p = x / n
     plain = p * (1 - p) / n
-    effect = 1.0
-    if k > 1 and plain > 0 and int(sizes.max()) > 1:
+    if k == n:
+        effect = 1.0
+    elif k == 1 or plain == 0:
+        effect = n / k
+    else:
         spread = float(((satisfied - p * sizes) ** 2).sum())
         effect = (k / (k - 1) * spread / n**2) / plain
     effective = n / max(1.0, effect)

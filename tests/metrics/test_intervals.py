@@ -128,6 +128,15 @@ def test_one_answer_a_person_is_the_plain_interval() -> None:
     assert (got.design_effect, got.interval) == (1.0, intervals.wilson(7, 10))
 
 
+def test_one_persons_twenty_answers_are_not_twenty_peoples() -> None:
+    alone = intervals.clustered(np.array([20]), np.array([15]))
+    assert (alone.n, alone.effective_n) == (20, 1)
+    alike = intervals.clustered(np.array([20, 1, 1, 1, 1]), np.array([20, 1, 1, 1, 1]))
+    assert (alike.n, alike.effective_n, alike.interval) == (24, 5, intervals.wilson(5, 5))
+    nobody = intervals.clustered(np.array([2, 1]), np.array([0, 0]))
+    assert nobody.interval.upper == pytest.approx(intervals.wilson(0, 2).upper)
+
+
 def test_a_hand_calculated_design_effect() -> None:
     # Two people, two answers each, one wholly happy, one not at all: p = 1/2, n = 4, k = 2;
     # v = 2 * ((2 - 1)^2 + (0 - 1)^2) / 16 = 1/4, plain = 1/16, so 4 answers count as 1.
