@@ -1,20 +1,38 @@
 """Comparing: is one group different from another, and what of a change is only a change of mix.
 
-Pure (METRICS.md D2, D3, D5). Differences of shares stand in intervals.py; here are the tests beside
-them, the correction for asking many questions at once, and the decomposition of a change.
+Pure (METRICS.md D2, D3, D5, D9). Differences of shares stand in intervals.py; here are the tests
+beside them, the correction for asking many questions at once, the words for what came of it, and
+the decomposition of a change. What an improvement action did stands in improving.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import erfc, sqrt
+from math import comb, erfc, fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.intervals import Interval, mover, newcombe
+from metrics.intervals import Interval, mover, newcombe, t_tails
+from metrics.small_numbers import OTHERS, SMALLEST
+from metrics.standing import UNDECIDABLE, Direction, Reliability
+
+#: What each side of a comparison needs.
+SMALLEST_SIDE = 10
+#: Exploring asks for the false discovery rate, questions declared beforehand for the error of any.
+DISCOVERY_RATE, FAMILY_ERROR, MOST_DECLARED = 0.10, 0.05, 5
+#: Effects smaller than this are rounding.
+_ROUNDING = 1e-12
+
+
+class NothingToCompare(ValueError):
+    """A period without a single unit was to be compared."""
+
+
+class TooManyDeclared(ValueError):
+    """More than five comparisons were declared beforehand: that is exploring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,48 @@ def _at_risk(group: Durations, at: NDArray[np.float64]) -> NDArray[np.int64]:
     return len(group.times) - np.searchsorted(np.sort(group.times), at, side="left")
 
 
+@dataclass(frozen=True, slots=True)
+class Superiority:
+    """Brunner-Munzel: how often a value of the second group exceeds one of the first.
+
+    Ties count half, so 0.5 is no difference; `p` is two-sided.
+    """
+
+    share: float
+    p: float
+
+
+def brunner_munzel(one: NDArray[np.float64], other: NDArray[np.float64]) -> Superiority:
+    """Test of two groups of ratings that needs no equal spread. Shapes (n,), (m,); n, m >= 2.
+
+    Where the groups do not overlap at all there is no spread to measure the distance by; p is then
+    that of the exact test, where one order of 2 in all possible ones is as extreme as this. Where
+    every value is the same nothing speaks against equality: p = 1.
+    """
+    n, m = len(one), len(other)
+    both = mid_ranks(np.concatenate((one, other)))
+    mine, theirs = both[:n], both[n:]
+    share = float((theirs.mean() - (m + 1) / 2) / n)
+    spread_of_one = _placement_variance(mine, mid_ranks(one)) / (m * m * n)
+    spread_of_other = _placement_variance(theirs, mid_ranks(other)) / (n * n * m)
+    variance = spread_of_one + spread_of_other
+    if variance == 0:
+        return Superiority(share, 1.0 if share == 0.5 else min(1.0, 2 / comb(n + m, n)))
+    degrees = variance**2 / (spread_of_one**2 / (n - 1) + spread_of_other**2 / (m - 1))
+    return Superiority(share, t_tails((share - 0.5) / sqrt(variance), degrees))
+
+
+def mid_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[place], dtype=np.float64)
+
+
+def _placement_variance(among_all: NDArray[np.float64], own: NDArray[np.float64]) -> float:
+    return float(np.var(among_all - own, ddof=1))
+
+
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:
     """Adjusted p-values, in the order given: those <= q pass at false discovery rate q."""
     ordered, order = _ordered(p)
@@ -104,9 +164,103 @@ def _restored(adjusted: NDArray[np.float64], order: NDArray[np.int64]) -> list[f
     return [float(value) for value in restored]
 
 
+# --- a family of comparisons ---------------------------------------------------------------------
+
+
+def family(p: Sequence[float], *, declared: bool = False) -> list[tuple[float, bool]]:
+    """Adjusted p-value and whether it passes, for all comparisons of one page or report.
+
+    Exploring: Benjamini-Hochberg at 0.10. Up to five `declared` beforehand: Holm at 0.05.
+    """
+    if declared and len(p) > MOST_DECLARED:
+        raise TooManyDeclared(f"{len(p)} comparisons were declared; at most {MOST_DECLARED} are.")
+    adjusted, limit = (
+        (holm(p), FAMILY_ERROR) if declared else (benjamini_hochberg(p), DISCOVERY_RATE)
+    )
+    return [(value, value <= limit) for value in adjusted]
+
+
+class Wording(StrEnum):
+    """How one side stands to the other; never "the same"."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NO_CLEAR_DIFFERENCE = "no clear difference"
+    NOT_COMPARED = "not compared"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Satisfied of answered on one side; `reliability` is None for figures over all tickets."""
+
+    x: int
+    n: int
+    reliability: Reliability | None = None
+
+    @property
+    def why_not(self) -> str:
+        """Why this side cannot be compared; empty if it can."""
+        if self.n < SMALLEST_SIDE:
+            return f"fewer than {SMALLEST_SIDE}"
+        return str(self.reliability) if self.reliability in UNDECIDABLE else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One side against another, with what may be said of it; figures None if not compared."""
+
+    wording: Wording
+    difference: float | None = None
+    interval: Interval | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    why_not: str = ""
+
+
+def compare(
+    pairs: Mapping[str, tuple[Side, Side]], *, declared: bool = False
+) -> dict[str, Comparison]:
+    """Compare the first side of each pair with the second, as one family (METRICS.md D2, D9).
+
+    The interval is shown in any case; the words follow the corrected test.
+    """
+    why_not = {name: one.why_not or other.why_not for name, (one, other) in pairs.items()}
+    asked = [name for name in pairs if not why_not[name]]
+    p = [_test(*pairs[name]) for name in asked]
+    told = dict(zip(asked, zip(p, family(p, declared=declared), strict=True), strict=True))
+    return {
+        name: (
+            _compared(*sides, *told[name])
+            if name in told
+            else Comparison(Wording.NOT_COMPARED, why_not=why_not[name])
+        )
+        for name, sides in pairs.items()
+    }
+
+
+def _test(one: Side, other: Side) -> float:
+    return n_minus_1(one.x, one.n, other.x, other.n).p
+
+
+def _compared(one: Side, other: Side, p: float, corrected: tuple[float, bool]) -> Comparison:
+    adjusted, passes = corrected
+    difference = one.x / one.n - other.x / other.n
+    wording = Wording.HIGHER if difference > 0 else Wording.LOWER
+    return Comparison(
+        wording if passes else Wording.NO_CLEAR_DIFFERENCE,
+        difference,
+        newcombe(one.x, one.n, other.x, other.n),
+        p,
+        adjusted,
+    )
+
+
+# --- a change, and its mix -----------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a slice in two periods: how many did, of how many; both totals > 0."""
+    """One part of a slice in two periods: how many did, of how many."""
 
     x_before: int
     n_before: int
@@ -132,29 +286,35 @@ class Decomposition:
     @property
     def rate_effect(self) -> float:
         """What the parts' own changes did."""
-        return sum(self.rate_by_part)
+        return fsum(self.rate_by_part)
 
     @property
     def mix_effect(self) -> float:
         """What growing and shrinking parts did."""
-        return sum(self.mix_by_part)
+        return fsum(self.mix_by_part)
 
     @property
     def is_mostly_mix(self) -> bool:
         """Whether a page leads with "mostly a change of mix"."""
-        opposite = self.rate_effect * self.mix_effect < 0
-        return opposite or abs(self.mix_effect) > abs(self.change) / 2
+        rate, mix = self.rate_effect, self.mix_effect
+        if abs(mix) <= _ROUNDING:
+            return False
+        return rate * mix < 0 or abs(mix) > abs(self.change) / 2 + _ROUNDING
 
 
 def decompose(parts: Sequence[Part]) -> Decomposition:
-    """Split a change of a total share after Kitagawa (METRICS.md D3). At least one part.
+    """Split a change of a total share after Kitagawa (METRICS.md D3).
 
-    Parts with fewer than 5 in a period are joined into "others" by the caller beforehand.
+    A part that is there in one period only has no rate of its own in the other; its coming or going
+    is a change of mix. Raises NothingToCompare where a period is empty. Join small parts first
+    (`joined_small`).
     """
     n_before, n_after = sum(part.n_before for part in parts), sum(part.n_after for part in parts)
+    if not n_before or not n_after:
+        raise NothingToCompare("A period without a single unit has no share to compare.")
     rate, mix = [], []
     for part in parts:
-        rates = part.x_before / part.n_before, part.x_after / part.n_after
+        rates = _rates(part)
         weights = part.n_before / n_before, part.n_after / n_after
         rate.append(sum(weights) / 2 * (rates[1] - rates[0]))
         mix.append(sum(rates) / 2 * (weights[1] - weights[0]))
@@ -166,8 +326,58 @@ def decompose(parts: Sequence[Part]) -> Decomposition:
     )
 
 
+def _rates(part: Part) -> tuple[float, float]:
+    if not part.n_before and not part.n_after:
+        return 0.0, 0.0
+    before = part.x_before / part.n_before if part.n_before else part.x_after / part.n_after
+    after = part.x_after / part.n_after if part.n_after else before
+    return before, after
+
+
+def joined_small(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """The parts with at least 5 in both periods, and the rest as "others" (METRICS.md D3)."""
+    large = {name: part for name, part in parts.items() if _is_large(part)}
+    small = [part for part in parts.values() if not _is_large(part)]
+    if not small:
+        return large
+    others = Part(
+        sum(part.x_before for part in small),
+        sum(part.n_before for part in small),
+        sum(part.x_after for part in small),
+        sum(part.n_after for part in small),
+    )
+    return {**large, OTHERS: others}
+
+
+def _is_large(part: Part) -> bool:
+    return min(part.n_before, part.n_after) >= SMALLEST
+
+
+class Change(StrEnum):
+    """How a period stands to the one before, in words."""
+
+    IMPROVED = "improved"
+    WORSE = "worse"
+    ROSE = "rose"
+    FELL = "fell"
+    NO_CLEAR_CHANGE = "no clear change"
+
+
+def change_in_words(difference: Interval, better: Direction) -> Change:
+    """The word for after minus before; a figure without a good direction rose or fell."""
+    if difference.lower is not None and difference.lower > 0:
+        up = True
+    elif difference.upper is not None and difference.upper < 0:
+        up = False
+    else:
+        return Change.NO_CLEAR_CHANGE
+    if better is Direction.NONE:
+        return Change.ROSE if up else Change.FELL
+    return Change.IMPROVED if up == (better is Direction.HIGHER) else Change.WORSE
+
+
 def change(part: Part) -> tuple[float, Interval]:
-    """A share after minus before, with its Newcombe interval."""
+    """A share after minus before, with its Newcombe interval; both totals > 0."""
     return (
         part.x_after / part.n_after - part.x_before / part.n_before,
         newcombe(part.x_after, part.n_after, part.x_before, part.n_before),
@@ -181,28 +391,3 @@ def difference_of_changes(action: Part, comparison: Part) -> tuple[float, Interv
     """
     (acted, of_action), (compared, of_comparison) = change(action), change(comparison)
     return acted - compared, mover(acted, of_action, compared, of_comparison)
-
-
-class Effect(StrEnum):
-    """What an improvement action is shown to have done."""
-
-    IMPROVED = "improved"
-    WORSE = "worse"
-    CANNOT_TELL_YET = "cannot_tell_yet"
-
-
-def effect_beyond_comparison(difference: Interval) -> Effect:
-    """What the difference of changes proves by itself, where higher is better (METRICS.md D5)."""
-    if difference.lower is not None and difference.lower > 0:
-        return Effect.IMPROVED
-    if difference.upper is not None and difference.upper < 0:
-        return Effect.WORSE
-    return Effect.CANNOT_TELL_YET
-
-
-def expected_drift(observed: float, mean: float, *, between: float, within: float) -> float:
-    """By how much a value picked for standing out would move towards its group's mean anyway.
-
-    `between` and `within` are variances; their sum is positive (METRICS.md D5).
-    """
-    return within / (within + between) * (mean - observed)

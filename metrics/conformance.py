@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from metrics import golden
-from metrics.vector_runners import RUNNERS, Case, Runner
+from metrics.vector_runners import NOT_RUN, RUNNERS, Case, Runner
 
 #: Parts of `expected` that document and are not computed.
 DOCUMENTATION = frozenset({"published", "not_this", "median_without_midpoint_rule"})
@@ -40,11 +40,20 @@ class Miss:
 
 @dataclass(slots=True)
 class FileResult:
-    """What running one file gave; `cases` is None for a file nobody knows how to run."""
+    """What running one file gave; `cases` is None for a file that was not run.
+
+    `why_not_run` says why a file is read and not run; it is empty for one nobody knows.
+    """
 
     name: str
     cases: int | None
     misses: list[Miss] = field(default_factory=list)
+    why_not_run: str = ""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody knows how to run it."""
+        return self.cases is None and not self.why_not_run
 
 
 def run_folder(folder: Path, only: frozenset[str] | None = None) -> list[FileResult]:
@@ -72,7 +81,7 @@ def run_file(path: Path) -> FileResult:
         return FileResult(path.stem, len(expected), list(_differences(case, expected, report)))
     runner = RUNNERS.get(number)
     if runner is None:
-        return FileResult(path.stem, None)
+        return FileResult(path.stem, None, why_not_run=NOT_RUN.get(number, ""))
     misses = [miss for case in content["cases"] for miss in _missed(case, content, runner)]
     return FileResult(path.stem, len(content["cases"]), misses)
 
@@ -110,7 +119,9 @@ def _differences(case: Case, expected: Mapping[str, Any], got: Mapping[str, Any]
 def _tolerance(case: Case, name: str) -> float:
     tolerance = case.get("tolerance", DEFAULT_TOLERANCE)
     if isinstance(tolerance, Mapping):
-        tolerance = tolerance.get(name, DEFAULT_TOLERANCE)
+        # by name, or by whose figure it is: `published_…` or the file's own
+        whose = "published" if name.startswith("published_") else "own"
+        tolerance = tolerance.get(name, tolerance.get(whose, DEFAULT_TOLERANCE))
     return float(tolerance)
 
 

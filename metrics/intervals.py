@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, exp, lgamma, log, sqrt
+from math import ceil, exp, fsum, lgamma, log, log1p, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,19 @@ class Clustered:
 def clustered(sizes: NDArray[np.int64], satisfied: NDArray[np.int64]) -> Clustered:
     """Wilson with the effective sample size; one entry a person: answers given, of them satisfied.
 
-    The displayed counts stay the real ones. With one answer a person the design effect is 1.
+    At least one answer. The displayed counts stay the real ones. With one answer a person the
+    design effect is 1. Where all answers say the same, or come from one person, the formula is
+    nought by nought and says nothing about how much a person's answers echo each other; each
+    person then counts once, so that one person's twenty answers are not twenty people's.
     """
-    n, x, k = int(sizes.sum()), int(satisfied.sum()), len(sizes)
+    n, x, k = int(sizes.sum()), int(satisfied.sum()), int((sizes > 0).sum())
     p = x / n
     plain = p * (1 - p) / n
-    effect = 1.0
-    if k > 1 and plain > 0 and int(sizes.max()) > 1:
+    if k == n:
+        effect = 1.0
+    elif k == 1 or plain == 0:
+        effect = n / k
+    else:
         spread = float(((satisfied - p * sizes) ** 2).sum())
         effect = (k / (k - 1) * spread / n**2) / plain
     effective = n / max(1.0, effect)
@@ -153,16 +159,34 @@ def _variance_of_signs(up: float, down: float) -> float:
 def weighted_total(
     weights: Sequence[float], successes: Sequence[int], totals: Sequence[int]
 ) -> tuple[float, Interval]:
-    """Stratified total over capabilities: value and normal interval (METRICS.md M01).
+    """Stratified total of shares: value and interval (METRICS.md 1.9, M01, M10).
 
-    Weights are eligible events; every total must be positive.
+    Weights are eligible events and not all nought; every total is positive. The half-widths of the
+    parts are squared and added, weighted. A part's own is the normal one, z·sqrt(p(1-p)/n), so that
+    the interval is the handbook's wherever every part has both satisfied and others. A part at
+    nought or at all has a normal variance of nought: where everybody was satisfied the plain normal
+    interval has no width and six answers would prove 100 %. Such a part adds its Wilson width
+    towards the inside instead (MOVER for a sum of independent estimates).
     """
     shares = [weight / sum(weights) for weight in weights]
     rates = [x / n for x, n in zip(successes, totals, strict=True)]
-    value = sum(w * p for w, p in zip(shares, rates, strict=True))
-    variance = sum(w * w * p * (1 - p) / n for w, p, n in zip(shares, rates, totals, strict=True))
-    half = Z * sqrt(variance)
-    return value, Interval(max(0.0, value - half), min(1.0, value + half))
+    value = fsum(w * p for w, p in zip(shares, rates, strict=True))
+    widths = [_widths(x, n) for x, n in zip(successes, totals, strict=True)]
+    down = sqrt(fsum((w * lower) ** 2 for w, (lower, _) in zip(shares, widths, strict=True)))
+    up = sqrt(fsum((w * upper) ** 2 for w, (_, upper) in zip(shares, widths, strict=True)))
+    return value, Interval(max(0.0, value - down), min(1.0, value + up))
+
+
+def _widths(x: int, n: int) -> tuple[float, float]:
+    """How far a part's share may lie below and above what was seen."""
+    p = x / n
+    if 0 < x < n:
+        half = Z * sqrt(p * (1 - p) / n)
+        return half, half
+    score = wilson(x, n)
+    assert score.lower is not None
+    assert score.upper is not None
+    return p - score.lower, score.upper - p
 
 
 def percentile(values: NDArray[np.float64], p: float) -> float:
@@ -190,7 +214,7 @@ def percentile_interval(values: NDArray[np.float64], p: float) -> Interval:
 
 
 def answers_needed(rate: float, gap: float) -> int:
-    """Answers that tell a rate from another one `gap` away (METRICS.md D8)."""
+    """Answers that tell a rate from another one `gap` away; `gap` is not 0 (METRICS.md D8)."""
     return ceil(round(Z * Z * rate * (1 - rate) / gap**2, 6))
 
 
@@ -207,7 +231,17 @@ def _binomial_cdf(n: int, p: float) -> NDArray[np.float64]:
     return np.minimum(np.cumsum(np.exp(log_mass)), 1.0)
 
 
-# --- Student's t, so that scipy is no dependency at run time -------------------------------------
+# --- distributions, so that scipy is no dependency at run time -----------------------------------
+
+
+def binomial_tail(k: int, n: int, p: float) -> float:
+    """How often chance gives k or more of n, each with probability p. 0 <= k <= n, 0 < p < 1."""
+    return 1.0 if k == 0 else _regularised_beta(p, k, n - k + 1)
+
+
+def t_tails(t: float, degrees: float) -> float:
+    """How often chance alone gives a Student's t at least as far from nought, either way."""
+    return _regularised_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
 
 
 def student_t(degrees: int) -> float:
@@ -215,22 +249,18 @@ def student_t(degrees: int) -> float:
     low, high = 0.0, 20.0
     for _ in range(200):
         middle = (low + high) / 2
-        if _upper_tail(middle, degrees) > 0.025:
+        if t_tails(middle, degrees) > 0.05:
             low = middle
         else:
             high = middle
     return (low + high) / 2
 
 
-def _upper_tail(t: float, degrees: int) -> float:
-    return 0.5 * _regularised_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
-
-
 def _regularised_beta(x: float, a: float, b: float) -> float:
     """I_x(a, b) by Lentz's continued fraction."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
-    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(1 - x))
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x))
     if x > (a + 1) / (a + b + 2):
         return 1 - front * _beta_fraction(1 - x, b, a) / b
     return front * _beta_fraction(x, a, b) / a
@@ -240,7 +270,7 @@ def _beta_fraction(x: float, a: float, b: float) -> float:
     tiny = 1e-300
     c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1), tiny)
     fraction = d
-    for m in range(1, 1000):
+    for m in range(1, 1000 + int(5 * sqrt(max(a, b)))):  # it converges in some sqrt(a) steps
         for numerator in (
             m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
             -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),

@@ -17,6 +17,8 @@ class Shown(StrEnum):
 
 
 SMALLEST = 5
+#: The name of parts too small to stand alone, joined.
+OTHERS = "others"
 
 
 def proportion(n: int) -> Shown:

@@ -38,6 +38,8 @@ class Direction(StrEnum):
 
 #: Figures of these states never decide anything.
 UNDECIDABLE = frozenset({Reliability.SUPPRESSED, Reliability.RATE_UNKNOWN, Reliability.UNRELIABLE})
+#: How exact a survey figure has to be, by the organisation's profile (METRICS.md 1.12, 1.16).
+PRECISION = {"small": 0.15, "standard": 0.10, "large": 0.10}
 FRAGILE_DROP = 0.05
 NEGATIVES = 5
 
@@ -49,10 +51,13 @@ def answers_required(sent: int, precision: float = 0.10) -> int:
 
 
 def reliability(sent: int | None, answered: int, precision: float = 0.10) -> Reliability:
-    """The state of a survey figure; `sent` is None where nobody knows who was asked."""
+    """The state of a survey figure; `sent` is None where nobody knows who was asked.
+
+    Answers without a single invitation are of unknown rate, too.
+    """
     if answered < 5:
         return Reliability.SUPPRESSED
-    if sent is None:
+    if not sent:
         return Reliability.RATE_UNKNOWN
     rate, required = answered / sent, answers_required(sent, precision)
     if rate < 0.10 or (rate < 0.20 and answered < required):
@@ -63,7 +68,12 @@ def reliability(sent: int | None, answered: int, precision: float = 0.10) -> Rel
 
 
 def five_negatives_drop(satisfied: int, answered: int) -> float:
-    """By how much the share would fall if five more people answered, all dissatisfied."""
+    """By how much the share would fall if five more people answered, all dissatisfied.
+
+    Where nobody answered there is no share to fall: 0.
+    """
+    if not answered:
+        return 0.0
     return satisfied / answered - satisfied / (answered + NEGATIVES)
 
 
@@ -82,7 +92,13 @@ class Silent:
 
 
 def silent(sent: int, answered: int, satisfied: int, target: float | None = None) -> Silent:
-    """Worst-case bounds if everybody had answered; `needed` is None where nobody was silent."""
+    """Worst-case bounds if everybody had answered; `needed` is None where nobody was silent.
+
+    Where nobody was asked everything is possible. A need below 0 or above 1 is told as it is: the
+    target is then safe, or out of reach, whatever the silent think.
+    """
+    if not sent:
+        return Silent(0.0, 1.0, None)
     quiet = sent - answered
     needed = (target * sent - satisfied) / quiet if target is not None and quiet else None
     return Silent(satisfied / sent, (satisfied + quiet) / sent, needed)

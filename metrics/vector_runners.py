@@ -12,7 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from metrics import comparing, intervals, scales, small_numbers, standing, survival
+from metrics import (
+    charts,
+    comparing,
+    detectors,
+    drivers,
+    improving,
+    intervals,
+    piloting,
+    ratios,
+    scales,
+    segments,
+    small_numbers,
+    standing,
+    suggesting,
+    survival,
+    telemetry,
+)
 from portal.catalogue.business_time import BusinessTime, CalendarRules
 from tickets import clocks
 from tickets.canonical import Event, EventType, State
@@ -239,6 +255,28 @@ def _percentiles(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"lower_rank": lower, "upper_rank": upper}
 
 
+def _chart(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    found = charts.individuals(data["values"], baseline=data["baseline_points"])
+    [stretch], first = found.stretches, found.points[0]
+    return {
+        "mean": stretch.mean,
+        "mean_moving_range": stretch.mean_range,
+        "lower_2_66": first.lower,
+        "upper_2_66": first.upper,
+        "range_limit_3_268": stretch.range_limit,
+        # the source has constants less rounded than the handbook's, hence a tolerance of their own
+        "published_lower": first.lower,
+        "published_upper": first.upper,
+        "published_range_limit": stretch.range_limit,
+        "signals": {
+            "rule1_beyond_limits": found.signalled(charts.Rule.BEYOND_LIMITS),
+            "rule2_run_of_8": found.signalled(charts.Rule.RUN_OF_EIGHT),
+            "rule3_three_of_four": found.signalled(charts.Rule.THREE_OF_FOUR),
+        },
+    }
+
+
 def _many_comparisons(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     p, q = case["input"]["p"], case["input"]["q"]
     adjusted = comparing.benjamini_hochberg(p)
@@ -268,10 +306,190 @@ def _change_of_mix(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _drivers(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    counts = (data[name] for name in ("names", "answered", "dissatisfied", "eligible_volume"))
+    groups = [drivers.Group(*group) for group in zip(*counts, strict=True)]
+    found = drivers.rank(groups)
+    assert found is not None
+    shrinkage, overall = found.shrinkage, found.shrinkage.overall
+    by_name = {driver.group.name: driver for driver in found.drivers}
+    told = [by_name[name] for name in data["names"]]
+    by_raw_rate = sorted(groups, key=lambda group: -group.dissatisfied / group.answered)
+    return {
+        "overall_rate": overall,
+        "S": sum(g.answered * (g.dissatisfied / g.answered - overall) ** 2 for g in groups),
+        "rho": shrinkage.rho,
+        "M": shrinkage.strength,
+        "shrunk": [driver.rate for driver in told],
+        "estimated_dissatisfied": [driver.people for driver in told],
+        "contribution": [driver.contribution for driver in told],
+        "excess": [driver.excess for driver in told],
+        "rank_by_contribution": [driver.group.name for driver in found.drivers],
+        "rank_by_raw_rate": [group.name for group in by_raw_rate],
+        "rank_by_excess": [driver.group.name for driver in found.by_excess()],
+    }
+
+
+def _ratios(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if "assisted_incidents" in data:
+        counts = data["self_service_incidents"], data["assisted_incidents"]
+        return {"self_service_share": _value(ratios.self_service_share(*counts))}
+    if "tolerating" in data:
+        zones = (data[zone] for zone in ("satisfied", "tolerating", "frustrated"))
+        return {"apdex": telemetry.apdex(*zones)}
+    if "all_contacts" in data:
+        solved, contacts = data["resolved_first_contact"], data["all_contacts"]
+        net = ratios.first_contact_net(solved, contacts, data["not_resolvable_at_level_1"])
+        return {"gross": _value(ratios.share(solved, contacts)), "net": _value(net)}
+    return _flagged_of_classified(data)
+
+
+def _value(found: ratios.Share | None) -> float | None:
+    return found.value if found else None
+
+
+#: The starter threshold of METRICS.md M25.
+_SELF_SERVICE_THRESHOLD = 0.30
+
+
+def _flagged_of_classified(data: Mapping[str, Any]) -> dict[str, Any]:
+    found = ratios.share(data["flagged"], data["classified"])
+    assert found is not None
+    got: dict[str, Any] = {
+        "share": found.value,
+        "lower": found.interval.lower,
+        "upper": found.interval.upper,
+    }
+    if "tickets" in data:
+        coverage = ratios.share(data["classified"], data["tickets"])
+        status = standing.status(
+            found.interval,
+            _SELF_SERVICE_THRESHOLD,
+            standing.Direction.LOWER,
+            ratios.classified_enough(data["classified"], data["tickets"]),
+        )
+        words = {standing.Status.NOT_MET: "above_threshold"}  # what the file calls it
+        got |= {
+            "classification_coverage": _value(coverage),
+            "status": words.get(status, status.value),
+        }
+    return got
+
+
+def _suggestion(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    direction = standing.Direction(data["direction"])
+    limit = data.get("upper_natural_limit", data.get("lower_natural_limit"))
+    found = suggesting.suggest(
+        data["baseline"] / 100,
+        better=direction,
+        benchmark=data["benchmark"] / 100,
+        maturity=data["maturity"],
+        natural_limit=None if limit is None else limit / 100,
+        answers_a_month=data["answers_per_period"],
+    )
+    assert found is not None
+    return {
+        "raw": 100 * found.raw,
+        "suggested": 100 * found.target,
+        "benchmark_already_met": found.hold,
+        "needs_process_change": found.needs_process_change,
+        "answers_needed": found.answers_needed,
+        "periods_needed": found.months_needed,
+    }
+
+
+def _pilot(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    held, reopened = (piloting.Answers(*data[name]) for name in ("not_reopened", "reopened"))
+    reliability = standing.reliability(data["sent"], data["answered"])
+    found = piloting.judge(
+        held,
+        reopened,
+        reliability=reliability,
+        weekly_satisfied=data["weekly_csat"],
+        weekly_reopened=data["weekly_reopen"],
+    )
+    assert found.interval is not None
+    return {
+        "difference": found.difference,
+        "lower": found.interval.lower,
+        "upper": found.interval.upper,
+        "reliability": reliability.value,
+        "spearman_by_lag": {str(lag): rho for lag, rho in enumerate(found.correlations)},
+        "verdict": found.verdict.value,
+    }
+
+
+def _telemetry(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    volumes = {telemetry.EventClass(name): n for name, n in data["volumes"].items()}
+    paired = {
+        telemetry.EventClass(name): telemetry.Pairs(*counts)
+        for name, counts in data["paired"].items()
+    }
+    found = telemetry.calibrated(volumes, paired)
+    assert found is not None
+    n = sum(pair.n for pair in paired.values())
+    return {
+        "apdex_form": telemetry.raw_index(volumes),
+        "calibrated": found.value,
+        "lower": found.interval.lower,
+        "upper": found.interval.upper,
+        "explicit": sum(pair.satisfied for pair in paired.values()) / n,
+        "auc": telemetry.auc(paired),
+        "paired": n,
+    }
+
+
+#: Which shares a case of two shares names first and second, and the detector that judges them.
+_TWO_SHARES = {
+    "reopened_when_just_in_time": ("reopened_otherwise", "G2"),
+    "invited_unremarkable": ("invited_troubled", "G3"),
+    "downgraded_late": ("downgraded_early", "G8"),
+}
+
+
+def _gaming(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    if "bins" in data:
+        found = detectors.Bins(*(data["bins"][name] for name in ("b2", "b", "a", "a2")))
+        finding = detectors.DETECTORS["G1"].judge(found)
+        return {
+            "p0": detectors.expected_just_below(found),
+            "excess": finding.checks[0].value,
+            "p": finding.checks[0].p,
+            "flag": finding.is_flag,
+        }
+    [first] = _TWO_SHARES.keys() & data.keys()
+    second, key = _TWO_SHARES[first]
+    shares = detectors.TwoShares(detectors.Of(*data[first]), detectors.Of(*data[second]))
+    finding = detectors.DETECTORS[key].judge(shares)
+    [check] = finding.checks
+    assert check.interval is not None
+    return {
+        "difference": check.value,
+        "lower": check.interval.lower,
+        "upper": check.interval.upper,
+        "flag": finding.is_flag,
+    }
+
+
+def _segments(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
+    data = case["input"]
+    return {
+        "tenure": segments.tenure(data["days_since_first_use"]).value,
+        "usage": segments.usage(data["active_days_last_28"]).value,
+        "advanced": segments.is_advanced(data["advanced_capabilities_last_90"]),
+    }
+
+
 def _before_after(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     data = case["input"]
     if "observed" in data:
-        drift = comparing.expected_drift(
+        drift = improving.expected_drift(
             data["observed"],
             data["population_mean"],
             between=data["between_variance"],
@@ -294,7 +512,7 @@ def _before_after(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
         "did": beyond,
         "did_lower": around_beyond.lower,
         "did_upper": around_beyond.upper,
-        "verdict_did": comparing.effect_beyond_comparison(around_beyond).value,
+        "verdict_did": improving.effect_beyond_comparison(around_beyond).value,
     }
 
 
@@ -397,13 +615,26 @@ RUNNERS: Mapping[str, Runner] = {
     "12": _kaplan_meier,
     "13": _log_rank,
     "14": _percentiles,
+    "15": _chart,
     "17": _many_comparisons,
     "19": _change_of_mix,
+    "20": _drivers,
+    "21": _ratios,
     "22": _target_status,
+    "23": _suggestion,
     "24": _before_after,
+    "25": _pilot,
+    "26": _telemetry,
+    "27": _gaming,
     "29": _clustered,
     "30": _effort,
     "31": _severity,
     "32": _meaning,
+    "33": _segments,
     "34": _suppression,
+}
+
+#: Files that are read and not run, by number, and why.
+NOT_RUN: Mapping[str, str] = {
+    "11": "published expectations the product deliberately does not follow (METRICS.md Part 5)"
 }

@@ -13,8 +13,18 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from metrics import comparing
-from metrics.comparing import Durations, Effect, Part
+from metrics.comparing import (
+    Change,
+    Durations,
+    NothingToCompare,
+    Part,
+    Side,
+    TooManyDeclared,
+    Wording,
+)
 from metrics.intervals import Interval
+from metrics.small_numbers import OTHERS
+from metrics.standing import Direction, Reliability
 
 counts = st.integers(1, 2_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -128,24 +138,210 @@ def test_a_change_is_judged_beyond_that_of_its_comparison() -> None:
     )
     assert beyond == pytest.approx(0.132, abs=0.0005)
     assert (interval.lower, interval.upper) == pytest.approx((0.001, 0.261), abs=0.0005)
-    assert comparing.effect_beyond_comparison(interval) is Effect.IMPROVED
     back, _ = comparing.difference_of_changes(Part(150, 200, 152, 198), Part(96, 160, 126, 168))
     assert back == pytest.approx(-beyond)
 
 
+@pytest.mark.parametrize("size", [10**7, 10**9])
+def test_huge_groups_are_compared_without_overflow(size: int) -> None:
+    same = comparing.n_minus_1(size // 2, size, size // 2, size)
+    assert (same.chi2, same.p) == (0, 1)
+    other = comparing.n_minus_1(size // 2, size, size // 2 + size // 1000, size)
+    assert other.chi2 == pytest.approx(2 * size * 1e-6, rel=0.01)
+    assert 0 <= other.p < 1e-3
+
+
+ratings = st.lists(st.integers(1, 7), min_size=2, max_size=60)
+
+
+@settings(deadline=None)
+@given(ratings, ratings)
+def test_the_test_of_ratings_is_scipys(one: list[int], other: list[int]) -> None:
+    got = comparing.brunner_munzel(np.array(one, float), np.array(other, float))
+    above = sum((b > a) + (a == b) / 2 for a in one for b in other) / (len(one) * len(other))
+    assert got.share == pytest.approx(above, abs=1e-12)
+    if max(one) < min(other) or max(other) < min(one) or len({*one, *other}) == 1:
+        return  # scipy divides by nothing here; see below
+    with np.errstate(all="ignore"):
+        oracle = stats.brunnermunzel(one, other)
+    if math.isfinite(oracle.statistic):
+        assert got.p == pytest.approx(oracle.pvalue, rel=1e-6, abs=1e-12)
+
+
+@given(ratings, ratings)
+def test_comparing_ratings_the_other_way_round_says_the_same(
+    one: list[int], other: list[int]
+) -> None:
+    there = comparing.brunner_munzel(np.array(one, float), np.array(other, float))
+    back = comparing.brunner_munzel(np.array(other, float), np.array(one, float))
+    assert there.share == pytest.approx(1 - back.share)
+    assert there.p == pytest.approx(back.p, abs=1e-12)
+
+
+def test_groups_that_do_not_overlap_are_as_unlikely_as_their_order_by_chance() -> None:
+    low, high = np.array([1.0, 1.0, 2.0]), np.array([4.0, 5.0])
+    assert comparing.brunner_munzel(low, high) == comparing.Superiority(1.0, 2 / 10)
+    assert comparing.brunner_munzel(high, low) == comparing.Superiority(0.0, 2 / 10)
+
+
+def test_equal_ratings_do_not_differ() -> None:
+    assert comparing.brunner_munzel(np.full(12, 4.0), np.full(9, 4.0)).p == 1
+
+
+def test_a_hundred_thousand_ratings_are_compared() -> None:
+    rng = np.random.default_rng(7)
+    one, other = (rng.integers(1, 6, 100_000).astype(float) for _ in range(2))
+    oracle = stats.brunnermunzel(one, other)
+    got = comparing.brunner_munzel(one, other)
+    assert got.p == pytest.approx(oracle.pvalue, rel=1e-6)
+
+
+chances = st.lists(st.floats(0, 1), min_size=1, max_size=40)
+
+
+@given(chances, st.randoms())
+def test_the_order_of_questions_does_not_matter(p: list[float], random: object) -> None:
+    mixed = list(p)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    for correct in (comparing.benjamini_hochberg, comparing.holm):
+        one = dict(zip(p, correct(p), strict=True))
+        assert one == pytest.approx(dict(zip(mixed, correct(mixed), strict=True)))
+
+
+@given(chances)
+def test_corrections_keep_the_order_and_only_ever_doubt_more(p: list[float]) -> None:
+    for correct in (comparing.benjamini_hochberg, comparing.holm):
+        pairs = sorted(zip(p, correct(p), strict=True))
+        adjusted = [after for _, after in pairs]
+        assert adjusted == sorted(adjusted)
+        assert all(before <= after + 1e-12 and after <= 1 for before, after in pairs)
+
+
+def test_a_family_of_exploring_is_corrected_for_discoveries_a_declared_one_for_any_error() -> None:
+    p = [0.019, 0.004, 0.21, 0.03, 0.60]
+    assert [passes for _, passes in comparing.family(p)] == [True, True, False, True, False]
+    declared = [passes for _, passes in comparing.family(p, declared=True)]
+    assert declared == [False, True, False, False, False]
+    assert comparing.family([]) == []
+    with pytest.raises(TooManyDeclared):
+        comparing.family([*p, 0.5], declared=True)
+
+
+def test_the_handbooks_new_people_are_less_satisfied_than_experienced_ones() -> None:
+    found = comparing.compare({"tenure": (Side(70, 100), Side(84, 100))})["tenure"]
+    assert found.interval is not None
+    assert found.wording is Wording.LOWER
+    told = (found.difference, found.interval.lower, found.interval.upper)
+    assert told == pytest.approx((-0.14, -0.253, -0.023), abs=5e-4)
+    assert (found.p, found.adjusted_p) == pytest.approx((0.019, 0.019), abs=5e-4)
+
+
+def test_among_many_questions_the_same_difference_is_no_longer_clear() -> None:
+    none = (Side(50, 100), Side(50, 100))
+    pairs = {"tenure": (Side(70, 100), Side(84, 100)), **{str(n): none for n in range(9)}}
+    found = comparing.compare(pairs)
+    assert found["tenure"].wording is Wording.NO_CLEAR_DIFFERENCE
+    assert found["tenure"].interval is not None  # the interval is shown in any case
+    assert found["3"].wording is Wording.NO_CLEAR_DIFFERENCE
+
+
+def test_small_and_unreliable_sides_are_not_compared_and_do_not_weigh_on_the_others() -> None:
+    good = (Side(70, 100), Side(84, 100))
+    found = comparing.compare(
+        {
+            "tenure": good,
+            "small": (Side(9, 9), Side(1, 100)),
+            "nobody": (Side(0, 0), Side(0, 0)),
+            "silent": (Side(70, 100, Reliability.UNRELIABLE), Side(84, 100)),
+            "heard": (Side(70, 100, Reliability.LIMITED_LOW_VOLUME), Side(84, 100)),
+        }
+    )
+    not_compared = [name for name, told in found.items() if told.wording is Wording.NOT_COMPARED]
+    assert not_compared == ["small", "nobody", "silent"]
+    assert found["small"].why_not == "fewer than 10"
+    assert found["silent"].why_not == "unreliable"
+    assert found["tenure"].adjusted_p == comparing.compare({"a": good, "b": good})["a"].adjusted_p
+
+
+def test_a_part_that_comes_or_goes_is_a_change_of_mix() -> None:
+    stays, goes = Part(50, 100, 50, 100), Part(90, 100, 0, 0)
+    found = comparing.decompose([stays, goes])
+    assert found.rate_effect == 0
+    assert found.mix_effect == pytest.approx(found.change)
+    comes = comparing.decompose([stays, Part(0, 0, 90, 100), Part(0, 0, 0, 0)])
+    assert comes.mix_effect == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("parts", [[], [Part(0, 0, 5, 9)], [Part(5, 9, 0, 0)]])
+def test_an_empty_period_is_not_compared(parts: list[Part]) -> None:
+    with pytest.raises(NothingToCompare):
+        comparing.decompose(parts)
+
+
+maybe_empty = st.integers(0, 10**9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+any_parts = st.lists(st.tuples(maybe_empty, maybe_empty), min_size=1, max_size=8).map(
+    lambda pairs: [Part(*before, *after) for before, after in pairs]
+)
+
+
+@given(any_parts, st.randoms())
+def test_rate_and_mix_add_up_in_any_order_with_parts_that_come_and_go(
+    found: list[Part], random: object
+) -> None:
+    if not sum(part.n_before for part in found) or not sum(part.n_after for part in found):
+        return
+    got = comparing.decompose(found)
+    assert got.rate_effect + got.mix_effect == pytest.approx(got.change, abs=1e-12)
+    mixed = list(found)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    other = comparing.decompose(mixed)
+    assert other.mix_effect == pytest.approx(got.mix_effect, abs=1e-12)
+    assert other.is_mostly_mix == got.is_mostly_mix
+
+
+def test_rounding_is_no_change_of_mix() -> None:
+    # one rate everywhere: weights may shift as they will, their effects cancel to the last digit
+    level = [Part(28, 40, 14, 20), Part(56, 80, 7, 10), Part(49, 70, 49, 70)]
+    risen = [Part(72, 90, 45, 50), Part(64, 80, 9, 10), Part(64, 80, 63, 70), Part(8, 10, 36, 40)]
+    for parts in (level, risen):
+        found = comparing.decompose(parts)
+        assert found.mix_effect == pytest.approx(0, abs=1e-12)
+        assert not found.is_mostly_mix
+
+
+def test_mix_leads_only_beyond_half_of_the_change() -> None:
+    half = comparing.Decomposition(0.5, 0.6, (0.05,), (0.05,))
+    more = comparing.Decomposition(0.5, 0.6, (0.04,), (0.06,))
+    assert (half.is_mostly_mix, more.is_mostly_mix) == (False, True)
+
+
+def test_mix_leads_wherever_it_works_against_the_rates() -> None:
+    against = comparing.Decomposition(0.5, 0.58, (0.10,), (-0.02,))
+    assert against.is_mostly_mix
+
+
+def test_parts_with_fewer_than_five_are_joined() -> None:
+    large, small = Part(9, 10, 9, 10), Part(1, 4, 40, 50)
+    joined = comparing.joined_small({"a": large, "b": small, "c": Part(7, 60, 2, 3)})
+    assert joined == {"a": large, OTHERS: Part(8, 64, 42, 53)}
+    assert comparing.joined_small({"a": large}) == {"a": large}
+    assert comparing.joined_small({}) == {}
+
+
 @pytest.mark.parametrize(
-    ("interval", "effect"),
+    ("interval", "better", "word"),
     [
-        (Interval(0.0, 0.2), Effect.CANNOT_TELL_YET),
-        (Interval(-0.2, 0.0), Effect.CANNOT_TELL_YET),
-        (Interval(-0.2, -0.1), Effect.WORSE),
-        (Interval(None, None), Effect.CANNOT_TELL_YET),
+        (Interval(0.01, 0.2), Direction.HIGHER, Change.IMPROVED),
+        (Interval(0.01, 0.2), Direction.LOWER, Change.WORSE),
+        (Interval(0.01, 0.2), Direction.NONE, Change.ROSE),
+        (Interval(-0.2, -0.01), Direction.HIGHER, Change.WORSE),
+        (Interval(-0.2, -0.01), Direction.LOWER, Change.IMPROVED),
+        (Interval(-0.2, -0.01), Direction.NONE, Change.FELL),
+        (Interval(0.0, 0.2), Direction.HIGHER, Change.NO_CLEAR_CHANGE),
+        (Interval(None, None), Direction.HIGHER, Change.NO_CLEAR_CHANGE),
     ],
 )
-def test_an_effect_is_told_only_beyond_doubt(interval: Interval, effect: Effect) -> None:
-    assert comparing.effect_beyond_comparison(interval) is effect
-
-
-def test_what_was_picked_for_standing_out_drifts_back_by_itself() -> None:
-    assert comparing.expected_drift(65, 75, between=16, within=36) == pytest.approx(6.923, abs=5e-4)
-    assert comparing.expected_drift(75, 75, between=16, within=36) == 0
+def test_a_change_is_worded_only_beyond_doubt(
+    interval: Interval, better: Direction, word: Change
+) -> None:
+    assert comparing.change_in_words(interval, better) is word

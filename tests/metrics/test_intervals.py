@@ -128,6 +128,15 @@ def test_one_answer_a_person_is_the_plain_interval() -> None:
     assert (got.design_effect, got.interval) == (1.0, intervals.wilson(7, 10))
 
 
+def test_one_persons_twenty_answers_are_not_twenty_peoples() -> None:
+    alone = intervals.clustered(np.array([20]), np.array([15]))
+    assert (alone.n, alone.effective_n) == (20, 1)
+    alike = intervals.clustered(np.array([20, 1, 1, 1, 1]), np.array([20, 1, 1, 1, 1]))
+    assert (alike.n, alike.effective_n, alike.interval) == (24, 5, intervals.wilson(5, 5))
+    nobody = intervals.clustered(np.array([2, 1]), np.array([0, 0]))
+    assert nobody.interval.upper == pytest.approx(intervals.wilson(0, 2).upper)
+
+
 def test_a_hand_calculated_design_effect() -> None:
     # Two people, two answers each, one wholly happy, one not at all: p = 1/2, n = 4, k = 2;
     # v = 2 * ((2 - 1)^2 + (0 - 1)^2) / 16 = 1/4, plain = 1/16, so 4 answers count as 1.
@@ -173,3 +182,141 @@ def test_a_score_does_not_differ_from_itself() -> None:
     assert difference == 0
     assert interval.upper == pytest.approx(-interval.lower)
     assert interval.upper == pytest.approx(found.margin * math.sqrt(2))
+
+
+def test_where_everybody_is_satisfied_a_weighted_total_is_still_in_doubt() -> None:
+    value, interval = intervals.weighted_total([1, 3], [6, 8], [6, 8])
+    first, second = intervals.wilson(6, 6).lower, intervals.wilson(8, 8).lower
+    assert first is not None
+    assert second is not None
+    assert (value, interval.upper) == (1, 1)
+    below = math.hypot(0.25 * (1 - first), 0.75 * (1 - second))
+    assert interval.lower == pytest.approx(1 - below)
+    assert interval.lower < 0.8  # the plain normal interval would be 100 % to 100 %
+
+
+@given(counts)
+def test_a_total_of_one_capability_at_an_end_is_wilsons(count: tuple[int, int]) -> None:
+    _, n = count
+    for x in (0, n):
+        _, interval = intervals.weighted_total([7], [x], [n])
+        assert (interval.lower, interval.upper) == pytest.approx(
+            (intervals.wilson(x, n).lower, intervals.wilson(x, n).upper)
+        )
+
+
+@given(st.lists(st.tuples(counts, st.integers(0, 10**9)), min_size=1, max_size=12), st.randoms())
+def test_a_weighted_total_lies_inside_its_interval_in_any_order(
+    rows: list[tuple[tuple[int, int], int]], random: object
+) -> None:
+    assume(sum(weight for _, weight in rows) > 0)
+
+    def total(of: list[tuple[tuple[int, int], int]]) -> tuple[float, Interval]:
+        return intervals.weighted_total([w for _, w in of], [x for (x, _), _ in of],
+                                        [n for (_, n), _ in of])  # fmt: skip
+
+    value, interval = total(rows)
+    assert interval.lower is not None
+    assert interval.upper is not None
+    assert 0 <= interval.lower <= value + 1e-12
+    assert value - 1e-12 <= interval.upper <= 1
+    mixed = list(rows)
+    random.shuffle(mixed)  # type: ignore[attr-defined]
+    assert total(mixed)[0] == pytest.approx(value)
+
+
+@given(counts, st.floats(0.001, 0.999))
+def test_a_binomial_tail_is_scipys(count: tuple[int, int], p: float) -> None:
+    k, n = count
+    assert intervals.binomial_tail(k, n, p) == pytest.approx(
+        stats.binom.sf(k - 1, n, p), rel=1e-7, abs=1e-14
+    )
+
+
+@pytest.mark.parametrize(("k", "n"), [(500_500, 1_000_000), (50_000_000, 100_000_000)])
+def test_a_binomial_tail_of_very_many_is_scipys(k: int, n: int) -> None:
+    assert intervals.binomial_tail(k, n, 0.5) == pytest.approx(
+        stats.binom.sf(k - 1, n, 0.5), rel=1e-6
+    )
+
+
+@given(st.floats(0, 30), st.floats(1, 1e6))
+def test_the_tails_of_students_t_are_scipys(t: float, degrees: float) -> None:
+    assert intervals.t_tails(t, degrees) == pytest.approx(
+        2 * stats.t.sf(t, degrees), rel=1e-6, abs=1e-14
+    )
+    assert intervals.t_tails(-t, degrees) == intervals.t_tails(t, degrees)
+
+
+@pytest.mark.parametrize("n", [1, 10**9, 10**15])
+def test_wilson_is_careful_from_one_answer_to_a_million_billion(n: int) -> None:
+    for x in (0, n // 2, n):
+        got = intervals.wilson(x, n)
+        assert got.lower is not None
+        assert got.upper is not None
+        assert 0 <= got.lower <= x / n <= got.upper <= 1
+
+
+#: Every share printed in the handbook with its interval: x, n, percent, lower, upper.
+PRINTED = {
+    "M01 1-5": (112, 150, 74.7, 67.2, 81.0),
+    "M01 1-7": (56, 100, 56.0, 46.2, 65.3),
+    "M03": (93, 100, 93.0, 86.3, 96.6),
+    "M04": (60, 80, 75.0, 64.5, 83.2),
+    "M08": (8, 60, 13.3, 6.9, 24.2),
+    "M09": (4, 22, 18.2, 7.3, 38.5),
+    "M12": (171, 190, 90.0, 84.9, 93.5),
+    "M13": (152, 190, 80.0, 73.7, 85.1),
+    "M15": (182, 205, 88.8, 83.7, 92.4),
+    "M15 ten items": (7, 9, 77.8, 45.3, 93.7),
+    "M16 claimed": (260, 400, 65.0, 60.2, 69.5),
+    "M16 verified": (228, 400, 57.0, 52.1, 61.8),
+    "M16 net": (228, 340, 67.1, 61.9, 71.8),
+    "M17": (22, 400, 5.5, 3.7, 8.2),
+    "M18 met": (26, 200, 13.0, 9.0, 18.4),
+    "M18 not met": (52, 200, 26.0, 20.4, 32.5),
+    "M18 cannot tell": (40, 200, 20.0, 15.0, 26.1),
+    "M19": (31, 250, 12.4, 8.9, 17.1),
+    "M20": (27, 250, 10.8, 7.5, 15.3),
+    "M20b": (36, 240, 15.0, 11.0, 20.1),
+    "M21": (188, 210, 89.5, 84.6, 93.0),
+    "M23": (640, 800, 80.0, 77.1, 82.6),
+    "M25": (150, 400, 37.5, 32.9, 42.3),
+    "M26": (61, 400, 15.3, 12.1, 19.1),
+    "D7": (340, 400, 85.0, 81.2, 88.2),
+    "D7 not met": (60, 100, 60.0, 50.2, 69.1),
+}
+
+
+@pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED.keys())
+def test_a_share_the_handbook_prints(printed: tuple[int, int, float, float, float]) -> None:
+    x, n, *percent = printed
+    got = intervals.wilson(x, n)
+    assert got.lower is not None
+    assert got.upper is not None
+    assert [100 * x / n, 100 * got.lower, 100 * got.upper] == pytest.approx(percent, abs=0.0501)
+
+
+#: Every difference printed: one side, other side, difference, lower, upper.
+DIFFERENCES = {
+    "D2": ((84, 100), (70, 100), 14.0, 2.3, 25.3),
+    "D5 action": ((126, 168), (96, 160), 15.0, 4.9, 24.8),
+    "D6 pass": ((62, 70), (5, 14), 52.9, 25.6, 73.0),
+    "D6 fail": ((140, 190), (52, 60), -13.0, -22.3, -0.7),
+    "G2": ((18, 60), (36, 340), 19.4, 8.6, 32.2),
+    "G3": ((420, 500), (54, 100), 30.0, 19.9, 40.2),
+    "G8": ((14, 90), (9, 410), 13.4, 7.0, 22.3),
+}
+
+
+@pytest.mark.parametrize("printed", DIFFERENCES.values(), ids=DIFFERENCES.keys())
+def test_a_difference_the_handbook_prints(
+    printed: tuple[tuple[int, int], tuple[int, int], float, float, float],
+) -> None:
+    one, other, *percent = printed
+    got = intervals.newcombe(*one, *other)
+    assert got.lower is not None
+    assert got.upper is not None
+    difference = one[0] / one[1] - other[0] / other[1]
+    told = [100 * difference, 100 * got.lower, 100 * got.upper]
+    assert told == pytest.approx(percent, abs=0.0501)

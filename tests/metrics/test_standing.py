@@ -11,17 +11,20 @@ from scipy import stats
 
 from metrics.intervals import Interval
 from metrics.standing import (
+    PRECISION,
     Direction,
     Reliability,
     ResponseRates,
     Status,
     answers_required,
+    five_negatives_drop,
     is_fragile,
     kept,
     reliability,
     silent,
     status,
 )
+from portal.tenancy.models import Profile
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,63 @@ def test_the_first_state_that_holds_wins(
 def test_a_share_is_fragile_if_five_angry_people_could_move_it_by_more_than_five_points() -> None:
     assert is_fragile(50, 60)
     assert not is_fragile(70, 100)
+
+
+@pytest.mark.parametrize("precision", [0.10, 0.15, 0.05])
+@pytest.mark.parametrize("sent", [1, 2, 3, 10, 100, 10**6, 10**15])
+def test_at_any_precision_nobody_is_asked_to_answer_twice(sent: int, precision: float) -> None:
+    assert 1 <= answers_required(sent, precision) <= sent
+
+
+def test_a_small_organisation_needs_fewer_answers() -> None:
+    assert set(PRECISION) == set(Profile.values)
+    small = PRECISION[Profile.SMALL]
+    assert (answers_required(50), answers_required(50, small)) == (34, 24)
+    assert reliability(50, 24) is Reliability.LIMITED_LOW_VOLUME
+    assert reliability(50, 24, small) is Reliability.RELIABLE
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered", "state"),
+    [
+        (420, 118, Reliability.RELIABLE),
+        (1_500, 180, Reliability.LIMITED_HIGH_VOLUME),
+        (1_000, 95, Reliability.UNRELIABLE),
+        (60, 8, Reliability.UNRELIABLE),
+        (20, 6, Reliability.LIMITED_LOW_VOLUME),
+        (40, 4, Reliability.SUPPRESSED),
+        (300, 84, Reliability.RELIABLE),  # the pilot of D6
+    ],
+)
+def test_the_handbooks_surveys_are_in_these_states(
+    sent: int, answered: int, state: Reliability
+) -> None:
+    assert reliability(sent, answered) is state
+
+
+def test_the_handbooks_silent_could_move_101_of_420_between_24_and_96_percent() -> None:
+    found = silent(420, 118, 101, target=0.8)
+    told = (found.lower, found.upper, found.needed)
+    assert told == pytest.approx((0.240, 0.960, 0.778), abs=5e-4)
+
+
+def test_where_nobody_was_asked_everything_is_possible() -> None:
+    assert reliability(0, 7) is Reliability.RATE_UNKNOWN
+    assert reliability(0, 0) is Reliability.SUPPRESSED
+    assert answers_required(0) == 0
+    nothing = silent(0, 0, 0, target=0.8)
+    assert (nothing.lower, nothing.upper, nothing.needed) == (0, 1, None)
+    assert five_negatives_drop(0, 0) == 0
+    assert not is_fragile(0, 0)
+
+
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_drop_of_five_negatives_is_that_of_counting_them(count: tuple[int, int]) -> None:
+    satisfied, n = count
+    assert five_negatives_drop(satisfied, n) == pytest.approx(
+        satisfied / n * (1 - n / (n + 5)), abs=1e-12
+    )
+    assert not is_fragile(0, n)
 
 
 def test_the_silent_bound_what_everybody_would_have_said() -> None:

@@ -25,7 +25,8 @@ class Command(BaseCommand):
         results = run_folder(folder, chosen)
         for result in results:
             if result.cases is None:
-                self.stdout.write(f"{result.name}: not known yet, not run")
+                told = f"read, not run: {result.why_not_run}" if result.why_not_run else "not known"
+                self.stdout.write(f"{result.name}: {told}")
                 continue
             verdict = f"{len(result.misses)} missed" if result.misses else "pass"
             if result.cases == 0:
@@ -34,12 +35,12 @@ class Command(BaseCommand):
             for miss in result.misses:
                 self.stdout.write(f"    {miss}")
         absent = unknown_numbers(folder, chosen or ())
-        unrun = [result.name for result in results if result.cases is None] if chosen else []
+        unknown = [result.name for result in results if result.is_unknown]
         if not results and not absent:
             raise CommandError(f"There is no vector file in {folder}. Nothing was run.")
-        if absent or unrun or any(result.misses or result.cases == 0 for result in results):
+        if absent or unknown or any(result.misses or result.cases == 0 for result in results):
             raise CommandError(
                 "Not everything passed."
                 + (f" No such file: {', '.join(absent)}." if absent else "")
-                + (f" Asked for and not known: {', '.join(unrun)}." if unrun else "")
+                + (f" Not known: {', '.join(unknown)}." if unknown else "")
             )
