@@ -31,6 +31,7 @@ from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import SurveyedEvent
 from tickets.canonical import Meaning, ResolutionKind, State
+from tickets.models import UsageEvent
 from tickets.timeline import Outcome, ReopenKind
 
 SEVERITIES = [severity.value for severity in Severity]
@@ -100,6 +101,22 @@ def seconds(name: str, source: str) -> Column:
         "i4",
         f"int4send(coalesce({source}, {NONE_S}))",
         lambda value: NONE_S if value is None else int(value),
+    )
+
+
+#: The longest duration that is held in milliseconds: 24 days.
+LONGEST_MS = 2**31 - 1
+
+
+def milliseconds(name: str, source: str) -> Column:
+    """A duration in milliseconds; NONE_S where there is none."""
+    return Column(
+        name,
+        source,
+        ">i4",
+        "i8",
+        f"int4send(coalesce(least({source}, {LONGEST_MS}), {NONE_S})::integer)",
+        lambda value: NONE_S if value is None else min(int(value), LONGEST_MS),
     )
 
 
@@ -383,6 +400,44 @@ SURVEYED = Kind(
     ),
 )
 
+ATTEMPTS = Kind(
+    "attempts",
+    "tickets_selfserviceattempt s",
+    "s",
+    "s.started_at",
+    _field("s.started_at"),
+    (
+        instant("at", "s.started_at"),
+        capability("s.capability_id"),
+        instant("completed", "s.completed_at"),
+        instant("assisted", "s.assisted_at"),
+    ),
+)
+USAGE_TYPES = list(UsageEvent.Type.values)
+USAGE = Kind(
+    "usage",
+    "tickets_usageevent u",
+    "u",
+    "u.at",
+    _field("u.at"),
+    (
+        instant("at", "u.at"),
+        identity("requester", "u.requester_id"),
+        capability("u.capability_id"),
+        code("type", "u.type", USAGE_TYPES),
+        flag("success", "u.success"),
+        milliseconds("duration", "u.duration_ms"),
+        Column(
+            "errors",
+            "u.errors_shown",
+            ">i2",
+            "i2",
+            f"int2send(coalesce(least(u.errors_shown, 32767), {UNKNOWN})::smallint)",
+            lambda value: UNKNOWN if value is None else min(int(value), 32_767),
+        ),
+    ),
+)
+
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -392,6 +447,8 @@ KINDS: Mapping[str, Kind] = {
         MEANINGFUL_RESPONSES,
         RESOLUTION_PROMISES,
         SURVEYED,
+        ATTEMPTS,
+        USAGE,
     )
 }
 

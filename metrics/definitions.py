@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from metrics import asking, columns, effort, evaluating, flow
+from metrics import asking, columns, effort, evaluating, flow, self_service
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
 from metrics.standing import Direction
@@ -332,6 +332,33 @@ METRICS: tuple[Metric, ...] = (
         from_answers=True,
         maturity_days=14,
         never_pooled_across="scales, and never with service answers",
+    ),
+    Metric(
+        code="M10",
+        key="telemetry_proxy",
+        name="Estimated from telemetry",
+        question="What would people who never answer probably say?",
+        formula="Events are likely satisfied (worked, quick enough, no error shown), likely"
+        " dissatisfied (failed, four times as slow, three errors) or unclear; each class counts"
+        " with the satisfied share of those in it who answered. Shown only where 100 events have an"
+        " answer, ten in each class, the classes tell answers apart (AUC 0.65) and the last answers"
+        " lie inside the estimate.",
+        population="outcomes of a platform",
+        dating="the event",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "estimate",
+                "Estimated from telemetry",
+                self_service.telemetry_estimate,
+                "would probably be satisfied, estimated from telemetry",
+            ),
+        ),
+        evidence="comments of those who answered about the same capability",
+        guardrail="the satisfied share itself (M01); the two are never merged",
+        gaming="raising the threshold: a change of it begins a new series",
+        source="METRICS.md M10",
+        never_pooled_across="capabilities, and never with answers",
     ),
     # --- B. Speed ---------------------------------------------------------------------------------
     Metric(
@@ -727,6 +754,53 @@ METRICS: tuple[Metric, ...] = (
         minimum=0,
     ),
     # --- D. Self-service -------------------------------------------------------------------------
+    Metric(
+        code="M23",
+        key="self_service_completion",
+        name="Finished without us",
+        question="Can people finish the job without us?",
+        formula="Attempts completed within 24 h after which the same person did not ask us about"
+        " the same capability within 72 h of the start, of all attempts that are 72 h old. Starts"
+        " within 30 minutes of an attempt belong to it.",
+        population="attempts at self-service tasks",
+        dating="the start of the attempt",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "share",
+                "Finished without us",
+                self_service.completion,
+                "of the attempts were finished without us",
+            ),
+        ),
+        evidence="search terms without a result, comments",
+        guardrail="repeated attempts; satisfied share of the capability (M01)",
+        gaming="hiding the contact button",
+        source="METRICS.md M23",
+    ),
+    Metric(
+        code="M24",
+        key="self_service_share",
+        name="Served themselves",
+        question="Of everything that people could do themselves, how much did they do themselves?",
+        formula="Completed self-service events of those and assisted items, over capabilities on"
+        " the self-service list.",
+        population="completed self-service events and items of self-service capabilities",
+        dating="the event; opening",
+        direction=Direction.HIGHER,
+        views=(
+            _share(
+                "share",
+                "Served themselves",
+                self_service.self_service_share,
+                "was done by people themselves",
+            ),
+        ),
+        evidence="the items that were asked for all the same",
+        guardrail="finished without us (M23), satisfied share (M01)",
+        gaming="counting visits as completions",
+        source="METRICS.md M24",
+    ),
     Metric(
         code="M25",
         key="should_have_been_self_service",

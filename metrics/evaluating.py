@@ -6,8 +6,8 @@ for clocks that still run. Nothing here knows where the columns came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -58,6 +58,8 @@ class Facts:
     not_first_contact: frozenset[int] = frozenset()
     #: Capabilities that people can serve themselves.
     self_service: frozenset[int] = frozenset()
+    #: By capability, the duration that leaves nobody waiting, milliseconds (M10).
+    quick_within_ms: Mapping[int, int] = field(default_factory=dict)
     #: Items resolved a business day, over the 20 business days before the end of the slice's
     #: period; None where that is not known.
     resolved_a_business_day: Callable[[], float | None] = lambda: None

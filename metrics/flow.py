@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metrics import columns, intervals
+from metrics import columns, intervals, ratios
 from metrics.evaluating import (
     OPEN,
     RESOLVED,
@@ -49,9 +49,10 @@ def resolution_share(facts: Facts) -> Estimate:
 def throughput(facts: Facts) -> Estimate:
     """M21: resolved in the period over opened in it; above 1 the backlog shrinks. No interval."""
     opened, resolved = len(facts.rows(columns.ITEMS)), len(held(facts))
-    if not opened:
+    ratio = ratios.throughput(resolved, opened)
+    if ratio is None:
         return unknown("nothing was opened in this period")
-    return Estimate(resolved / opened, opened, resolved)
+    return Estimate(ratio, opened, resolved)
 
 
 def days_of_backlog(facts: Facts) -> Estimate:

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from metrics.columns import (
+    ATTEMPTS,
     FIRST_RESPONSES,
     ITEMS,
     MEANINGFUL_RESPONSES,
     RESOLUTION_PROMISES,
     RESOLUTIONS,
     SURVEYED,
+    USAGE,
     Kind,
     load,
 )
@@ -114,7 +116,18 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
     ]
     folded = pack(timelines, tenant_id=tenant.pk, calendars=calendars)
     folded[SURVEYED.name] = _answers_then(tenant, as_of, start, until_day)
+    for kind in (ATTEMPTS, USAGE):
+        folded[kind.name] = _known_then(load(tenant, kind, start, until_day), epoch(as_of))
     return FoldedReader(tenant, as_of=as_of, folded=folded)
+
+
+def _known_then(rows: Rows, as_of: int) -> Rows:
+    """Rows that had begun by `as_of`, without what happened to them later."""
+    known = rows[rows["at"] <= as_of].copy()
+    for name in ("completed", "assisted"):
+        if name in (known.dtype.names or ()):
+            known[name][known[name] > as_of] = 0
+    return np.asarray(known)
 
 
 def _families(tenant: Organisation, as_of: datetime) -> list[list[TicketLog]]:

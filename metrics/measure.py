@@ -114,11 +114,13 @@ class Reader:
         self.calendars = Calendars.of(tenant.pk)
         self._fetched: dict[str, tuple[date, date, Rows]] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
-        self._not_first_contact = frozenset(
-            Capability.objects.for_tenant(tenant)
-            .filter(first_contact_resolvable=False)
-            .values_list("pk", flat=True)
+        capabilities = list(
+            Capability.objects.for_tenant(tenant).values_list(
+                "pk", "first_contact_resolvable", "quick_within_ms"
+            )
         )
+        self._not_first_contact = frozenset(pk for pk, solvable, _ in capabilities if not solvable)
+        self._quick_within_ms = {pk: quick for pk, _, quick in capabilities if quick}
 
     def fetch(self, start: date, until: date, *kinds: Kind) -> None:
         """Fetch a stretch of days ahead of several questions within it."""
@@ -154,6 +156,7 @@ class Reader:
             clocks=CalendarClocks(self.calendars),
             not_first_contact=self._not_first_contact,
             self_service=self.calendars.self_service,
+            quick_within_ms=self._quick_within_ms,
             resolved_a_business_day=lambda: self._pace(cut),
         )
 

@@ -177,6 +177,9 @@ _BESIDE = {
     "pomp": "Percent of the highest rating",
     "p90": "Invitations, nine in ten people at most",
     "median": "Messages, half at most",
+    "completed_then_asked": "Completed, and asked us all the same",
+    "raw_index": "Raw index (0 to 1)",
+    "auc": "How well the classes tell answers apart (AUC)",
     "resolved_a_day": "Resolved a business day",
     **{key: f"Satisfied on the scale {scale.name}" for key, scale in SCALES.items()},
 }

@@ -21,6 +21,7 @@ from portal.tenancy import due
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Due, Organisation
 from tickets import accounts, fetching, ratings, refolding, timeline, usage
+from tickets.attempts import people_like, write_attempts
 from tickets.bursts import update_bursts
 from tickets.calendars import Calendars
 from tickets.canonical import ActorKind, Event, EventType, Severity, State
@@ -496,6 +497,7 @@ class _Batch:
             self.outcome.add(name, written)
         after = _requesters_of(self.tenant_id, list(stored))
         self.outcome.add("repeat contacts", write_repeat_contacts(self.tenant_id, before | after))
+        self.outcome.add("attempts", write_attempts(people_like(before | after)))
         self.outcome.add("flaws", self._store_flaws(families, known))
         ratings.tickets_changed(
             self.connection, [t.external_id for family in families for t in family], at=self.at

@@ -263,6 +263,13 @@ class Requester(TenantOwned):
                 fields=["tenant", "connection", "external_id"], name="requester_external_id"
             ),
         ]
+        indexes = [
+            models.Index(
+                fields=["tenant", "email"],
+                name="requester_by_email",
+                condition=~models.Q(email=""),
+            ),
+        ]
 
 
 class AgentAccount(TenantOwned):
@@ -668,6 +675,31 @@ class UsageEvent(TenantOwned):
         indexes = [
             models.Index(fields=["tenant", "at"], name="usage_by_instant"),
             models.Index(fields=["tenant", "requester", "at"], name="usage_by_requester"),
+        ]
+
+
+class SelfServiceAttempt(TenantOwned):
+    """One attempt to finish a task without us, folded from `UsageEvent`s (tickets/attempts.py)."""
+
+    requester = models.ForeignKey(Requester, on_delete=models.PROTECT, related_name="+")
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    task = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField()
+    #: Within 24 h of the start.
+    completed_at = models.DateTimeField(null=True, blank=True)
+    #: When the same person first asked us about the same capability within 72 h of the start.
+    assisted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "requester", "capability", "task", "started_at"],
+                name="attempt_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "started_at"], name="attempt_by_start"),
+            models.Index(fields=["tenant", "requester"], name="attempt_by_requester"),
         ]
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from portal.catalogue.models import Capability
 from tickets.accounts import ensure_requesters, later_email
+from tickets.attempts import write_attempts
 from tickets.models import Connection, UsageEvent
 from tickets.news import UsageTold, event_key
 
@@ -41,4 +42,5 @@ def store(connection: Connection, told: Sequence[UsageTold], *, at: datetime) ->
         ),
         ignore_conflicts=True,
     )
+    write_attempts(requesters.values())
     return len(told)

@@ -16,9 +16,25 @@ from metrics.kinds import Unit
 from metrics.measure import Reader, Slice
 from metrics.trends import Period, trend
 from portal.tenancy.context import acting
+from tests import roles
 from tests.factories import Cast
-from tests.metrics.told import APRIL, MARCH, MAY, asked, enter, month, moved, news, promise, read
+from tests.metrics.told import (
+    APRIL,
+    HOUR,
+    MARCH,
+    MAY,
+    MONDAY,
+    asked,
+    enter,
+    month,
+    moved,
+    news,
+    promise,
+    read,
+)
+from tickets import usage
 from tickets.canonical import EventType
+from tickets.news import UsageTold
 
 VIEWS = [
     pytest.param(metric, view, id=f"{metric.key}.{view.key}")
@@ -26,7 +42,10 @@ VIEWS = [
     for view in metric.views
 ]
 #: What the handbook asks for and nothing records, with the words that say so.
-NEVER_TOLD = {"response_rate.break_off": "nobody records who opened"}
+NEVER_TOLD = {
+    "response_rate.break_off": "nobody records who opened",
+    "telemetry_proxy.estimate": "nobody has said how quick",  # told in test_self_service.py
+}
 DECLARED = ("question", "formula", "evidence", "guardrail", "gaming", "source")
 
 
@@ -98,6 +117,18 @@ def told(cast: Cast) -> Cast:
         asked(cast, score, policy_denial=True)
         asked(cast, score, scale="ces_ease")
         asked(cast, 2 * score, scale="nps_0_10")
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        usage.store(
+            cast.desk,
+            [
+                UsageTold(
+                    f"{type_} {n}", type_, MONDAY + n * HOUR, f"u{n}", "accounts", success=True
+                )
+                for n in range(12)
+                for type_ in ("task_started", "task_completed", "outcome")
+            ],
+            at=MAY,
+        )
     return cast
 
 
