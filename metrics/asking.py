@@ -8,10 +8,7 @@ from metrics import columns, intervals
 from metrics.evaluating import IMPORTED, Facts, Rows, share
 from metrics.kinds import Estimate, unknown
 
-#: Limits of burden: more than one invitation in 7 days, or three in 90 (METRICS.md Part 7).
-WEEK_S, WEEK_LIMIT = 7 * 86_400, 1
-QUARTER_S, QUARTER_LIMIT = 90 * 86_400, 3
-HOUR_S = 3_600
+WEEK_S, QUARTER_S = 7 * 86_400, 90 * 86_400
 _NOBODY_KNOWS = "the ratings were imported, nobody knows who was asked"
 
 
@@ -86,7 +83,8 @@ def burden(facts: Facts) -> Estimate:
     people, counts = np.unique(sent["requester"], return_counts=True)
     by_person = np.split(sent["sent"][order], np.cumsum(counts)[:-1]) if len(people) else []
     too_often = sum(
-        _more_than(instants, WEEK_S, WEEK_LIMIT) or _more_than(instants, QUARTER_S, QUARTER_LIMIT)
+        _more_than(instants, WEEK_S, int(facts.settings.burden_week))
+        or _more_than(instants, QUARTER_S, int(facts.settings.burden_quarter))
         for instants in by_person
     )
     p90 = intervals.percentile(counts.astype(np.float64), 0.9) if len(people) else None
@@ -107,7 +105,7 @@ def timeliness(facts: Facts) -> Estimate:
     rows = facts.rows(columns.SURVEYED)
     sent = rows[(rows["sent"] > 0) & (rows["sent"] <= facts.as_of)]
     return share(
-        int((sent["sent"] - sent["at"] <= HOUR_S).sum()),
+        int((sent["sent"] - sent["at"] <= 60 * facts.settings.timely_minutes).sum()),
         len(sent),
         why="nobody was asked in this period",
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from metrics import columns, intervals, scales
-from metrics.evaluating import Answers, Facts, answers, satisfied_in
+from metrics.evaluating import Answers, Facts, answers, fragile, satisfied_in, trusted
 from metrics.kinds import Estimate, unknown
-from metrics.standing import Reliability, is_fragile, reliability
+from metrics.standing import Reliability
 
 
 def scales_side_by_side(facts: Facts) -> Estimate:
@@ -51,8 +51,8 @@ def effort_share(facts: Facts) -> Estimate:
         n,
         easy,
         intervals.wilson(easy, n),
-        flags=("fragile",) if is_fragile(easy, n) else (),
-        reliability=reliability(found.sent, n),
+        flags=fragile(facts, easy, n),
+        reliability=trusted(facts, found.sent, n),
         sent=found.sent,
         still_open=found.still_open,
     )
@@ -70,7 +70,7 @@ def effort_mean(facts: Facts) -> Estimate:
         mean,
         n,
         interval=intervals.mean_interval(mean, sd, n, *wording.bounds),
-        reliability=reliability(found.sent, n),
+        reliability=trusted(facts, found.sent, n),
         sent=found.sent,
         beside={"ease_pomp": wording.ease_pomp(mean)},
     )
@@ -95,7 +95,7 @@ def recommendation(facts: Facts) -> Estimate:
         score.score,
         n,
         interval=score.interval,
-        reliability=reliability(found.sent, n),
+        reliability=trusted(facts, found.sent, n),
         sent=found.sent,
         beside={
             "promoters": score.promoters,

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from metrics import columns, intervals, scales, survival
 from metrics.kinds import Estimate, SoFar, unknown
+from metrics.settings import Settings
 from metrics.standing import Reliability, is_fragile, reliability, silent
+from metrics.words import percent
 from tickets.timeline import REOPEN_WINDOW
 
 FOLLOW_UP_S = int(REOPEN_WINDOW.total_seconds())
@@ -58,6 +60,7 @@ class Facts:
     not_first_contact: frozenset[int] = frozenset()
     #: Capabilities that people can serve themselves.
     self_service: frozenset[int] = frozenset()
+    settings: Settings = field(default_factory=Settings)
     #: By capability, the duration that leaves nobody waiting, milliseconds (M10).
     quick_within_ms: Mapping[int, int] = field(default_factory=dict)
     #: Items resolved a business day, over the 20 business days before the end of the slice's
@@ -71,6 +74,23 @@ class ScalesPooled(ValueError):
 
 class SeveritiesPooled(ValueError):
     """A duration was asked for over several severities."""
+
+
+def trusted(facts: Facts, sent: int | None, answered: int) -> Reliability:
+    """How far a figure from answers may be trusted, by the organisation's settings."""
+    decided = facts.settings
+    return reliability(
+        sent,
+        answered,
+        decided.precision,
+        lowest_rate=decided.lowest_rate,
+        low_rate=decided.low_rate,
+    )
+
+
+def fragile(facts: Facts, satisfied: int, answered: int) -> tuple[str, ...]:
+    """The flag of a share that five more dissatisfied answers would move too far."""
+    return ("fragile",) if is_fragile(satisfied, answered, facts.settings.fragile_drop) else ()
 
 
 # --- small tools ---------------------------------------------------------------------------------
@@ -188,8 +208,8 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
         return Estimate(None, 0, why="no answers are counted in this period yet", **around)
     happy = satisfied_in(rows)
     n, x = len(rows), int(happy.sum())
-    state = reliability(found.sent, n)
-    flags: tuple[str, ...] = ("fragile",) if is_fragile(x, n) else ()
+    state = trusted(facts, found.sent, n)
+    flags = fragile(facts, x, n)
     capabilities = np.unique(rows["capability"])
     if len(capabilities) > 1:
         value, interval = _weighted(facts, rows, happy, policy_denial=policy_denial)
@@ -253,7 +273,7 @@ def mean_rating(facts: Facts) -> Estimate:
         n,
         interval=intervals.mean_interval(mean, sd, n, *scale.bounds),
         sent=found.sent,
-        reliability=reliability(found.sent, n),
+        reliability=trusted(facts, found.sent, n),
         beside={"pomp": scale.pomp(mean)},
     )
 
@@ -293,7 +313,7 @@ def coverage(facts: Facts) -> Estimate:
         reason.replace("_", " "): int((rows["reason"] == number).sum())
         for number, reason in enumerate(columns.REASONS, start=1)
     }
-    in_time = sent & (rows["sent"] - rows["at"] <= 3600)
+    in_time = sent & (rows["sent"] - rows["at"] <= 60 * facts.settings.timely_minutes)
     return share(
         int(sent.sum()),
         len(rows),
@@ -352,7 +372,7 @@ def helpful_reply_quantile(facts: Facts, p: float) -> Estimate:
     """M13: time to the first helpful reply; nobody's guess where replies are not classified."""
     told = _reply_quantile(response_curve(facts, "first_meaningful"), p)
     if_helped = response_curve(facts, "first_meaningful", unclassified_helped=True).quantile(p)
-    return _doubted(told, _owed(facts, columns.ITEMS), if_helped)
+    return _doubted(told, _owed(facts, columns.ITEMS), if_helped, facts)
 
 
 def _reply_quantile(curve: survival.Curve, p: float) -> Estimate:
@@ -361,14 +381,14 @@ def _reply_quantile(curve: survival.Curve, p: float) -> Estimate:
     return quantile(curve, p, not_done="had none yet")
 
 
-def _doubted(told: Estimate, rows: Rows, if_helped: float | None) -> Estimate:
+def _doubted(told: Estimate, rows: Rows, if_helped: float | None, facts: Facts) -> Estimate:
     """M13 is unreliable where more than one first reply in ten is not classified.
 
     The figure counts those as no help; the other bound, as help, stands beside it.
     """
     unclassified = int((rows["first_reply"] == UNCLASSIFIED).sum())
     replies = int((rows["first_reply"] != 0).sum())
-    if 10 * unclassified <= replies:
+    if unclassified <= facts.settings.unclassified_replies * replies:
         return told
     return replace(
         told,
@@ -488,7 +508,8 @@ def attainment(facts: Facts, kind: columns.Kind) -> Estimate:
     if kind is not columns.MEANINGFUL_RESPONSES:
         return told
     could = (rows["first_reply"] == UNCLASSIFIED) & (rows["first_response"] <= rows["target"])
-    return _doubted(told, rows, _kept_of_decided(rows, kept | could, withdrawn, facts).value)
+    if_helped = _kept_of_decided(rows, kept | could, withdrawn, facts).value
+    return _doubted(told, rows, if_helped, facts)
 
 
 def _kept_of_decided(
@@ -610,10 +631,10 @@ def should_have_been_self_service(facts: Facts) -> Estimate:
     classified = rows["routine"] != columns.UNKNOWN
     coverage_of = classified.sum() / len(rows) if len(rows) else 1.0
     flags: tuple[str, ...] = ()
-    if coverage_of < 0.5:
-        flags = ("unreliable: less than half are classified",)
-    elif coverage_of < 0.8:
-        flags = ("limited: less than four in five are classified",)
+    if coverage_of < facts.settings.hardly_classified:
+        flags = (f"unreliable: only {percent(coverage_of)} are classified",)
+    elif coverage_of < facts.settings.well_classified:
+        flags = (f"limited: only {percent(coverage_of)} are classified",)
     return share(
         int((rows["routine"] == 1).sum()),
         int(classified.sum()),

@@ -16,16 +16,13 @@ from metrics.evaluating import (
 )
 from metrics.kinds import Estimate, unknown
 
-#: Messages of the requester after the opening from which a case needed many turns.
-MANY_TURNS = 3
-
 
 def many_turns(facts: Facts) -> Estimate:
     """M20b: resolved items with three or more messages of the requester after the opening."""
     rows = held(facts)
     messages = rows["messages"].astype(np.float64)
     return share(
-        int((messages >= MANY_TURNS).sum()),
+        int((messages >= facts.settings.many_turns).sum()),
         len(rows),
         beside={"median": intervals.percentile(messages, 0.5) if len(rows) else None},
         why="nothing was resolved in this period",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from metrics import columns, words
 from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load, load_where
+from metrics.deciding_settings import settings_of
 from metrics.definitions import Metric, View, find
 from metrics.evaluating import Facts, Rows, SeveritiesPooled, epoch
 from metrics.intervals import Interval
@@ -31,8 +32,6 @@ from tickets.calendars import Calendars
 
 #: Business days over which the pace of resolving is told (METRICS.md M22).
 PACE_DAYS = 20
-#: Per-organisation settings are the handbook's defaults so far; a change of them would be 2.
-SETTINGS_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +111,7 @@ class Reader:
     def __init__(self, tenant: Organisation, *, as_of: datetime) -> None:
         self.tenant, self.as_of = tenant, as_of
         self.calendars = Calendars.of(tenant.pk)
+        self.settings_version, self.settings = settings_of(tenant)
         self._fetched: dict[str, tuple[date, date, Rows]] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
         capabilities = list(
@@ -156,6 +156,7 @@ class Reader:
             clocks=CalendarClocks(self.calendars),
             not_first_contact=self._not_first_contact,
             self_service=self.calendars.self_service,
+            settings=self.settings,
             quick_within_ms=self._quick_within_ms,
             resolved_a_business_day=lambda: self._pace(cut),
         )
@@ -267,7 +268,7 @@ def reading(
         period={"from": cut.start.isoformat(), "until": cut.until.isoformat()},
         as_of=reader.as_of.astimezone(UTC).isoformat(),
         definition_version=metric.version,
-        settings_version=SETTINGS_VERSION,
+        settings_version=reader.settings_version,
         value=shown.value,
         numerator=shown.numerator,
         denominator=shown.denominator if shown.denominator >= 0 else None,

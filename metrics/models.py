@@ -32,3 +32,25 @@ class Mark(TenantOwned):
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "kind", "day"], name="mark_by_day")]
+
+
+class SettingsVersion(TenantOwned):
+    """What an organisation decided about measuring (metrics/settings.py). Append-only.
+
+    Version 1 is no row: the defaults of the profile.
+    """
+
+    number = models.PositiveIntegerField()
+    values = models.JSONField()
+    reason = models.CharField(max_length=300)
+    saved_at = models.DateTimeField()
+    saved_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "number"], name="settings_version_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.number}"

@@ -50,7 +50,14 @@ def answers_required(sent: int, precision: float = 0.10) -> int:
     return ceil(n0 / (1 + (n0 - 1) / sent)) if sent else 0
 
 
-def reliability(sent: int | None, answered: int, precision: float = 0.10) -> Reliability:
+def reliability(
+    sent: int | None,
+    answered: int,
+    precision: float = 0.10,
+    *,
+    lowest_rate: float = 0.10,
+    low_rate: float = 0.20,
+) -> Reliability:
     """The state of a survey figure; `sent` is None where nobody knows who was asked.
 
     Answers without a single invitation are of unknown rate, too.
@@ -60,9 +67,9 @@ def reliability(sent: int | None, answered: int, precision: float = 0.10) -> Rel
     if not sent:
         return Reliability.RATE_UNKNOWN
     rate, required = answered / sent, answers_required(sent, precision)
-    if rate < 0.10 or (rate < 0.20 and answered < required):
+    if rate < lowest_rate or (rate < low_rate and answered < required):
         return Reliability.UNRELIABLE
-    if rate < 0.20:
+    if rate < low_rate:
         return Reliability.LIMITED_HIGH_VOLUME
     return Reliability.RELIABLE if answered >= required else Reliability.LIMITED_LOW_VOLUME
 
@@ -77,9 +84,9 @@ def five_negatives_drop(satisfied: int, answered: int) -> float:
     return satisfied / answered - satisfied / (answered + NEGATIVES)
 
 
-def is_fragile(satisfied: int, answered: int) -> bool:
+def is_fragile(satisfied: int, answered: int, drop: float = FRAGILE_DROP) -> bool:
     """Whether five dissatisfied answers more would move the share by more than 5 points."""
-    return five_negatives_drop(satisfied, answered) > FRAGILE_DROP
+    return five_negatives_drop(satisfied, answered) > drop
 
 
 @dataclass(frozen=True, slots=True)

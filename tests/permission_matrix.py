@@ -88,6 +88,7 @@ ADMIN: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "catalogue_severitycalendar": (frozenset({"ada"}), frozenset({"ada"})),
     "catalogue_timetarget": (frozenset({"ada"}), frozenset({"ada"})),
     "governance_targetsheet": (ADMINISTERS, NOBODY_ELSE),
+    "metrics_settingsversion": (frozenset({"ada"}), frozenset({"ada"})),
     "people_apikey": (frozenset({"ada"}), frozenset({"ada"})),
     "people_membership": (frozenset({"ada"}), frozenset({"ada"})),
 }

@@ -1,0 +1,136 @@
+"""What an organisation may decide about measuring: one list with the handbook's defaults. Pure.
+
+METRICS.md Part 7. What the handbook calls fixed (intervals and their methods, no pooling across
+severities or scales, mature numerators, private figures) is no setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from metrics.standing import PRECISION
+
+
+class SettingsRefused(ValueError):
+    """Values that cannot be used. `mistakes` holds one sentence each; nothing was saved."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        super().__init__(" ".join(mistakes))
+
+
+def _decided(default: float, words: str, section: str, low: float, high: float) -> Any:
+    """A setting: its default, what it decides, where the handbook says so, and its bounds."""
+    return field(
+        default=default, metadata={"words": words, "section": section, "low": low, "high": high}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, at the default of the standard profile. Shares are 0 to 1."""
+
+    precision: float = _decided(
+        0.10, "How exact a survey figure has to be (half-width)", "1.12", 0.02, 0.25
+    )
+    low_rate: float = _decided(
+        0.20, "Below this response rate a figure needs enough answers", "1.12", 0.05, 0.60
+    )
+    lowest_rate: float = _decided(
+        0.10, "Below this response rate a figure is unreliable", "1.12", 0.02, 0.50
+    )
+    fragile_drop: float = _decided(
+        0.05, "Fragile: five more dissatisfied answers move it further than", "1.12", 0.01, 0.20
+    )
+    unclassified_replies: float = _decided(
+        0.10, "More first replies than this not classified: unreliable", "M13", 0.0, 0.50
+    )
+    well_classified: float = _decided(
+        0.80, "Fewer items than this classified: limited", "M25", 0.50, 1.0
+    )
+    hardly_classified: float = _decided(
+        0.50, "Fewer items than this classified: unreliable", "M25", 0.10, 0.90
+    )
+    timely_minutes: float = _decided(60, "Asked in time, minutes after the event", "M07", 5, 1440)
+    burden_week: float = _decided(1, "Invitations a person gets in 7 days at most", "M07", 1, 7)
+    burden_quarter: float = _decided(
+        3, "Invitations a person gets in 90 days at most", "M07", 1, 30
+    )
+    many_turns: float = _decided(3, "Messages from which a case needs many turns", "M20b", 2, 20)
+    reopen_line: float = _decided(0.20, "Line of the reopen rate", "M18", 0.01, 0.90)
+    self_service_line: float = _decided(
+        0.30, "Line of what should have been self-service", "M25", 0.01, 0.90
+    )
+    chart_baseline: float = _decided(12, "Points of a chart's baseline", "D4", 8, 36)
+    chart_run: float = _decided(8, "Points on one side that make a signal", "D4", 6, 12)
+    discovery_rate: float = _decided(
+        0.10, "False discoveries among explored differences (Benjamini-Hochberg)", "D2", 0.01, 0.25
+    )
+    declared_level: float = _decided(
+        0.05, "Level of differences declared beforehand (Holm)", "D2", 0.001, 0.10
+    )
+
+    @classmethod
+    def of_profile(cls, profile: str) -> Settings:
+        """The defaults of an organisation's profile (METRICS.md 1.16)."""
+        return cls(precision=PRECISION[profile])
+
+    def changed(self, values: Mapping[str, Any]) -> Settings:
+        """These settings with some values replaced. Raises SettingsRefused naming every mistake."""
+        known = {one.name: one for one in fields(self)}
+        mistakes = [f"There is no setting {name!r}." for name in values.keys() - known.keys()]
+        read: dict[str, float] = {}
+        for name in values.keys() & known.keys():
+            about = known[name].metadata
+            try:
+                read[name] = float(values[name])
+            except (TypeError, ValueError):
+                mistakes.append(f"{about['words']}: {values[name]!r} is not a number.")
+                continue
+            if not about["low"] <= read[name] <= about["high"]:
+                mistakes.append(
+                    f"{about['words']}: {read[name]:g} is not between {about['low']:g} and"
+                    f" {about['high']:g}."
+                )
+        if mistakes:
+            raise SettingsRefused(sorted(mistakes))
+        found = replace(self, **read)
+        if found.lowest_rate > found.low_rate:
+            raise SettingsRefused(
+                ["The response rate that is unreliable lies above the one that is low."]
+            )
+        if found.hardly_classified > found.well_classified:
+            raise SettingsRefused(["Unreliable lies above limited, for classified items."])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One setting as a page shows it."""
+
+    name: str
+    words: str
+    section: str
+    value: float
+    default: float
+    low: float
+    high: float
+
+
+def listed(settings: Settings, profile: str) -> list[Listed]:
+    """Every setting with its value in force and its default."""
+    defaults = Settings.of_profile(profile)
+    return [
+        Listed(
+            one.name,
+            one.metadata["words"],
+            one.metadata["section"],
+            getattr(settings, one.name),
+            getattr(defaults, one.name),
+            one.metadata["low"],
+            one.metadata["high"],
+        )
+        for one in fields(settings)
+    ]
