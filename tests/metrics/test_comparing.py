@@ -91,6 +91,22 @@ def test_groups_in_which_nothing_happened_do_not_differ() -> None:
     assert comparing.log_rank(nobody, nobody).p == 1
 
 
+def test_groups_that_all_took_the_same_time_do_not_differ() -> None:
+    same = Durations(np.full(30, 5.0), np.ones(30, dtype=bool))
+    assert comparing.log_rank(same, same).p == 1
+
+
+def test_a_hundred_thousand_durations_are_tested_as_by_lifelines() -> None:
+    rng = np.random.default_rng(5)
+    one, other = (
+        Durations(rng.exponential(scale, 100_000).round(2), rng.random(100_000) < 0.8)
+        for scale in (10.0, 10.1)
+    )
+    got = comparing.log_rank(one, other)
+    oracle = logrank_test(one.times, other.times, one.happened, other.happened)
+    assert got.chi2 == pytest.approx(oracle.test_statistic, rel=1e-6)
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_corrections_for_many_questions_are_those_of_statsmodels(p: list[float]) -> None:

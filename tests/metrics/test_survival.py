@@ -97,3 +97,21 @@ def test_nothing_at_all_is_an_empty_curve() -> None:
 def test_equal_times_give_that_time() -> None:
     curve = kaplan_meier(np.full(8, 4.0), np.ones(8, dtype=bool))
     assert (curve.quantile(0.5), curve.quantile(0.9), curve.at(3.9)) == (4, 4, 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_items_that_all_took_the_same_time_have_that_time_as_every_quantile(n: int) -> None:
+    curve = kaplan_meier(np.full(n, 7.0), np.ones(n, dtype=bool))
+    assert [curve.quantile(p) for p in (0.1, 0.5, 0.9)] == [7.0] * 3
+    assert (curve.at(6.9), curve.at(7.0)) == (1.0, 0.0)
+    still_open = kaplan_meier(np.full(n, 7.0), np.zeros(n, dtype=bool))
+    assert (still_open.quantile(0.5), still_open.at(100.0)) == (None, 1.0)
+
+
+def test_a_quarter_of_a_million_items_have_the_curve_of_lifelines() -> None:
+    rng = np.random.default_rng(11)
+    times, happened = rng.integers(1, 5_000, 250_000), rng.random(250_000) < 0.7
+    curve, oracle = kaplan_meier(times.astype(float), happened), fitted(times, happened)
+    at = np.arange(1, 5_000, 97)
+    assert [curve.at(float(t)) for t in at] == pytest.approx(oracle.predict(at).tolist(), abs=1e-9)
+    assert curve.quantile(0.5) == oracle.median_survival_time_
