@@ -27,6 +27,7 @@ from tests.metrics.told import (
     news,
     plain,
     promise,
+    used,
 )
 from tickets.models import WorkItem
 
@@ -40,6 +41,7 @@ def told(cast: Cast) -> Cast:
     month(cast)
     for score in (5, 4, 2, None):
         asked(cast, score)
+    used(cast)
     return cast
 
 

@@ -16,14 +16,11 @@ from metrics.kinds import Unit
 from metrics.measure import Reader, Slice
 from metrics.trends import Period, trend
 from portal.tenancy.context import acting
-from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import (
     APRIL,
-    HOUR,
     MARCH,
     MAY,
-    MONDAY,
     asked,
     enter,
     month,
@@ -31,10 +28,9 @@ from tests.metrics.told import (
     news,
     promise,
     read,
+    used,
 )
-from tickets import usage
 from tickets.canonical import EventType
-from tickets.news import UsageTold
 
 VIEWS = [
     pytest.param(metric, view, id=f"{metric.key}.{view.key}")
@@ -117,18 +113,7 @@ def told(cast: Cast) -> Cast:
         asked(cast, score, policy_denial=True)
         asked(cast, score, scale="ces_ease")
         asked(cast, 2 * score, scale="nps_0_10")
-    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
-        usage.store(
-            cast.desk,
-            [
-                UsageTold(
-                    f"{type_} {n}", type_, MONDAY + n * HOUR, f"u{n}", "accounts", success=True
-                )
-                for n in range(12)
-                for type_ in ("task_started", "task_completed", "outcome")
-            ],
-            at=MAY,
-        )
+    used(cast)
     return cast
 
 

@@ -19,9 +19,9 @@ from portal.tenancy.context import acting
 from surveys.models import Answer, Invitation, SurveyedEvent
 from tests import roles
 from tests.factories import Cast, RequesterFactory, TicketFactory
-from tickets import ingest
+from tickets import ingest, usage
 from tickets.canonical import ActorKind, Event, EventType
-from tickets.news import TicketNews, event_key
+from tickets.news import TicketNews, UsageTold, event_key
 
 #: A Monday; Acme's office hours are 9 to 17 in Berlin, 8 to 16 in UTC.
 MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -122,6 +122,20 @@ def month(cast: Cast, tickets: int = 40, seed: int = 1) -> None:
             )
         )
     enter(cast, *told)
+
+
+def used(cast: Cast, times: int = 12) -> None:
+    """Somebody each hour does a task by themselves, and a platform says that it worked."""
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        usage.store(
+            cast.desk,
+            [
+                UsageTold(f"{told} {n}", told, MONDAY + n * HOUR, f"u{n}", "accounts", success=True)
+                for n in range(times)
+                for told in ("task_started", "task_completed", "outcome")
+            ],
+            at=MAY,
+        )
 
 
 def load(cast: Cast, kind: Kind, start: date = MARCH, until: date = APRIL) -> np.ndarray:
