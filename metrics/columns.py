@@ -115,7 +115,7 @@ def milliseconds(name: str, source: str) -> Column:
         source,
         ">i4",
         "i8",
-        f"int4send(coalesce(least({source}, {LONGEST_MS}), {NONE_S})::integer)",
+        f"int4send(least(coalesce({source}, {NONE_S}), {LONGEST_MS})::integer)",
         lambda value: NONE_S if value is None else min(int(value), LONGEST_MS),
     )
 
@@ -432,7 +432,7 @@ USAGE = Kind(
             "u.errors_shown",
             ">i2",
             "i2",
-            f"int2send(coalesce(least(u.errors_shown, 32767), {UNKNOWN})::smallint)",
+            f"int2send(least(coalesce(u.errors_shown, {UNKNOWN}), 32767)::smallint)",
             lambda value: UNKNOWN if value is None else min(int(value), 32_767),
         ),
     ),
