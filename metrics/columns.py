@@ -29,7 +29,7 @@ from portal.catalogue.severity import Severity
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
-from surveys.models import SurveyedEvent
+from surveys.models import Sentiment, SurveyedEvent
 from tickets.canonical import Meaning, ResolutionKind, State
 from tickets.models import UsageEvent
 from tickets.timeline import Outcome, ReopenKind
@@ -40,6 +40,7 @@ STATES = [state.value for state in State]
 RESOLUTION_KINDS = [kind.value for kind in ResolutionKind]
 MEANINGS = [meaning.value for meaning in Meaning]
 REOPEN_KINDS = [kind.value for kind in ReopenKind]
+SENTIMENTS = list(Sentiment.values)
 DECISIONS = list(SurveyedEvent.Decision.values)
 REASONS = [reason.value for reason in Reason]
 EFFORT_SCALES = {f"ces_{wording.key}": wording for wording in EFFORT_WORDINGS.values()}
@@ -372,6 +373,8 @@ _SURVEYED_TABLES = (
     " LEFT JOIN surveys_invitation i ON i.tenant_id = e.tenant_id AND i.event_id = e.id"
     " LEFT JOIN surveys_notsent n ON n.tenant_id = e.tenant_id AND n.event_id = e.id"
     " LEFT JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
+    " LEFT JOIN surveys_comment k ON k.tenant_id = a.tenant_id AND k.answer_id = a.id"
+    " LEFT JOIN surveys_commentreading x ON x.tenant_id = k.tenant_id AND x.comment_id = k.id"
 )
 SURVEYED = Kind(
     "surveyed",
@@ -397,6 +400,8 @@ SURVEYED = Kind(
         flag("late", "a.late"),
         flag("complete", "a.complete"),
         instant("released", "a.released_at"),
+        # A person's word outweighs a suggestion.
+        code("sentiment", "coalesce(nullif(x.decided, ''), x.suggested)", SENTIMENTS),
     ),
 )
 

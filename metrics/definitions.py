@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from metrics import asking, columns, effort, evaluating, flow, self_service
+from metrics import asking, columns, contradicting, effort, evaluating, flow, self_service
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
 from metrics.standing import Direction
@@ -307,6 +307,34 @@ METRICS: tuple[Metric, ...] = (
         guardrail="response rate (M06)",
         gaming="leaving out hard capabilities or unhappy tickets",
         source="METRICS.md M07",
+    ),
+    Metric(
+        code="M08",
+        key="score_comment_mismatch",
+        name="Score against words",
+        question="Does the score say what the words say?",
+        formula="Satisfied scores beside words that are negative and dissatisfied scores beside"
+        " words that are positive, of all counted answers with a comment that could be classified."
+        " A classifier suggests, a person who has read the comment decides; below four in five"
+        " agreeing, or before fifty are labelled, the figure is unreliable.",
+        population="counted answers with a classified comment",
+        dating="the resolution that was asked about",
+        direction=Direction.NONE,
+        views=(
+            _share(
+                "share",
+                "Score against words",
+                contradicting.mismatch,
+                "of the comments say something else than their score",
+            ),
+        ),
+        evidence="the comments themselves",
+        guardrail="none, because it is itself a guardrail of the satisfied share (M01)",
+        gaming="asking for a five and for what went wrong",
+        source="METRICS.md M08",
+        from_answers=True,
+        maturity_days=14,
+        never_pooled_across="scales",
     ),
     Metric(
         code="M09",

@@ -19,6 +19,7 @@ from metrics.kinds import Estimate, SoFar, unknown
 from metrics.settings import Settings
 from metrics.standing import Reliability, is_fragile, reliability, silent
 from metrics.words import percent
+from surveys.reading_comments import Agreement
 from tickets.timeline import REOPEN_WINDOW
 
 FOLLOW_UP_S = int(REOPEN_WINDOW.total_seconds())
@@ -63,6 +64,8 @@ class Facts:
     settings: Settings = field(default_factory=Settings)
     #: By capability, the duration that leaves nobody waiting, milliseconds (M10).
     quick_within_ms: Mapping[int, int] = field(default_factory=dict)
+    #: How often suggestions about comments and people agree (M08).
+    agreement: Callable[[], Agreement] = lambda: Agreement(0, 0, None, None)
     #: Items resolved a business day, over the 20 business days before the end of the slice's
     #: period; None where that is not known.
     resolved_a_business_day: Callable[[], float | None] = lambda: None
@@ -184,6 +187,13 @@ def satisfied_in(rows: Rows) -> NDArray[np.bool_]:
     return (
         np.isin(rows["score"], sorted(_scale(rows).satisfied)) if len(rows) else np.zeros(0, bool)
     )
+
+
+def dissatisfied_in(rows: Rows) -> NDArray[np.bool_]:
+    """Which answers of one scale say that somebody was dissatisfied."""
+    if not len(rows):
+        return np.zeros(0, bool)
+    return np.isin(rows["score"], sorted(_scale(rows).dissatisfied))
 
 
 def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:

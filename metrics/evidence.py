@@ -67,7 +67,7 @@ def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: 
         return Piece(title, words="Comments are shown once at least five are there.")
     mask = Mask.of(reader)
     rows = tuple(
-        Row(mask(text), f"rated {score}, week {_week(at)}") for text, score, at in told[:limit]
+        Row(mask(text), f"rated {score}, week {week_of(at)}") for text, score, at in told[:limit]
     )
     return Piece(title, rows, f"{len(told)} comments in this period, the least satisfied first.")
 
@@ -150,7 +150,8 @@ def _resolutions(reader: Reader, cut: Slice) -> QuerySet[Resolution]:
     return found
 
 
-def _week(at: datetime) -> str:
+def week_of(at: datetime) -> str:
+    """The week somebody wrote in: the day would lead to them."""
     year, week, _ = at.isocalendar()
     return f"{week} of {year}"
 

@@ -28,6 +28,7 @@ from metrics.standing import Reliability
 from portal.catalogue.models import Capability
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
+from surveys.reading_comments import agreement
 from tickets.calendars import Calendars
 
 #: Business days over which the pace of resolving is told (METRICS.md M22).
@@ -158,6 +159,7 @@ class Reader:
             self_service=self.calendars.self_service,
             settings=self.settings,
             quick_within_ms=self._quick_within_ms,
+            agreement=lambda: agreement(self.tenant.pk),
             resolved_a_business_day=lambda: self._pace(cut),
         )
 

@@ -99,6 +99,13 @@ def release_answers() -> int:
     return releasing.sweep(timezone.now())
 
 
+def read_comments() -> int:
+    """Suggest what comments say, where the extra for it is installed."""
+    from surveys import reading_comments
+
+    return reading_comments.sweep(timezone.now())
+
+
 def refresh_columns() -> int:
     """Pack stale blocks anew."""
     from metrics import columns
@@ -116,6 +123,7 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (complete_the_ledger, HOUR),
     (send_invitations, TICK),
     (release_answers, TICK),
+    (read_comments, TICK),
     (refresh_columns, TICK),
 ]
 

@@ -14,6 +14,7 @@ from portal.people.roles import Right
 PAGES = [
     ("home", "Home", Right.READ_PAGES),
     ("targets", "Targets", Right.READ_PAGES),
+    ("contradictions", "Scores against words", Right.READ_LIVE),
     ("own_readings", "My readings", Right.READ_OWN),
     ("mailbox", "Mailbox", Right.READ_MAILBOX),
 ]

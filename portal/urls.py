@@ -40,6 +40,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("capabilities/<slug:capability>/", views.scorecard, name="scorecard"),
     path("my-readings/", views.own_readings, name="own_readings"),
     path("method/", views.method, name="method"),
+    path("voice/contradictions/", views.contradictions, name="contradictions"),
     path("mailbox/", views.mailbox, name="mailbox"),
     path("targets/", include("governance.urls")),
 ]

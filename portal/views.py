@@ -9,13 +9,23 @@ from django.utils import timezone
 
 from metrics.definitions import METRICS
 from portal import home as home_page
-from portal import own_page, scorecards
+from portal import own_page, scorecards, voice
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
 from portal.people.roles import Right
 from portal.tenancy.models import Organisation
+from surveys.models import Sentiment
 
-__all__ = ["healthz", "home", "mailbox", "method", "own_readings", "scorecard", "start"]
+__all__ = [
+    "contradictions",
+    "healthz",
+    "home",
+    "mailbox",
+    "method",
+    "own_readings",
+    "scorecard",
+    "start",
+]
 
 
 @anybody
@@ -59,6 +69,18 @@ def own_readings(request: MemberRequest, organisation: str) -> HttpResponse:
     """The signed-in agent's own figures; the database shows nobody else's."""
     page = own_page.page(member=request.member, now=timezone.now())
     return render(request, "portal/own_readings.html", {"page": page})
+
+
+@needs(Right.READ_LIVE)
+def contradictions(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Comments against their scores; a POST says what one of them says."""
+    if request.method == "POST":
+        said = {name: request.POST.get(name, "") for name in ("comment", "says")}
+        voice.decide(request.member, **said, at=timezone.now())
+        return redirect("contradictions", organisation)
+    page = voice.queue(request.member, timezone.now())
+    context = {"page": page, "choices": Sentiment.choices}
+    return render(request, "portal/contradictions.html", context)
 
 
 @needs(Right.READ_PAGES)

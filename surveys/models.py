@@ -194,6 +194,43 @@ class Comment(TenantOwned):
     reasons = models.JSONField(default=list)
 
 
+class Sentiment(models.TextChoices):
+    """What a comment's words feel like (METRICS.md M08)."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    UNCLEAR = "unclear"
+
+
+class CommentReading(TenantOwned):
+    """What a comment says by a classifier's suggestion, and by the last person who read it."""
+
+    comment = models.OneToOneField(Comment, on_delete=models.CASCADE, related_name="reading")
+    suggested = models.CharField(max_length=10, choices=Sentiment)
+    at = models.DateTimeField()
+    #: Empty: nobody has read it.
+    decided = models.CharField(max_length=10, choices=Sentiment, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+
+class CommentLabel(TenantOwned):
+    """What one person reads in a comment: the sample that says how far suggestions go."""
+
+    comment = models.ForeignKey(Comment, on_delete=models.CASCADE, related_name="labels")
+    sentiment = models.CharField(max_length=10, choices=Sentiment)
+    #: The reader as the audit trail names them.
+    by_key = models.CharField(max_length=40)
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "comment", "by_key"], name="comment_label_once_a_reader"
+            ),
+        ]
+
+
 class OptOut(TenantOwned):
     """That somebody does not want to be asked: by one domain, or (domain null) by any."""
 

@@ -15,6 +15,7 @@ PAGES: dict[str, frozenset[str]] = {
     "home": EVERYBODY,
     "scorecard": EVERYBODY,
     "method": EVERYBODY,
+    "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
     "own_readings": frozenset({"agnes", "arjun"}),
     "mailbox": EVERYBODY,
     "targets": EVERYBODY,
@@ -25,6 +26,7 @@ PAGES: dict[str, frozenset[str]] = {
 
 #: Acts by POST: route name -> who may. Everything else answers 405 to POST.
 ACTS: dict[str, frozenset[str]] = {
+    "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining

@@ -16,12 +16,15 @@ from metrics.kinds import Unit
 from metrics.measure import Reader, Slice
 from metrics.trends import Period, trend
 from portal.tenancy.context import acting
+from surveys import reading_comments
+from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import (
     APRIL,
     MARCH,
     MAY,
     asked,
+    commented,
     enter,
     month,
     moved,
@@ -114,6 +117,10 @@ def told(cast: Cast) -> Cast:
         asked(cast, score, scale="ces_ease")
         asked(cast, 2 * score, scale="nps_0_10")
     used(cast)
+    for score in (5, 5, 4, 2, 1):
+        commented(cast, score, "It works again, that was great!")
+    with roles.as_role(roles.WORKER):
+        reading_comments.sweep(MAY)
     return cast
 
 

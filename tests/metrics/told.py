@@ -16,7 +16,7 @@ from metrics.measure import Reader, Reading, Slice
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import acting
-from surveys.models import Answer, Invitation, SurveyedEvent
+from surveys.models import Answer, Comment, Invitation, SurveyedEvent
 from tests import roles
 from tests.factories import Cast, RequesterFactory, TicketFactory
 from tickets import ingest, usage
@@ -216,3 +216,12 @@ def asked(
                 released_at=answered + HOUR if released else None,
             )
         return found
+
+
+def commented(cast: Cast, score: int, text: str) -> Comment:
+    """An answer with words beside it."""
+    event = asked(cast, score)
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        return Comment.objects.create(
+            tenant=cast.acme, answer=event.answer, text=text, at=event.answer.answered_at
+        )

@@ -1,0 +1,111 @@
+"""The reading queue: comments that say something else than their score, for a person to decide.
+
+Comments of released batches only, of the reader's own capabilities with five of them or more,
+masked, with the week and nothing that leads to a ticket, a requester or an agent (TRUST.md B2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.exceptions import BadRequest
+from django.db.models import Count, Q, QuerySet
+from django.http import Http404
+
+from metrics.evidence import SMALLEST_BATCH, Mask, week_of
+from metrics.measure import Reader
+from metrics.scales import SCALES
+from portal.catalogue.scope import live_capabilities
+from portal.organisations import Member
+from surveys.models import Comment, Sentiment
+from surveys.reading_comments import Agreement, agreement, label
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A comment in the queue."""
+
+    id: int
+    text: str
+    capability: str
+    score: str
+    week: str
+    suggested: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What the page shows."""
+
+    rows: list[Contradiction]
+    waiting: int
+    agreement: Agreement
+
+
+def queue(member: Member, now: datetime) -> Queue:
+    """Undecided contradictions this member may read, the latest first."""
+    tenant = member.organisation
+    found = _undecided(member)
+    mask = Mask.of(Reader(tenant, as_of=now))
+    rows = [
+        Contradiction(
+            comment.pk,
+            mask(comment.text),
+            str(comment.answer.event.capability),
+            f"{comment.answer.score} on the scale {SCALES[comment.answer.event.scale].name}",
+            week_of(comment.at),
+            comment.reading.suggested,
+        )
+        for comment in found.order_by("-at", "-pk")[:SHOWN]
+    ]
+    return Queue(rows, found.count(), agreement(tenant.pk))
+
+
+def _undecided(member: Member) -> QuerySet[Comment]:
+    """Comments whose suggestion contradicts their score and that nobody has decided about."""
+    tenant = member.organisation
+    mine = live_capabilities(tenant.pk, person=member.person, roles=member.roles)
+    released = Comment.objects.for_tenant(tenant).filter(
+        answer__released_at__isnull=False,
+        answer__late=False,
+        answer__event__policy_denial=False,
+        answer__event__capability__in=mine,
+    )
+    enough = (
+        released.exclude(text="")
+        .values("answer__event__capability")
+        .annotate(number=Count("pk"))
+        .filter(number__gte=SMALLEST_BATCH)
+        .values("answer__event__capability")
+    )
+    against = Q(pk__in=[])
+    for key, scale in SCALES.items():
+        on = Q(answer__event__scale=key)
+        against |= on & Q(
+            answer__score__in=sorted(scale.satisfied), reading__suggested=Sentiment.NEGATIVE
+        )
+        against |= on & Q(
+            answer__score__in=sorted(scale.dissatisfied), reading__suggested=Sentiment.POSITIVE
+        )
+    return released.filter(
+        against, reading__decided="", answer__event__capability__in=enough
+    ).select_related("answer__event__capability", "reading")
+
+
+def decide(member: Member, *, comment: str, says: str, at: datetime) -> None:
+    """Say what a comment of the queue says. Raises BadRequest; Http404 for any other comment."""
+    if says not in Sentiment.values or not comment.isdecimal():
+        raise BadRequest(f"Which comment, and does it say {', '.join(Sentiment.values)}?")
+    found = _undecided(member).filter(pk=comment).first()
+    if found is None:
+        raise Http404
+    label(
+        comment=found,
+        sentiment=Sentiment(says),
+        by_key=member.actor.key,
+        by_name=member.actor.name,
+        at=at,
+    )
