@@ -117,7 +117,7 @@ def told(cast: Cast) -> Cast:
         asked(cast, score, scale="ces_ease")
         asked(cast, 2 * score, scale="nps_0_10")
     used(cast)
-    for score in (5, 5, 4, 2, 1):
+    for score in (5, 5, 4, 2, 1) * 2:
         commented(cast, score, "It works again, that was great!")
     with roles.as_role(roles.WORKER):
         reading_comments.sweep(MAY)
