@@ -76,12 +76,12 @@ class RowsWritten(AssertionError):
 
 
 def _lives(
-    tickets: int, prefix: str
+    tickets: int, prefix: str, first: datetime = FIRST
 ) -> Iterator[tuple[str, dict[str, Any], list[tuple[str, Any]]]]:
     """Seeded lives: a name, what was said at the opening, and (what, when) of three events more."""
     dice = random.Random(f"{tickets} {prefix}")
     for number in range(tickets):
-        at = FIRST + timedelta(seconds=dice.randrange(15_000_000))
+        at = first + timedelta(seconds=dice.randrange(15_000_000))
         opening = {
             "at": at,
             "severity": dice.choice(SEVERITIES),
@@ -98,7 +98,7 @@ def _lives(
         yield f"{prefix}{number}", opening, happened
 
 
-def _news(tickets: int, prefix: str) -> list[Any]:
+def _news(tickets: int, prefix: str, first: datetime = FIRST) -> list[Any]:
     """Generated tickets as a connector tells them."""
     from tickets.canonical import ActorKind, Event, EventType
     from tickets.news import TicketNews, event_key
@@ -109,10 +109,8 @@ def _news(tickets: int, prefix: str) -> list[Any]:
         "status": EventType.STATUS_CHANGED,
     }
     told = []
-    for name, opening, happened in _lives(tickets, prefix):
-        data = {
-            k: opening[k] for k in ("severity", "capability", "group", "requester", "channel")
-        }
+    for name, opening, happened in _lives(tickets, prefix, first):
+        data = {k: opening[k] for k in ("severity", "capability", "group", "requester", "channel")}
         events = [Event(event_key(name, "opened"), EventType.CREATED, opening["at"], data=data)]
         for what, at in happened:
             said = {"agent": {"to": opening["agent"]}, "reply": {"meaning": "meaningful"}}
@@ -249,8 +247,8 @@ def _dump() -> Dump:
     return found
 
 
-def _empty() -> None:
-    """Remove everything an import wrote."""
+def _reset(dump: Dump) -> None:
+    """Go back to these rows alone, with statistics, as a database has that has been running."""
     with _past_the_rules() as cursor:
         cursor.execute(
             "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only_table'"
@@ -261,6 +259,10 @@ def _empty() -> None:
         cursor.execute(f"TRUNCATE {', '.join(TABLES)}, metrics_mark, metrics_block CASCADE")
         for table in closed:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER append_only_table")
+        _copy(cursor, dump)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("DELETE FROM metrics_mark")
+        cursor.execute(f"ANALYZE {', '.join(TABLES)}")
 
 
 def _copy_in(dump: Dump, prefix: str = "") -> float:
@@ -272,27 +274,45 @@ def _copy_in(dump: Dump, prefix: str = "") -> float:
                 cursor.execute(f"DROP TABLE IF EXISTS {prefix}{table}")
                 cursor.execute(f"CREATE TABLE {prefix}{table} (LIKE {table} INCLUDING ALL)")
         began = time.perf_counter()
-        for table, chunks in dump.items():
-            with cursor.copy(f"COPY {prefix}{table} FROM STDIN") as copy:
-                for chunk in chunks:
-                    copy.write(chunk)
+        _copy(cursor, dump, prefix)
     return time.perf_counter() - began
 
 
-def _rows_of(dump: Dump) -> int:
-    return sum(chunk.count(b"\n") for chunks in dump.values() for chunk in chunks)
+def _copy(cursor: Any, dump: Dump, prefix: str = "") -> None:
+    for table, chunks in dump.items():
+        with cursor.copy(f"COPY {prefix}{table} FROM STDIN") as copy:
+            for chunk in chunks:
+                copy.write(chunk)
+
+
+def _without(dump: Dump, history: Dump) -> Dump:
+    """The rows of a dump that are not history."""
+    known = {table: set(_lines(chunks)) for table, chunks in history.items()}
+    return {
+        table: [line for line in _lines(chunks) if line not in known[table]]
+        for table, chunks in dump.items()
+    }
+
+
+def _lines(chunks: list[bytes]) -> list[bytes]:
+    return b"".join(chunks).splitlines(keepends=True)
 
 
 # --- the measurements -------------------------------------------------------------------------------
 
 
-def _apply(cast: Any, news: Iterable[Any], batch: int = BATCH) -> tuple[float, list[Any]]:
-    """Enter news as the door's worker does; seconds with commits, and the outcomes."""
+def _apply(cast: Any, news: Iterable[Any]) -> tuple[float, bool]:
+    """Enter news as the door's worker does; seconds with commits, and whether nothing changed."""
+    took, outcomes = _entered(cast, news)
+    return took, all(outcome.changed_nothing for outcome in outcomes)
+
+
+def _entered(cast: Any, news: Iterable[Any]) -> tuple[float, list[Any]]:
     from portal.tenancy.context import acting
     from tickets import ingest
     from tickets.news import Told
 
-    batches = [list(some) for some in batched(news, batch)]
+    batches = [list(some) for some in batched(news, BATCH)]
     began = time.perf_counter()
     outcomes = []
     for some in batches:
@@ -305,7 +325,8 @@ def _apply(cast: Any, news: Iterable[Any], batch: int = BATCH) -> tuple[float, l
     return time.perf_counter() - began, outcomes
 
 
-def _import(cast: Any, path: Path) -> tuple[float, Any]:
+def _import(cast: Any, path: Path) -> tuple[float, bool]:
+    """Import a file; seconds with commits, and whether nothing changed."""
     from tickets import importing
 
     began = time.perf_counter()
@@ -313,60 +334,65 @@ def _import(cast: Any, path: Path) -> tuple[float, Any]:
         tenant_id=cast.acme.pk, source=cast.desk.name, path=path, mapping=None, at=NOW,
         progress=lambda rows, share: None, record_ratings=lambda **_: 0,
     )  # fmt: skip
-    return time.perf_counter() - began, report
+    return time.perf_counter() - began, report.changed_nothing
 
 
-def _new_and_again(cast: Any, repeat: int) -> dict[str, float]:
+def _history(cast: Any, tickets: int) -> Dump:
+    """Tickets of the year before, by the same people; the dump to go back to."""
+    _reset({})
+    _apply(cast, _news(tickets, "H", FIRST - timedelta(days=365)))
+    return _dump()
+
+
+def _new_and_again(cast: Any, history: Dump, repeat: int) -> dict[str, float]:
     """New tickets by the door and by a file, the same again, and raw COPY of the same rows."""
-    took: dict[str, float] = {}
     news = _news(TICKETS, f"N{repeat}-")
-    _empty()
-    took["door"], _ = _apply(cast, news)
-    written = _dump()
-    _empty()
-    took["raw"] = _copy_in(written)
-    took["bare"] = _copy_in(written, "raw_")
-    took["rows"] = _rows_of(written)
-    took["again"], outcomes = _apply(cast, news)
-    if not all(outcome.changed_nothing for outcome in outcomes) or _dump() != written:
-        raise RowsWritten("The same batches again changed something.")
+    took = _measured(history, "door", lambda: _apply(cast, news))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.csv"
         _write_file(path, TICKETS, f"F{repeat}-")
-        _empty()
-        took["file"], _ = _import(cast, path)
-        written = _dump()
-        _empty()
-        took["file raw"] = _copy_in(written)
-        took["file bare"] = _copy_in(written, "raw_")
-        took["file again"], report = _import(cast, path)
-        if not report.changed_nothing:
-            raise RowsWritten("The same file again changed something.")
+        return took | _measured(history, "file", lambda: _import(cast, path))
+
+
+def _measured(
+    history: Dump, name: str, enter: Callable[[], tuple[float, bool]]
+) -> dict[str, float]:
+    """Seconds of entering on top of a history, of raw COPY of what it wrote, of entering again."""
+    took: dict[str, float] = {}
+    _reset(history)
+    took[name], _ = enter()
+    whole = _dump()
+    written = _without(whole, history)
+    _reset(history)
+    took[f"{name} raw"] = _copy_in(written)
+    took[f"{name} bare"] = _copy_in(written, "raw_")
+    took[f"{name} rows"] = sum(map(len, written.values()))
+    took[f"{name} again"], changed_nothing = enter()
+    if not changed_nothing or _sorted(_dump()) != _sorted(whole):
+        raise RowsWritten("The same news again changed something.")
     return took
 
 
-def _half_updates(cast: Any, repeat: int) -> dict[str, float]:
+def _half_updates(cast: Any, history: Dump, repeat: int) -> dict[str, float]:
     """Half known tickets that are resolved now, half new ones, against Django's bulk_create."""
     known = _news(TICKETS // 2, f"K{repeat}-")
     fresh = _news(TICKETS // 2, f"M{repeat}-")
     mixed = [one for pair in zip(known, fresh, strict=True) for one in pair]
-    _empty()
+    _reset(history)
     _apply(cast, [replace(one, events=one.events[:3]) for one in known])
     before = _dump()
+    _reset(before)
     ours, _ = _apply(cast, mixed)
     after = _dump()
-    rows = _rows_as_models(cast, before)
-    _empty()
-    _copy_in(before)
+    rows = _differing(cast, before)
     theirs = _bulk_create(cast, rows)
-    if _dump_sorted(after) != _dump_sorted(_dump()):
-        raise AssertionError("bulk_create wrote other rows than the import.")
-    _empty()
-    return {"ours": ours, "bulk_create": theirs, "raw": _copy_in(after)}
+    if _sorted(after) != _sorted(_dump()):
+        raise RowsWritten("bulk_create wrote other rows than the import.")
+    return {"ours": ours, "bulk_create": theirs}
 
 
-def _dump_sorted(dump: Dump) -> dict[str, list[bytes]]:
-    return {table: sorted(b"".join(chunks).splitlines()) for table, chunks in dump.items()}
+def _sorted(dump: Dump) -> dict[str, list[bytes]]:
+    return {table: sorted(_lines(chunks)) for table, chunks in dump.items()}
 
 
 def _models() -> list[Any]:
@@ -376,30 +402,19 @@ def _models() -> list[Any]:
     return [by_table[table] for table in TABLES]
 
 
-def _rows_as_models(cast: Any, before: Dump) -> list[tuple[Any, list[Any]]]:
-    """What differs from `before`, as instances with all their derived columns."""
-    from django.db import connection
-
-    from portal.tenancy.context import acting
-
-    after = {
-        model: {row.pk: row for row in _everything(cast, model)} for model in _models()
-    }
-    _empty()
-    _copy_in(before)
+def _differing(cast: Any, before: Dump) -> list[tuple[Any, list[Any]]]:
+    """Go back to `before`; what stood differently, as instances with all derived columns."""
+    after = {model: _everything(cast, model) for model in _models()}
+    _reset(before)
     differing = []
     for model, rows in after.items():
-        columns = [field.attname for field in model._meta.concrete_fields]
-
-        def values(row: Any, columns: Sequence[str] = columns) -> list[Any]:
-            return [getattr(row, column) for column in columns]
-
-        stored = {row.pk: values(row) for row in _everything(cast, model)}
-        differing.append(
-            (model, [row for pk, row in rows.items() if stored.get(pk) != values(row)])
-        )
-    assert acting and connection
+        stored = {row.pk: _values(row) for row in _everything(cast, model)}
+        differing.append((model, [row for row in rows if stored.get(row.pk) != _values(row)]))
     return differing
+
+
+def _values(row: Any) -> list[Any]:
+    return [getattr(row, field.attname) for field in row._meta.concrete_fields]
 
 
 def _everything(cast: Any, model: Any) -> list[Any]:
@@ -434,9 +449,10 @@ def _late_event(cast: Any) -> str:
 
     from portal.tenancy.context import acting
 
-    history = _news(4 * TICKETS, "H")
-    _empty()
+    history = _news(4 * TICKETS, "L")
+    _reset({})
     _apply(cast, history)
+    _reset(_dump())
     took, marks, outcomes = [], [], []
     for one in history[:: len(history) // 7][:7]:
         resolved = one.events[3]
@@ -444,12 +460,13 @@ def _late_event(cast: Any) -> str:
         with acting(cast.acme.pk), connection.cursor() as cursor:
             cursor.execute("DELETE FROM metrics_mark")
         late_news = replace(one, events=[replace(late, data={"to": "open"})], texts={})
-        seconds, some = _apply(cast, [late_news])
+        seconds, some = _entered(cast, [late_news])
         took.append(seconds)
         outcomes += some
         with acting(cast.acme.pk), connection.cursor() as cursor:
-            cursor.execute("SELECT count(DISTINCT (kind, day)), count(DISTINCT day)"
-                           " FROM metrics_mark")
+            cursor.execute(
+                "SELECT count(DISTINCT (kind, day)), count(DISTINCT day) FROM metrics_mark"
+            )
             marks.append(cursor.fetchone())
     rows = [
         one.new_events + sum(w.added + w.changed + w.removed for w in one.written.values())
@@ -466,7 +483,7 @@ def _memory() -> str:
     """Peak memory of a file import in a process of its own, for one and four times the rows."""
     peaks = []
     for tickets in (TICKETS, 4 * TICKETS):
-        _empty()
+        _reset({})
         child = subprocess.run(
             [sys.executable, "-m", "bench.import_rate", str(tickets)],
             check=True, stdout=subprocess.PIPE, text=True,
@@ -503,9 +520,9 @@ def main() -> list[str]:
     with _throw_away_database():
         cast = _organisation()
         _become("worker")
-        _apply(cast, _news(50, "warm"))
-        runs = [_new_and_again(cast, repeat) for repeat in range(REPEATS)]
-        halves = [_half_updates(cast, repeat) for repeat in range(REPEATS)]
+        history = _history(cast, TICKETS)
+        runs = [_new_and_again(cast, history, repeat) for repeat in range(REPEATS)]
+        halves = [_half_updates(cast, history, repeat) for repeat in range(REPEATS)]
         return [*_rates(runs), _half_line(halves), _late_event(cast), _memory()]
 
 
@@ -513,19 +530,15 @@ def _rates(runs: Sequence[dict[str, float]]) -> list[str]:
     def share(part: str, whole: str) -> str:
         return f"{median(run[whole] / run[part] for run in runs):.0%}"
 
-    rows = int(runs[0]["rows"])
     return [
         (
-            f"{name} of {TICKETS:,} new tickets with four events each: {share(key, raw)} of the"
-            f" rate of raw COPY of the same {rows:,} rows into the same tables,"
-            f" {share(key, bare)} of raw COPY into tables with the indexes alone;"
-            f" the same again, which writes no row: {share(again, raw)} and {share(again, bare)}"
-            f" (median of {len(runs)})"
+            f"{what} of {TICKETS:,} new tickets with four events each: {share(key, f'{key} raw')}"
+            f" of the rate of raw COPY of the same {runs[0][f'{key} rows']:,.0f} rows into the same"
+            f" tables, {share(key, f'{key} bare')} of raw COPY into tables with the indexes alone;"
+            f" the same again, which writes no row: {share(f'{key} again', f'{key} raw')} and"
+            f" {share(f'{key} again', f'{key} bare')} (median of {len(runs)})"
         )
-        for name, key, raw, bare, again in (
-            ("batches", "door", "raw", "bare", "again"),
-            ("file", "file", "file raw", "file bare", "file again"),
-        )
+        for key, what in (("door", "batches"), ("file", "file"))
     ]
 
 

@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import Any
 
 from tickets.canonical import (
+    ORDER,
     ActorKind,
     Event,
     EventType,
@@ -209,7 +210,7 @@ def until(events: Iterable[Event], as_of: datetime) -> list[Event]:
 
 def in_order(events: Iterable[Event]) -> list[Event]:
     """The events as they happened, each once."""
-    return sorted({event.key: event for event in events}.values(), key=lambda event: event.order)
+    return sorted({event.key: event for event in events}.values(), key=ORDER)
 
 
 def fold(logs: Sequence[TicketLog], settings: FoldSettings = DEFAULTS) -> list[Timeline]:

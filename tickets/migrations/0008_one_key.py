@@ -19,6 +19,6 @@ MODELS = (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tickets", "0005_protect_door")]
+    dependencies = [("tickets", "0007_protect_attempts")]
 
     operations = [OneKey(model) for model in MODELS]
