@@ -208,6 +208,15 @@ class _Ticket:
         named = [e for e in self.events.values() if e.type is EventType.FOLLOWUP_OF]
         return str(min(named, key=lambda e: e.order).data["parent"]) if named else ""
 
+    @property
+    def asker_id(self) -> int | None:
+        """Whose ticket it is, as the log says it, else the label; known before it is folded."""
+        said = [e for e in self.events.values() if e.data.get("requester")]
+        if not said:
+            return self.requester_id
+        latest = max(said, key=lambda e: (e.type is EventType.SNAPSHOT, e.order))
+        return int(latest.data["requester"])
+
 
 Families = Sequence[Sequence[_Ticket]]
 """Tickets with what they follow and what follows them."""
@@ -450,7 +459,7 @@ class _Batch:
         policy = Organisation.objects.get(pk=self.tenant_id).severity_policy
         actors = unknown_actors(ticket.events.values() for ticket in tickets)
         lens = lens_of(self.connection, actors=actors)
-        askers = accounts.keys_of_requesters(self.connection, [t.requester_id for t in tickets])
+        askers = accounts.keys_of_requesters(self.connection, [t.asker_id for t in tickets])
 
         def fold(families: Families) -> _Folded:
             folded = _Folded([ticket for family in families for ticket in family])
@@ -469,7 +478,7 @@ class _Batch:
     def _read_story(self, ticket: _Ticket, lens: Lens, askers: dict[int, str]) -> None:
         """Read a ticket's events through the lens of the connection."""
         story, ticket.flaws = lens.story(
-            ticket.events.values(), requester=askers.get(ticket.requester_id or 0)
+            ticket.events.values(), requester=askers.get(ticket.asker_id or 0)
         )
         ticket.story = changes(story)
         ticket.complete = _is_complete(ticket.story)
