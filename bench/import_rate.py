@@ -72,16 +72,20 @@ class RowsWritten(AssertionError):
     """A batch that was known already wrote something."""
 
 
-# --- what happens to the tickets --------------------------------------------------------------------
+# --- what happens to the tickets ------------------------------------------------------------------
 
 
 def _lives(
     tickets: int, prefix: str, first: datetime = FIRST
 ) -> Iterator[tuple[str, dict[str, Any], list[tuple[str, Any]]]]:
-    """Seeded lives: a name, what was said at the opening, and (what, when) of three events more."""
+    """Seeded lives: a name, what was said at the opening, and (what, when) of three events more.
+
+    The earliest ticket comes first, as help desks number them.
+    """
     dice = random.Random(f"{tickets} {prefix}")
-    for number in range(tickets):
-        at = first + timedelta(seconds=dice.randrange(15_000_000))
+    openings = sorted(dice.randrange(15_000_000) for _ in range(tickets))
+    for number, opened in enumerate(openings):
+        at = first + timedelta(seconds=opened)
         opening = {
             "at": at,
             "severity": dice.choice(SEVERITIES),
@@ -155,7 +159,7 @@ def _write_file(path: Path, tickets: int, prefix: str) -> None:
                 writer.writerow(row | {"value": values.get(what, "")})
 
 
-# --- the database -----------------------------------------------------------------------------------
+# --- the database ---------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -298,7 +302,7 @@ def _lines(chunks: list[bytes]) -> list[bytes]:
     return b"".join(chunks).splitlines(keepends=True)
 
 
-# --- the measurements -------------------------------------------------------------------------------
+# --- the measurements -----------------------------------------------------------------------------
 
 
 def _apply(cast: Any, news: Iterable[Any]) -> tuple[float, bool]:
@@ -497,20 +501,19 @@ def _memory() -> str:
 
 def _peak_mb(tickets: int) -> float:
     """Import a file in this process and return its peak memory."""
+    from types import SimpleNamespace
+
+    from portal.tenancy.context import acting
     from portal.tenancy.models import Organisation
     from tickets.models import Connection
 
-    from portal.tenancy.context import acting
-
-    class Desk:
-        acme = Organisation.objects.get(slug="acme")
-
-    with acting(Desk.acme.pk):
-        Desk.desk = Connection.objects.get(mapping__rows="events")  # type: ignore[attr-defined]
+    acme = Organisation.objects.get(slug="acme")
+    with acting(acme.pk):
+        cast = SimpleNamespace(acme=acme, desk=Connection.objects.get(mapping__rows="events"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.csv"
         _write_file(path, tickets, "P")
-        _import(Desk, path)
+        _import(cast, path)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -259,6 +259,8 @@ def _item_row(
 
 def _finished_pauses_s(item: timeline.WorkItem, calendar: clocks.Calendar) -> int:
     """Business seconds of the pauses that are over, up to where the clock ended."""
+    if not item.pauses:
+        return 0
     return int(
         sum(
             calendar.elapsed(start, min(stop, item.ended_at) if item.ended_at else stop)

@@ -200,9 +200,8 @@ class _Reading:
             if state is None:
                 return []
             event = _with(event, {"to": state}, "said")
-        if State(event.data["to"]).is_open and any(
-            start <= event.at <= end for start, end in self.lens.bursts
-        ):
+        in_burst = any(start <= event.at <= end for start, end in self.lens.bursts)
+        if in_burst and State(event.data["to"]).is_open:
             event = _with(event, {"bulk": True})
         return [event]
 
