@@ -56,12 +56,13 @@ def _email_order(email: Email) -> tuple[bool, float, str]:
 def ensure_requesters(connection: Connection, emails: Mapping[str, Email]) -> dict[str, int]:
     """The id of each requester; an address that was said later than the known one replaces it."""
     tenant = connection.tenant_id
-    stored = {
-        requester.external_id: requester
-        for requester in Requester.objects.for_tenant(tenant).filter(
-            connection=connection, external_id__in=emails
+    with database.cursor() as cursor:
+        cursor.execute(
+            'SELECT external_id, id, email, email_at FROM "tickets_requester"'
+            " WHERE tenant_id = %s AND connection_id = %s AND external_id = ANY(%s)",
+            [tenant, connection.pk, list(emails)],
         )
-    }
+        stored = {name: (pk, (email, at)) for name, pk, email, at in cursor.fetchall()}
     missing = sorted(emails.keys() - stored.keys())
     people = _people_by_email(tenant, [emails[name][0] or name for name in missing])
     made = [
@@ -77,14 +78,12 @@ def ensure_requesters(connection: Connection, emails: Mapping[str, Email]) -> di
     ]
     Requester.objects.bulk_create(made)
     moved = []
-    for name, requester in stored.items():
-        known = (requester.email, requester.email_at)
-        standing = later_email(known, emails[name])
-        if standing != known:
-            requester.email, requester.email_at = standing
-            moved.append(requester)
+    for name, (pk, known) in stored.items():
+        email, at = later_email(known, emails[name])
+        if (email, at) != known:
+            moved.append(Requester(pk=pk, email=email, email_at=at))
     Requester.objects.bulk_update(moved, ["email", "email_at"])
-    return {name: one.pk for name, one in stored.items()} | {
+    return {name: pk for name, (pk, _) in stored.items()} | {
         one.external_id: one.pk for one in made
     }
 

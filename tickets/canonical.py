@@ -40,11 +40,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from portal.catalogue.severity import Severity
 
 __all__ = [
+    "ORDER",
     "ActorKind",
     "Event",
     "EventType",
@@ -157,3 +159,7 @@ class Event:
     def order(self) -> tuple[datetime, str, int]:
         """Events are told in this order, however they arrived."""
         return self.at, self.sequence, self.key
+
+
+#: Sorts as `Event.order` does, without calling Python for each event.
+ORDER = attrgetter("at", "sequence", "key")

@@ -82,6 +82,8 @@ _ATTRIBUTION = (
     "person_id",
     "at",
 )
+#: Where an item's row, without its id, holds whose it is.
+_REQUESTER = _ITEM.index("requester_id") - 1
 ITEMS = Table(WorkItem, _ITEM)
 RESOLUTIONS = Table(Resolution, _RESOLUTION)
 ESCALATIONS = Table(Escalation, _ESCALATION)
@@ -110,6 +112,14 @@ class Facts:
         self.resolutions += other.resolutions
         self.escalations += other.escalations
         self.authors += other.authors
+
+    def requesters(self) -> set[int]:
+        """Whose items these are."""
+        return {row[_REQUESTER] for row in self.items.values() if row[_REQUESTER] is not None}
+
+    def actors(self) -> set[str]:
+        """The keys of those who did something."""
+        return {actor for _, _, _, _, actor, _ in self.authors}
 
     def store(
         self,
@@ -249,6 +259,8 @@ def _item_row(
 
 def _finished_pauses_s(item: timeline.WorkItem, calendar: clocks.Calendar) -> int:
     """Business seconds of the pauses that are over, up to where the clock ended."""
+    if not item.pauses:
+        return 0
     return int(
         sum(
             calendar.elapsed(start, min(stop, item.ended_at) if item.ended_at else stop)

@@ -7,11 +7,14 @@ tickets/timeline.py, and brings the facts to what the fold says. A repeated batc
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from typing import Any
 
 from django.db import connection as database
@@ -28,6 +31,7 @@ from tickets.canonical import ActorKind, Event, EventType, Severity, State
 from tickets.event_log import events_of, unknown_actors
 from tickets.facts import RESOLUTIONS, Facts, facts_of
 from tickets.flaws import Flaw, FlawKind, flaws_of
+from tickets.lens import Lens
 from tickets.models import (
     AgentAccount,
     Connection,
@@ -39,6 +43,7 @@ from tickets.models import (
     WorkItem,
 )
 from tickets.news import TicketNews, Told, event_key
+from tickets.overlap import Do, beside
 from tickets.refolding import REFOLD, refold_tickets
 from tickets.repeats import write_repeat_contacts
 from tickets.storing import Table, Written
@@ -47,6 +52,8 @@ from tickets.words import lens_of
 
 #: An event dated further ahead of its arrival than this is flagged, and kept as told.
 SKEW = timedelta(minutes=5)
+#: Families that are folded and written at a time.
+SLICE = 250
 #: Why a ticket is in no figure yet: nobody told how it was opened.
 INCOMPLETE = "incomplete"
 
@@ -119,7 +126,8 @@ def apply(
         raise NoActingTenant("apply() works inside acting() of the same organisation.")
     batch = _Batch(tenant_id, connection, _by_ticket(news), at)
     batch.lock()
-    batch.run()
+    with _without_collector():
+        batch.run()
     return batch.outcome
 
 
@@ -142,7 +150,8 @@ def refold(
         raise NoActingTenant("refold() works inside acting() of the same organisation.")
     batch = _Batch(tenant_id, connection, {name: [] for name in external_ids}, at)
     batch.lock()
-    batch.run(everything=True)
+    with _without_collector():
+        batch.run(everything=True)
     return batch.outcome
 
 
@@ -169,6 +178,18 @@ def sweep_refolds(now: datetime) -> int:
     return folded
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """A batch makes a million objects and no cycle: looking for some takes a tenth of its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _by_ticket(news: Iterable[TicketNews]) -> dict[str, list[TicketNews]]:
     """The news of a batch, ticket by ticket."""
     found: dict[str, list[TicketNews]] = defaultdict(list)
@@ -193,6 +214,8 @@ class _Ticket:
     labelled: dict[str, str] = field(default_factory=dict)
     #: The story in our words, snapshots told as changes; set when the ticket is folded.
     story: list[Event] = field(default_factory=list)
+    #: Whether the story tells how it was opened.
+    complete: bool = False
     flaws: set[Flaw] = field(default_factory=set)
 
     @property
@@ -200,6 +223,33 @@ class _Ticket:
         """The external id of the ticket this one says it follows, or empty."""
         named = [e for e in self.events.values() if e.type is EventType.FOLLOWUP_OF]
         return str(min(named, key=lambda e: e.order).data["parent"]) if named else ""
+
+    @property
+    def asker_id(self) -> int | None:
+        """Whose ticket it is, as the log says it, else the label; known before it is folded."""
+        said = [e for e in self.events.values() if e.data.get("requester")]
+        if not said:
+            return self.requester_id
+        latest = max(said, key=lambda e: (e.type is EventType.SNAPSHOT, e.order))
+        return int(latest.data["requester"])
+
+
+Families = Sequence[Sequence[_Ticket]]
+"""Tickets with what they follow and what follows them."""
+
+
+@dataclass(slots=True)
+class _Folded:
+    """A slice of a batch, folded: what is to be stored of its tickets."""
+
+    tickets: list[_Ticket]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+
+    @property
+    def reopens(self) -> list[datetime]:
+        """When tickets were moved back."""
+        return [row[_REOPEN_AT] for _, row in self.facts.resolutions if row[_REOPEN_AT]]
 
 
 class _Batch:
@@ -283,9 +333,9 @@ class _Batch:
             for event in news.events:
                 if event.actor_key and event.actor_kind is not ActorKind.REQUESTER:
                     names.add(event.actor_key)
-                if event.actor_key and event.actor_kind is ActorKind.REQUESTER:
+                elif event.actor_key:
                     requesters.setdefault(event.actor_key, ("", None))
-                for name in _accounts_in(event):
+                if name := _account_in(event):
                     names.add(str(event.data[name]))
                 if event.data.get("requester"):
                     requesters.setdefault(str(event.data["requester"]), ("", None))
@@ -339,7 +389,7 @@ class _Batch:
     def _nameless(self, event: Event) -> Event:
         """The event with random keys and ids where the source's names stood."""
         data = dict(event.data)
-        for name in _accounts_in(event):
+        if name := _account_in(event):
             data[name] = self.accounts[str(data[name])]
         if data.get("requester"):
             data["requester"] = self.requesters[str(data["requester"])]
@@ -395,55 +445,97 @@ class _Batch:
         return list(families.values())
 
     def _write(self, families: Sequence[Sequence[_Ticket]]) -> None:
-        calendars = Calendars.of(self.tenant_id)
-        organisation = Organisation.objects.get(pk=self.tenant_id)
-        self._read_stories([ticket for family in families for ticket in family])
-        rows: list[tuple[Any, ...]] = []
-        facts = Facts()
-        for family in families:
-            logs = [
-                timeline.TicketLog(
-                    ticket.id,
-                    ticket.story,
-                    follows.id if (follows := self.tickets.get(ticket.follows)) else None,
-                )
-                for ticket in family
-                if _is_complete(ticket.story)
-            ]
-            settings = timeline.FoldSettings(
-                organisation.severity_policy,
-                calendars.triage_ends(family[0].story) if logs else None,
-            )
-            timelines = timeline.fold(logs, settings) if logs else []
-            parents = {child: told.ticket for told in timelines for child in told.continued_by}
-            left_out = {told.ticket: told.left_out for told in timelines}
-            for ticket in family:
-                mine = [t for t in timelines if ticket.id in (t.ticket, *t.continued_by)]
-                ticket.flaws |= flaws_of(ticket.story, mine)
-            rows += [
-                self._ticket_row(ticket, left_out.get(ticket.id), parents.get(ticket.id))
-                for ticket in family
-            ]
-            facts.extend(facts_of(timelines, tenant_id=self.tenant_id, calendars=calendars))
-        self._store(families, rows, facts)
+        """Fold and store slice by slice: while one is written, the next is folded."""
+        fold = self._folding([ticket for family in families for ticket in family])
+        slices = list(batched(families, SLICE))
+        reopens: list[datetime] = []
+        touched: set[int] = set()
 
-    def _read_stories(self, tickets: Sequence[_Ticket]) -> None:
-        """Read every ticket's events through the lens of the connection."""
+        def fold_and_hand(to: Do) -> None:
+            for some in slices:
+                folded = fold(some)
+                reopens.extend(folded.reopens)
+                to(self._store, folded, touched)
+
+        if len(slices) > 1:
+            with beside() as do:
+                fold_and_hand(do)
+        else:
+            fold_and_hand(lambda store, *arguments: store(*arguments))
+        self.outcome.add("repeat contacts", write_repeat_contacts(self.tenant_id, touched))
+        self.outcome.add("attempts", write_attempts(people_like(touched)))
+        ratings.tickets_changed(
+            self.connection, [t.external_id for family in families for t in family], at=self.at
+        )
+        refold_tickets(self.connection, update_bursts(self.connection, reopens), at=self.at)
+
+    def _folding(self, tickets: Sequence[_Ticket]) -> Callable[[Families], _Folded]:
+        """Read what folding needs, and return the fold: it asks the database nothing."""
+        calendars = Calendars.of(self.tenant_id)
+        policy = Organisation.objects.get(pk=self.tenant_id).severity_policy
         actors = unknown_actors(ticket.events.values() for ticket in tickets)
         lens = lens_of(self.connection, actors=actors)
-        askers = accounts.keys_of_requesters(self.connection, [t.requester_id for t in tickets])
-        for ticket in tickets:
-            story, ticket.flaws = lens.story(
-                ticket.events.values(), requester=askers.get(ticket.requester_id or 0)
+        askers = accounts.keys_of_requesters(self.connection, [t.asker_id for t in tickets])
+
+        def fold(families: Families) -> _Folded:
+            folded = _Folded([ticket for family in families for ticket in family])
+            for ticket in folded.tickets:
+                self._read_story(ticket, lens, askers)
+            for family in families:
+                timelines = self._timelines(family, calendars, policy)
+                self._place(family, timelines, folded.rows)
+                folded.facts.extend(
+                    facts_of(timelines, tenant_id=self.tenant_id, calendars=calendars)
+                )
+            return folded
+
+        return fold
+
+    def _read_story(self, ticket: _Ticket, lens: Lens, askers: dict[int, str]) -> None:
+        """Read a ticket's events through the lens of the connection."""
+        story, ticket.flaws = lens.story(
+            ticket.events.values(), requester=askers.get(ticket.asker_id or 0)
+        )
+        ticket.story = changes(story)
+        ticket.complete = _is_complete(ticket.story)
+        if any(event.at > self.at + SKEW for event in ticket.new):
+            ticket.flaws.add(Flaw(FlawKind.CLOCK_SKEW))
+
+    def _timelines(
+        self, family: Sequence[_Ticket], calendars: Calendars, policy: str
+    ) -> list[timeline.Timeline]:
+        """Fold the tickets of one family whose opening is known."""
+        logs = [
+            timeline.TicketLog(
+                ticket.id,
+                ticket.story,
+                follows.id if (follows := self.tickets.get(ticket.follows)) else None,
             )
-            ticket.story = changes(story)
-            if any(event.at > self.at + SKEW for event in ticket.new):
-                ticket.flaws.add(Flaw(FlawKind.CLOCK_SKEW))
+            for ticket in family
+            if ticket.complete
+        ]
+        if not logs:
+            return []
+        settings = timeline.FoldSettings(policy, calendars.triage_ends(family[0].story))
+        return timeline.fold(logs, settings)
+
+    def _place(
+        self,
+        family: Sequence[_Ticket],
+        timelines: Sequence[timeline.Timeline],
+        rows: list[tuple[Any, ...]],
+    ) -> None:
+        """Add the rows of a family's tickets, and what is wrong with their data."""
+        parents = {child: told.ticket for told in timelines for child in told.continued_by}
+        left_out = {told.ticket: told.left_out for told in timelines}
+        for ticket in family:
+            mine = [t for t in timelines if ticket.id in (t.ticket, *t.continued_by)]
+            ticket.flaws |= flaws_of(ticket.story, mine)
+            rows.append(self._ticket_row(ticket, left_out.get(ticket.id), parents.get(ticket.id)))
 
     def _ticket_row(self, ticket: _Ticket, left_out: str | None, continues: Any) -> tuple[Any, ...]:
         """The ticket as it stands after its last event."""
         now = _Standing.of(ticket.story, min(event.at for event in ticket.events.values()))
-        complete = _is_complete(ticket.story)
         return (
             ticket.id,
             self.tenant_id,
@@ -458,7 +550,7 @@ class _Batch:
             now.severity.value,
             now.capability_id,
             now.group[:150],
-            (left_out or "") if complete else INCOMPLETE,
+            (left_out or "") if ticket.complete else INCOMPLETE,
             continues,
             ticket.follows[:200],
             ticket.labelled,
@@ -466,46 +558,44 @@ class _Batch:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def _store(
-        self, families: Sequence[Sequence[_Ticket]], rows: list[tuple[Any, ...]], facts: Facts
-    ) -> None:
-        stored = {t.id: t.stored for family in families for t in family}
-        # A parent's row stands before its continuation's.
-        rows.sort(key=lambda row: (row[14] is not None, row[0]))
-        new = [row for row in rows if stored[row[0]] is None]
-        changed = [row for row in rows if stored[row[0]] not in (None, row)]
-        self.outcome.add("tickets", TICKETS.insert(new) + TICKETS.update(changed))
-        events = [
-            self._event_row(ticket, event)
-            for family in families
-            for ticket in family
-            for event in ticket.new
-        ]
-        self.outcome.new_events = EVENTS.insert(events).added
-        TEXTS.insert(
-            [
-                (self.tenant_id, ticket.id, event.key, event.at, text)
-                for family in families
-                for ticket in family
-                for event in ticket.new
-                if (text := self._text(ticket, event))
-            ]
-        )
-        before = _requesters_of(self.tenant_id, list(stored))
-        known = [ticket_id for ticket_id, row in stored.items() if row is not None]
-        for name, written in facts.store(self.tenant_id, known, self._accounts_by_key()).items():
+    def _store(self, folded: _Folded, touched: set[int]) -> None:
+        """Bring the stored rows of a slice to what was folded; add whose requesters it touched."""
+        tickets, facts = folded.tickets, folded.facts
+        self._store_tickets(folded)
+        self._store_events(tickets)
+        known = [ticket.id for ticket in tickets if ticket.stored is not None]
+        touched |= facts.requesters() | _requesters_of(self.tenant_id, known)
+        for name, written in facts.store(self.tenant_id, known, self._accounts_of(facts)).items():
             self.outcome.add(name, written)
-        after = _requesters_of(self.tenant_id, list(stored))
-        self.outcome.add("repeat contacts", write_repeat_contacts(self.tenant_id, before | after))
-        self.outcome.add("attempts", write_attempts(people_like(before | after)))
-        self.outcome.add("flaws", self._store_flaws(families, known))
-        ratings.tickets_changed(
-            self.connection, [t.external_id for family in families for t in family], at=self.at
-        )
-        reopens = [row[_REOPEN_AT] for _, row in facts.resolutions if row[_REOPEN_AT] is not None]
-        refold_tickets(self.connection, update_bursts(self.connection, reopens), at=self.at)
+        self.outcome.add("flaws", self._store_flaws(tickets, known))
+        with database.cursor() as cursor:
+            # COMMIT would check the keys of all slices at the end, while nobody folds.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
-    def _store_flaws(self, families: Sequence[Sequence[_Ticket]], known: list[int]) -> Written:
+    def _store_tickets(self, folded: _Folded) -> None:
+        stored = {ticket.id: ticket.stored for ticket in folded.tickets}
+        new = [row for row in folded.rows if stored[row[0]] is None]
+        changed = [row for row in folded.rows if stored[row[0]] not in (None, row)]
+        self.outcome.add("tickets", TICKETS.insert(new) + TICKETS.update(changed))
+
+    def _store_events(self, tickets: Sequence[_Ticket]) -> None:
+        """Add what is new to the log, and the words of messages beside it."""
+        events: list[tuple[Any, ...]] = []
+        texts: list[tuple[Any, ...]] = []
+        for ticket in tickets:
+            if not ticket.new:
+                continue
+            told = self.news[ticket.external_id]
+            words = {key: text for news in reversed(told) for key, text in news.texts.items()}
+            for event in ticket.new:
+                events.append(self._event_row(ticket.id, event, told[0].fidelity))
+                if words.get(event.key):
+                    texts.append((self.tenant_id, ticket.id, event.key, event.at, words[event.key]))
+        self.outcome.new_events += EVENTS.insert(events).added
+        TEXTS.insert(texts)
+
+    def _store_flaws(self, tickets: Sequence[_Ticket], known: list[int]) -> Written:
         wanted = {
             (ticket.id, flaw.kind.value, flaw.detail): (
                 self.tenant_id,
@@ -513,8 +603,7 @@ class _Batch:
                 flaw.kind.value,
                 flaw.detail,
             )
-            for family in families
-            for ticket in family
+            for ticket in tickets
             for flaw in ticket.flaws
         }
         written, _ = FLAWS_TABLE.reconcile(
@@ -522,19 +611,10 @@ class _Batch:
         )
         return written
 
-    def _text(self, ticket: _Ticket, event: Event) -> str | None:
-        for news in self.news.get(ticket.external_id, ()):
-            if event.key in news.texts:
-                return news.texts[event.key]
-        return None
-
-    def _fidelity(self, ticket: _Ticket) -> str:
-        return next((news.fidelity for news in self.news.get(ticket.external_id, ())), "")
-
-    def _event_row(self, ticket: _Ticket, event: Event) -> tuple[Any, ...]:
+    def _event_row(self, ticket_id: int, event: Event, fidelity: str) -> tuple[Any, ...]:
         return (
             self.tenant_id,
-            ticket.id,
+            ticket_id,
             event.key,
             event.type.value,
             event.at,
@@ -543,17 +623,18 @@ class _Batch:
             event.actor_kind.value,
             event.actor_key,
             event.public,
-            dict(event.data),
-            self._fidelity(ticket),
+            event.data,
+            fidelity,
         )
 
-    def _accounts_by_key(self) -> dict[str, tuple[int, int | None]]:
-        accounts = AgentAccount.objects.for_tenant(self.tenant_id).filter(
-            connection=self.connection
-        )
+    def _accounts_of(self, facts: Facts) -> dict[str, tuple[int, int | None]]:
+        """Account and person of everybody who did something, by actor key."""
+        mine = AgentAccount.objects.for_tenant(self.tenant_id).filter(connection=self.connection)
         return {
             str(key): (pk, person)
-            for key, pk, person in accounts.values_list("actor_key", "pk", "person_id")
+            for key, pk, person in mine.filter(actor_key__in=facts.actors()).values_list(
+                "actor_key", "pk", "person_id"
+            )
         }
 
 
@@ -566,17 +647,18 @@ FLAWS_TABLE = Table(TicketFlaw, ("id", "tenant_id", "ticket_id", "kind", "detail
 TEXTS = Table(MessageText, ("tenant_id", "ticket_id", "key", "at", "text"))
 
 
-def _accounts_in(event: Event) -> list[str]:
-    """Names of the data that hold an account."""
-    if event.type is EventType.ASSIGNED:
-        names = ["to"]
-    elif event.type is EventType.SNAPSHOT:
-        names = ["agent"]
-    elif event.type is EventType.PRIORITY_CHANGED:
-        names = ["approved_by"]
-    else:
-        return []
-    return [name for name in names if event.data.get(name)]
+#: The name in an event's data that may hold an account, by type.
+_ACCOUNT_IN = {
+    EventType.ASSIGNED: "to",
+    EventType.SNAPSHOT: "agent",
+    EventType.PRIORITY_CHANGED: "approved_by",
+}
+
+
+def _account_in(event: Event) -> str | None:
+    """The name of the data that holds an account, if any does."""
+    name = _ACCOUNT_IN.get(event.type)
+    return name if name is not None and event.data.get(name) else None
 
 
 def _is_complete(story: Sequence[Event]) -> bool:
@@ -623,6 +705,9 @@ class _Standing:
 
 
 def _requesters_of(tenant_id: int, ticket_ids: Sequence[int]) -> set[int]:
+    """Whose items these tickets hold."""
+    if not ticket_ids:
+        return set()
     items = WorkItem.objects.for_tenant(tenant_id).filter(
         ticket__in=ticket_ids, requester__isnull=False
     )

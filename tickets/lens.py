@@ -13,7 +13,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from tickets.canonical import ActorKind, Event, EventType, Severity, State
+from tickets.canonical import ORDER, ActorKind, Event, EventType, Severity, State
 from tickets.flaws import Flaw, FlawKind
 
 #: In a mapping: this word is known, and says nothing of a capability.
@@ -145,7 +145,7 @@ class _Reading:
 
     def read(self, events: Iterable[Event]) -> list[Event]:
         told: list[Event] = []
-        for event in sorted(events, key=lambda event: event.order):
+        for event in sorted(events, key=ORDER):
             told += self._event(self._acted(event))
         return told
 
@@ -200,9 +200,8 @@ class _Reading:
             if state is None:
                 return []
             event = _with(event, {"to": state}, "said")
-        if State(event.data["to"]).is_open and any(
-            start <= event.at <= end for start, end in self.lens.bursts
-        ):
+        in_burst = any(start <= event.at <= end for start, end in self.lens.bursts)
+        if in_burst and State(event.data["to"]).is_open:
             event = _with(event, {"bulk": True})
         return [event]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from django.db import connection as database
+
 from portal.tenancy import due
 from portal.tenancy.hints import hint
 from tickets.models import Connection, ToldRating
@@ -42,10 +44,14 @@ def store(connection: Connection, told: Sequence[RatingTold], *, at: datetime) -
 
 def tickets_changed(connection: Connection, names: Collection[str], *, at: datetime) -> None:
     """Let the ratings of these tickets be placed again: their resolutions may have changed."""
-    waiting = ToldRating.objects.for_tenant(connection.tenant_id).filter(
-        connection=connection, ticket_external_id__in=names, waiting=False
-    )
-    if waiting.update(waiting=True):
+    with database.cursor() as cursor:
+        cursor.execute(
+            'UPDATE "tickets_toldrating" SET waiting = true WHERE tenant_id = %s'
+            " AND connection_id = %s AND ticket_external_id = ANY(%s) AND NOT waiting",
+            [connection.tenant_id, connection.pk, list(names)],
+        )
+        changed = cursor.rowcount
+    if changed:
         _wake(connection, at)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 from django.db import connection
 
-from tickets.models import WorkItem
 from tickets.repeat_contact import Contact, repeat_contacts
 from tickets.storing import Written
 
@@ -15,18 +14,14 @@ def write_repeat_contacts(tenant_id: int, requester_ids: Collection[int]) -> Wri
     """Recompute the items of these requesters (tickets/repeat_contact.py); write what differs."""
     if not requester_ids:
         return Written()
-    rows = list(
-        WorkItem.objects.for_tenant(tenant_id)
-        .filter(requester__in=requester_ids)
-        .values_list(
-            "pk",
-            "requester_id",
-            "capability_id",
-            "opened_at",
-            "first_resolution_at",
-            "repeat_contact_at",
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, requester_id, capability_id, opened_at, first_resolution_at,"
+            ' repeat_contact_at FROM "tickets_workitem"'
+            " WHERE tenant_id = %s AND requester_id = ANY(%s)",
+            [tenant_id, list(requester_ids)],
         )
-    )
+        rows = cursor.fetchall()
     found = repeat_contacts(Contact(*row[:5]) for row in rows)
     differing = [row[0] for row in rows if found.get(row[0]) != row[5]]
     if differing:

@@ -6,12 +6,12 @@ then enter the table by INSERT and UPDATE, which row security checks (COPY itsel
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, models
-from psycopg.types.json import Json
 
 from portal.tenancy.context import NoActingTenant, acting_tenant_id
 
@@ -40,6 +40,7 @@ class Table:
 
     def __init__(self, model: type[models.Model], columns: Sequence[str]) -> None:
         self.name = model._meta.db_table
+        self._staging = f"staging_{self.name}"
         self.columns = tuple(columns)
         fields = {field.column: field for field in model._meta.local_concrete_fields}
         self._types = [str(fields[column].db_type(connection)) for column in columns]
@@ -57,8 +58,8 @@ class Table:
             return []
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
-                [self.name, number],
+                f"SELECT nextval('\"{self.name}_id_seq\"') FROM generate_series(1, %s)",  # noqa: S608
+                [number],
             )
             return [row[0] for row in cursor.fetchall()]
 
@@ -83,20 +84,23 @@ class Table:
         if not rows:
             return Written()
         columns = _listed(self.columns)
-        insert = f'INSERT INTO "{self.name}" ({columns}) SELECT {columns} FROM staging'  # noqa: S608
-        self._through_staging(rows, insert)
+        self._through_staging(
+            rows,
+            f'INSERT INTO "{self.name}" ({columns}) SELECT {columns} FROM "{self._staging}"',  # noqa: S608
+        )
         return Written(added=len(rows))
 
     def update(self, rows: Sequence[Sequence[Any]]) -> Written:
         """Overwrite the rows with these ids (the first column)."""
         if not rows:
             return Written()
-        values = ", ".join(f'"{column}" = staging."{column}"' for column in self.columns[1:])
+        values = ", ".join(f'"{column}" = told."{column}"' for column in self.columns[1:])
         tenant = acting_tenant_id()
         self._through_staging(
             rows,
-            f'UPDATE "{self.name}" AS target SET {values} FROM staging'  # noqa: S608
-            f' WHERE target."id" = staging."id" AND target."tenant_id" = {tenant}',
+            f'UPDATE "{self.name}" AS target SET {values} FROM "{self._staging}" AS told'  # noqa: S608
+            f' WHERE target."id" = told."id" AND target."tenant_id" = {tenant}',
+            joined=True,
         )
         return Written(changed=len(rows))
 
@@ -144,7 +148,13 @@ class Table:
             added.append((number, *wanted[identity]))
         return self.delete(gone) + self.update(changed) + self.insert(added), ids
 
-    def _through_staging(self, rows: Sequence[Sequence[Any]], statement: str) -> None:
+    def _through_staging(
+        self, rows: Sequence[Sequence[Any]], statement: str, *, joined: bool = False
+    ) -> None:
+        """COPY rows to a table of our own, then run the statement that takes them from there.
+
+        A statement that joins needs statistics of the table, or one plan in ten is a bad one.
+        """
         if acting_tenant_id() is None:
             raise NoActingTenant(f"COPY for {self.name} outside acting(); nothing was written.")
         types = ", ".join(
@@ -152,19 +162,28 @@ class Table:
             for column, kind in zip(self.columns, self._copy_types, strict=True)
         )
         with connection.cursor() as cursor:
-            cursor.execute(f"CREATE TEMPORARY TABLE staging ({types}) ON COMMIT DROP")
-            with cursor.copy(f"COPY staging ({_listed(self.columns)}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(self._dumped(row) if self._json else row)
-            cursor.execute("ANALYZE staging")
+            # Made once a transaction: to make and drop it for every slice costs more than COPY.
+            cursor.execute(
+                f'CREATE TEMPORARY TABLE IF NOT EXISTS "{self._staging}" ({types}) ON COMMIT DROP'
+            )
+            with cursor.copy(f'COPY "{self._staging}" FROM STDIN') as copy:
+                for row in map(self._as_told, rows) if self._json else rows:
+                    copy.write_row(row)
+            if joined:
+                cursor.execute(f'ANALYZE "{self._staging}"')
             cursor.execute(statement)
-            cursor.execute("DROP TABLE staging")
+            cursor.execute(f'TRUNCATE "{self._staging}"')
 
-    def _dumped(self, row: Sequence[Any]) -> list[Any]:
+    def _as_told(self, row: Sequence[Any]) -> list[Any]:
+        """The row with JSON as the text COPY takes it for."""
         values = list(row)
         for position in self._json:
-            values[position] = Json(values[position])
+            values[position] = _json(values[position])
         return values
+
+
+#: As COPY takes it; json.dumps() would make an encoder for every value.
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _listed(columns: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import Any
 
 from tickets.canonical import (
+    ORDER,
     ActorKind,
     Event,
     EventType,
@@ -209,7 +210,7 @@ def until(events: Iterable[Event], as_of: datetime) -> list[Event]:
 
 def in_order(events: Iterable[Event]) -> list[Event]:
     """The events as they happened, each once."""
-    return sorted({event.key: event for event in events}.values(), key=lambda event: event.order)
+    return sorted({event.key: event for event in events}.values(), key=ORDER)
 
 
 def fold(logs: Sequence[TicketLog], settings: FoldSettings = DEFAULTS) -> list[Timeline]:
@@ -238,15 +239,16 @@ def fold(logs: Sequence[TicketLog], settings: FoldSettings = DEFAULTS) -> list[T
 
 def _left_out(events: Sequence[Event]) -> str:
     """Why a ticket is in no figure (METRICS.md 1.1, rule 2)."""
-    flags = _flags(events)
-    for flag in (Flag.SPAM, Flag.TEST, Flag.MIGRATION):
-        if flags.get(flag):
-            return flag.value
     types = {event.type for event in events}
+    if EventType.FLAGGED in types:
+        flags = _flags(events)
+        for flag in (Flag.SPAM, Flag.TEST, Flag.MIGRATION):
+            if flags.get(flag):
+                return flag.value
     if EventType.MERGED in types:
         return "merged"
-    states = [state for event in events if (state := _state_after(event)) is not None]
-    if EventType.DELETED in types or (states and states[-1] is State.DELETED):
+    states = (state for event in reversed(events) if (state := _state_after(event)) is not None)
+    if EventType.DELETED in types or next(states, None) is State.DELETED:
         return "deleted"
     return ""
 
@@ -299,10 +301,9 @@ class _Walk:
         continued_by = tuple(log.ticket for log in self.logs[1:])
         if self.left_out:
             return Timeline(self.root.ticket, self.left_out, (), continued_by)
-        merged = sorted(
-            ((event, log.ticket) for log in self.logs for event in log.events),
-            key=lambda pair: (pair[0].order, str(pair[1])),
-        )
+        merged = [(event, log.ticket) for log in self.logs for event in log.events]
+        if continued_by:  # each log alone is in order
+            merged.sort(key=lambda pair: (pair[0].order, str(pair[1])))
         telling = _Telling(merged, self.root.ticket, settings)
         return Timeline(self.root.ticket, "", telling.work_items(), continued_by)
 
@@ -609,8 +610,10 @@ def _opens(item: _Item, reply: Response) -> bool:
 
 def _with_reopen(attempt: _Attempt) -> Resolution:
     """The resolution with the reopen that matters: the counted one, else the first."""
+    if not attempt.reopens:
+        return attempt.resolution
     counted = [reopen for reopen in attempt.reopens if reopen.kind is ReopenKind.COUNTED]
-    chosen = counted[0] if counted else next(iter(attempt.reopens), None)
+    chosen = counted[0] if counted else attempt.reopens[0]
     resolution = attempt.resolution
     return Resolution(
         at=resolution.at,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 
-from tickets.canonical import Event, EventType, State
+from tickets.canonical import ORDER, Event, EventType, State
 
 #: Attributes change before the state does: a row that resolves holds the values at the resolution.
 _CHANGES = (
@@ -28,7 +28,7 @@ def changes(events: Iterable[Event]) -> list[Event]:
     A value a snapshot does not hold is unchanged. The first snapshot completes the opening: what
     nobody told of it held from the start. A resolution keeps its snapshot's key.
     """
-    ordered = sorted(events, key=lambda event: event.order)
+    ordered = sorted(events, key=ORDER)
     snapshots = [event for event in ordered if event.type is EventType.SNAPSHOT]
     if not snapshots:
         return ordered
@@ -39,7 +39,7 @@ def changes(events: Iterable[Event]) -> list[Event]:
     known = dict(opening.data)
     for snapshot in snapshots:
         told += _differences(snapshot, known)
-    return sorted(told, key=lambda event: event.order)
+    return sorted(told, key=ORDER)
 
 
 def _opening(created: Event | None, snapshots: list[Event]) -> Event:

@@ -140,6 +140,47 @@ class Grant(_TableOperation):
         return [f'REVOKE ALL ON "{table}" FROM {WEB}, {WORKER}, {PUBLIC}, {BACKUP}']
 
 
+class OneKey(_TableOperation):
+    """Drop the foreign keys that `Protect`'s composite ones say again: half the checks of a row.
+
+    Goes as well: the key of `tenant`, where a reference that is never null leads to a row that
+    holds the organisation itself.
+    """
+
+    def describe(self) -> str:
+        return f"Check each reference of {self.model} once"
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return type(self).__name__, [self.model], {}
+
+    def forwards(self, model: type[models.Model]) -> list[str]:
+        table = model._meta.db_table
+        return [
+            f"""
+            DO $$
+            DECLARE doubled name;
+            BEGIN
+                SELECT o.conname INTO STRICT doubled
+                  FROM pg_constraint o JOIN pg_attribute a
+                    ON a.attrelid = o.conrelid AND o.conkey = ARRAY[a.attnum]
+                 WHERE o.contype = 'f' AND o.conrelid = '"{table}"'::regclass
+                   AND a.attname = '{field.column}';
+                EXECUTE format('ALTER TABLE "{table}" DROP CONSTRAINT %I', doubled);
+            END $$
+            """  # noqa: S608 - names of our own tables and columns
+            for field in _doubled_references(model)
+        ]
+
+    def backwards(self, model: type[models.Model]) -> list[str]:
+        table = model._meta.db_table
+        return [
+            f'ALTER TABLE "{table}" ADD CONSTRAINT "{f"{table}_{field.column}_alone"[:63]}"'
+            f' FOREIGN KEY ("{field.column}") REFERENCES "{field.related_model._meta.db_table}"'
+            f' ("{field.related_model._meta.pk.column}") DEFERRABLE INITIALLY DEFERRED'
+            for field in _doubled_references(model)
+        ]
+
+
 class AppendOnly(_TableOperation):
     """Rows of this table are written once: a trigger refuses UPDATE, DELETE and TRUNCATE."""
 
@@ -196,6 +237,14 @@ def _tenant_references(model: type[models.Model]) -> list[Any]:
         and _is_tenant_model(field.related_model)
         and not isinstance(field.related_model._meta.pk, models.CompositePrimaryKey)
     ]
+
+
+def _doubled_references(model: type[models.Model]) -> list[Any]:
+    """Foreign keys that the composite ones imply, the tenant's own among them where they do."""
+    doubled = _tenant_references(model)
+    if any(not field.null for field in doubled):
+        doubled = [*doubled, model._meta.get_field("tenant")]
+    return doubled
 
 
 def _composite_name(table: str, field: Any) -> str:
