@@ -13,10 +13,10 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import Error, IntegrityError, transaction
+from django.db import Error
 from django.db.models import F
 
 from portal.catalogue.models import Capability
@@ -35,16 +35,19 @@ from tickets.models import (
     InboundWork,
 )
 from tickets.news import Told
+from tickets.storing import Table
 
 #: The kind of `Due` row that leads a worker to stored deliveries.
 FOLD = "fold"
-CREATED, DUPLICATE = "created", "duplicate"
+CREATED, DUPLICATE, CONFLICT = "created", "duplicate", "conflict"
 FOLDED, FAILED, QUARANTINED, REPLAYED = "folded", "failed", "quarantined", "replayed"
 
 #: Deliveries entered in one transaction.
 BATCH = 200
 #: Tries before a delivery becomes a dead letter.
 TRIES = 5
+
+MESSAGES = Table(InboundMessage, ("id",))
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +57,25 @@ class DeliveryConflict(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Incoming:
+    """A delivery that is about to be stored, its bytes exactly as they came."""
+
+    delivery_id: str
+    topic: str
+    raw: bytes
+    signature: str = InboundMessage.Signature.TRUSTED
+    #: The few headers its mapper needs; never a secret.
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a delivery at the door."""
+    """What became of a delivery at the door; of a conflict, the message that came before."""
 
     message_id: int
     status: str
+    #: Why there is a conflict, with both hashes; else empty.
+    reason: str = ""
 
 
 def receive(
@@ -77,59 +94,99 @@ def receive(
     The same id with the same bytes is a duplicate and stores nothing. Raises DeliveryConflict for
     the same id with other bytes.
     """
-    digest = hashlib.sha256(raw).digest()
-    earlier = _earlier(tenant_id, connection, delivery_id, digest)
-    if earlier is not None:
-        return earlier
-    try:
-        with transaction.atomic():
-            message = InboundMessage.objects.create(
+    incoming = Incoming(delivery_id, topic, raw, signature, headers or {})
+    receipt = receive_many(
+        tenant_id=tenant_id, connection=connection, deliveries=[incoming], at=at
+    )[0]
+    if receipt.status == CONFLICT:
+        raise DeliveryConflict(receipt.reason)
+    return receipt
+
+
+def receive_many(
+    *, tenant_id: int, connection: Connection, deliveries: Sequence[Incoming], at: datetime
+) -> list[Receipt]:
+    """Store deliveries of one source and queue them; a receipt each, in their order.
+
+    Runs inside `acting(tenant_id)`, so all are kept or none. Six statements, however many there
+    are. A conflict stores nothing of its own and keeps no other from being stored; whoever stores
+    the same id in parallel is waited for.
+    """
+    if not deliveries:
+        return []
+    digests = [hashlib.sha256(one.raw).digest() for one in deliveries]
+    first: dict[str, int] = {}
+    for place, one in enumerate(deliveries):
+        first.setdefault(one.delivery_id, place)
+    ids = dict(zip(first, MESSAGES.new_ids(len(first)), strict=True))
+    InboundMessage.objects.bulk_create(
+        (
+            InboundMessage(
+                pk=ids[name],
                 tenant_id=tenant_id,
                 connection=connection,
-                delivery_id=delivery_id,
-                topic=topic,
+                delivery_id=name,
+                topic=deliveries[place].topic,
                 received_at=at,
-                signature=signature,
-                headers=dict(headers or {}),
-                body_sha256=digest,
+                signature=deliveries[place].signature,
+                headers=dict(deliveries[place].headers),
+                body_sha256=digests[place],
             )
-    except IntegrityError:  # the same delivery came in parallel and was stored first
-        earlier = _earlier(tenant_id, connection, delivery_id, digest)
-        if earlier is None:
-            raise
-        return earlier
-    InboundBody.objects.create(tenant_id=tenant_id, message=message, raw=raw)
-    InboundWork.objects.create(
-        tenant_id=tenant_id, message=message, connection=connection, due_at=at
+            # In one order for everybody: two who wait for each other's ids would wait for ever.
+            for name, place in sorted(first.items())
+        ),
+        ignore_conflicts=True,
+    )
+    stored = {
+        name: (pk, bytes(digest))
+        for name, pk, digest in InboundMessage.objects.for_tenant(tenant_id)
+        .filter(connection=connection, delivery_id__in=list(first))
+        .values_list("delivery_id", "pk", "body_sha256")
+    }
+    new = [name for name in first if stored[name][0] == ids[name]]
+    _queue(tenant_id, connection, [(ids[name], deliveries[first[name]].raw) for name in new], at)
+    created = {first[name] for name in new}
+    return [
+        Receipt(ids[one.delivery_id], CREATED)
+        if place in created
+        else _again(one.delivery_id, digests[place], *stored[one.delivery_id])
+        for place, one in enumerate(deliveries)
+    ]
+
+
+def _queue(
+    tenant_id: int, connection: Connection, stored: Sequence[tuple[int, bytes]], at: datetime
+) -> None:
+    """Keep the bytes of new messages, and let them wait for a worker."""
+    if not stored:
+        return
+    InboundBody.objects.bulk_create(
+        InboundBody(tenant_id=tenant_id, message_id=message, raw=raw) for message, raw in stored
+    )
+    InboundWork.objects.bulk_create(
+        InboundWork(tenant_id=tenant_id, message_id=message, connection=connection, due_at=at)
+        for message, _ in stored
     )
     wake(tenant_id, at)
-    return Receipt(message.pk, CREATED)
+
+
+def _again(delivery_id: str, digest: bytes, message_id: int, earlier: bytes) -> Receipt:
+    """The receipt of an id that came before."""
+    if digest == earlier:
+        return Receipt(message_id, DUPLICATE)
+    return Receipt(
+        message_id,
+        CONFLICT,
+        f"Message {delivery_id!r} came before with another body (SHA-256 {earlier.hex()}, now"
+        f" {digest.hex()}). Nothing was stored; a correction is a new message with an id of its"
+        " own.",
+    )
 
 
 def wake(tenant_id: int, at: datetime) -> None:
     """Note that an organisation has deliveries waiting, and hint workers to look."""
     due.note(tenant_id, FOLD, at)
     hint("enter_messages")
-
-
-def _earlier(
-    tenant_id: int, connection: Connection, delivery_id: str, digest: bytes
-) -> Receipt | None:
-    stored = (
-        InboundMessage.objects.for_tenant(tenant_id)
-        .filter(connection=connection, delivery_id=delivery_id)
-        .values_list("pk", "body_sha256")
-        .first()
-    )
-    if stored is None:
-        return None
-    if bytes(stored[1]) != digest:
-        raise DeliveryConflict(
-            f"Message {delivery_id!r} came before with another body (SHA-256"
-            f" {bytes(stored[1]).hex()}, now {digest.hex()}). Nothing was stored; a correction is"
-            " a new message with an id of its own."
-        )
-    return Receipt(stored[0], DUPLICATE)
 
 
 def replay(*, tenant_id: int, message_id: int, at: datetime) -> bool:
