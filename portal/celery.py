@@ -45,9 +45,12 @@ app.conf.update(
 
 def enter_messages() -> int:
     """Fold what help desks sent."""
-    from tickets import inbound
+    from tickets import apart, inbound
 
-    return inbound.sweep(timezone.now())
+    done = 0
+    while entered := inbound.sweep(timezone.now(), read=apart.read):
+        done += entered
+    return done
 
 
 def fold_again() -> int:

@@ -50,6 +50,9 @@ API: dict[tuple[str, str], frozenset[str]] = {
 #: Survey pages: a token opens them, nothing else does.
 BY_TOKEN = frozenset({"survey", "survey_hidden", "survey_thanks", "survey_unsubscribe"})
 
+#: Webhooks' addresses: the secret in them opens a connection, and a signature says who speaks.
+BY_HOOK = frozenset({"hook"})
+
 #: The sign-in library's pages, of which these need a signed-in person.
 SIGN_IN = frozenset(
     {

@@ -44,6 +44,7 @@ def in_the_matrix() -> set[str]:
         | matrix.OPEN
         | matrix.SIGNED_IN
         | matrix.BY_TOKEN
+        | matrix.BY_HOOK
         | matrix.SIGN_IN
         | matrix.OWN_ACCOUNT
         | {f"admin:{name}" for name in admin}
