@@ -53,6 +53,13 @@ def enter_messages() -> int:
     return done
 
 
+def empty_what_is_old() -> int:
+    """Empty raw bodies and words of messages after the time they are kept."""
+    from tickets import retention
+
+    return retention.sweep(timezone.now(), days=settings.RAW_RETENTION_DAYS)
+
+
 def fold_again() -> int:
     """Fold tickets again whose mapping, roles or bursts changed."""
     from tickets import ingest
@@ -112,6 +119,7 @@ def refresh_columns() -> int:
 #: The beat table: what is looked for, and how many seconds lie between two looks.
 BEAT: list[tuple[Callable[[], int], float]] = [
     (enter_messages, TICK),
+    (empty_what_is_old, HOUR),
     (fold_again, TICK),
     (pull_help_desks, TICK),
     (place_ratings, TICK),

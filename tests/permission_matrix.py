@@ -40,6 +40,8 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_ticket", "GET"): frozenset({"read:internal"}),
     ("api_ticket", "PUT"): frozenset({"ingest:events"}),
     ("api_message", "GET"): frozenset({"ingest:events"}),
+    ("api_messages", "GET"): frozenset({"ingest:events", "admin:config"}),
+    ("api_replay", "POST"): frozenset({"admin:config"}),
     ("api_capabilities", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_capability", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_answers", "POST"): frozenset({"ingest:events"}),
@@ -94,10 +96,17 @@ ADMIN: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "metrics_settingsversion": (frozenset({"ada"}), frozenset({"ada"})),
     "people_apikey": (frozenset({"ada"}), frozenset({"ada"})),
     "people_membership": (frozenset({"ada"}), frozenset({"ada"})),
+    "tickets_inboundmessage": (frozenset({"ada"}), NOBODY_ELSE),
 }
 #: What Django's admin has for each model, and what ours adds.
 ADMIN_ACTIONS = frozenset({"add", "change", "changelist", "delete", "history"})
-ADMIN_OWN = frozenset({"governance_targetsheet_cosign", "people_apikey_revoke"})
+ADMIN_OWN = frozenset(
+    {
+        "governance_targetsheet_cosign",
+        "people_apikey_revoke",
+        "tickets_inboundmessage_replay",
+    }
+)
 ADMIN_FRAME = frozenset(
     {
         "app_list",

@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 
 from django.db import Error
 from django.db import connection as database
-from django.db.models import F
-from django.db.models.functions import Length
+from django.db.models import F, Subquery
+from django.db.models.functions import Coalesce, Length
 
 from portal.catalogue.models import Capability
 from portal.tenancy import due
@@ -287,10 +287,27 @@ def _count_tries(tenant_id: int, now: datetime) -> list[int]:
         return []
     attempts = rows[0][1]
     ids = [rows[0][0]] if attempts > 0 else _fitting(rows)
+    if attempts > 0:
+        _note_silence(tenant_id, ids[0], attempts, now)
     InboundWork.objects.for_tenant(tenant_id).filter(message__in=ids).update(
         attempts=attempts + 1, due_at=now + FIRST_PAUSE * 4 ** min(attempts, TRIES)
     )
     return ids
+
+
+def _note_silence(tenant_id: int, message_id: int, attempts: int, now: datetime) -> None:
+    """Say so where the try before ended without an outcome: its worker was killed."""
+    outcomes = InboundOutcome.objects.for_tenant(tenant_id).filter(message=message_id)
+    since = outcomes.filter(status=REPLAYED).order_by("-pk").values("pk")[:1]
+    told = outcomes.filter(pk__gt=Coalesce(Subquery(since), 0)).count()
+    if told < attempts:
+        InboundOutcome.objects.create(
+            tenant_id=tenant_id,
+            message_id=message_id,
+            at=now,
+            status=FAILED,
+            errors=[{"field": "", "reason": "its worker ended before the try did"}],
+        )
 
 
 def _fitting(rows: Sequence[tuple[int, int, int | None]]) -> list[int]:
