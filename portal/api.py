@@ -10,6 +10,7 @@ from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.organisations import anybody
 from portal.readings_api import ReadingView
 from tickets.api import AnswerList, MessageDetail, TicketDetail, TicketList
+from tickets.messages_api import DeliveryList, DeliveryReplay
 
 schema = anybody(SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]))
 
@@ -17,6 +18,8 @@ urlpatterns = [
     path("schema/", schema, name="api_schema"),
     path("tickets/", TicketList.as_view(), name="api_tickets"),
     path("tickets/<slug:source>/<str:external_id>/", TicketDetail.as_view(), name="api_ticket"),
+    path("ingest/messages/", DeliveryList.as_view(), name="api_messages"),
+    path("ingest/messages/<int:message>/replay/", DeliveryReplay.as_view(), name="api_replay"),
     path("ingest/messages/<int:message>/", MessageDetail.as_view(), name="api_message"),
     path("capabilities/", CapabilityList.as_view(), name="api_capabilities"),
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),

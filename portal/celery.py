@@ -45,9 +45,19 @@ app.conf.update(
 
 def enter_messages() -> int:
     """Fold what help desks sent."""
-    from tickets import inbound
+    from tickets import apart, inbound
 
-    return inbound.sweep(timezone.now())
+    done = 0
+    while entered := inbound.sweep(timezone.now(), read=apart.read):
+        done += entered
+    return done
+
+
+def empty_what_is_old() -> int:
+    """Empty raw bodies and words of messages after the time they are kept."""
+    from tickets import retention
+
+    return retention.sweep(timezone.now(), days=settings.RAW_RETENTION_DAYS)
 
 
 def fold_again() -> int:
@@ -116,6 +126,7 @@ def refresh_columns() -> int:
 #: The beat table: what is looked for, and how many seconds lie between two looks.
 BEAT: list[tuple[Callable[[], int], float]] = [
     (enter_messages, TICK),
+    (empty_what_is_old, HOUR),
     (fold_again, TICK),
     (pull_help_desks, TICK),
     (place_ratings, TICK),

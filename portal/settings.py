@@ -242,6 +242,9 @@ DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="wellserved@localhost")
 BROKER_URL = env.str("BROKER_URL", default="")
 WORKER_TICK_SECONDS = env.float("WORKER_TICK_SECONDS", default=5.0)
 
+#: Days after which raw bodies of deliveries and words of messages are emptied.
+RAW_RETENTION_DAYS = env.int("RAW_RETENTION_DAYS", default=30)
+
 # --- REST ---------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -283,4 +286,9 @@ LOGGING: dict[str, Any] = {
         }
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # gunicorn writes addresses too; through our handler they are masked like everybody's.
+    "loggers": {
+        name: {"handlers": ["stderr"], "level": "INFO", "propagate": False}
+        for name in ("gunicorn.error", "gunicorn.access")
+    },
 }

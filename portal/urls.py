@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from portal import api, views
 from portal.admin_site import site
+from tickets.hooks import hook
 
 handler400 = "portal.errors.bad_request"
 handler403 = "portal.errors.permission_denied"
@@ -50,6 +51,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", views.healthz, name="healthz"),
     path("account/", include(SIGN_IN)),
     path("s/", include("surveys.urls")),
+    path("hooks/<str:part>/", hook, name="hook"),
     path("api/v1/", include(api.urlpatterns)),
     # Reached as /<organisation>/admin/ only (portal/organisations.py).
     path("admin/", site.urls),

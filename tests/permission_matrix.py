@@ -42,6 +42,8 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_ticket", "GET"): frozenset({"read:internal"}),
     ("api_ticket", "PUT"): frozenset({"ingest:events"}),
     ("api_message", "GET"): frozenset({"ingest:events"}),
+    ("api_messages", "GET"): frozenset({"ingest:events", "admin:config"}),
+    ("api_replay", "POST"): frozenset({"admin:config"}),
     ("api_capabilities", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_capability", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_answers", "POST"): frozenset({"ingest:events"}),
@@ -51,6 +53,9 @@ API: dict[tuple[str, str], frozenset[str]] = {
 
 #: Survey pages: a token opens them, nothing else does.
 BY_TOKEN = frozenset({"survey", "survey_hidden", "survey_thanks", "survey_unsubscribe"})
+
+#: Webhooks' addresses: the secret in them opens a connection, and a signature says who speaks.
+BY_HOOK = frozenset({"hook"})
 
 #: The sign-in library's pages, of which these need a signed-in person.
 SIGN_IN = frozenset(
@@ -93,10 +98,17 @@ ADMIN: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "metrics_settingsversion": (frozenset({"ada"}), frozenset({"ada"})),
     "people_apikey": (frozenset({"ada"}), frozenset({"ada"})),
     "people_membership": (frozenset({"ada"}), frozenset({"ada"})),
+    "tickets_inboundmessage": (frozenset({"ada"}), NOBODY_ELSE),
 }
 #: What Django's admin has for each model, and what ours adds.
 ADMIN_ACTIONS = frozenset({"add", "change", "changelist", "delete", "history"})
-ADMIN_OWN = frozenset({"governance_targetsheet_cosign", "people_apikey_revoke"})
+ADMIN_OWN = frozenset(
+    {
+        "governance_targetsheet_cosign",
+        "people_apikey_revoke",
+        "tickets_inboundmessage_replay",
+    }
+)
 ADMIN_FRAME = frozenset(
     {
         "app_list",

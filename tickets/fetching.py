@@ -27,7 +27,10 @@ def ask(connection: Connection, tickets: Sequence[str], *, at: datetime) -> None
             )
             for ticket in sorted(set(tickets))
         ),
-        ignore_conflicts=True,
+        # Asked again while it is being fetched, it is fetched once more (tickets/pulling.py).
+        update_conflicts=True,
+        unique_fields=["tenant", "connection", "external_id"],
+        update_fields=["asked_at"],
     )
     due.note(connection.tenant_id, PULL, at)
     hint("pull_help_desks")

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
+from django.db.models.functions import Coalesce
 
 from portal.catalogue.models import Capability
 from portal.catalogue.severity import SEVERITY_CHOICES
@@ -64,7 +65,7 @@ class Credential(TenantOwned):
 
 
 class HookSecret(TenantOwned):
-    """A secret that signs a connection's webhooks, sealed. Two at a time while it is changed."""
+    """A secret that signs a connection's webhooks, sealed. Former ones hold on for a while."""
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
     sealed = models.BinaryField()
@@ -160,6 +161,43 @@ class AccountRole(TenantOwned):
         ]
 
 
+class InboundMessageQuerySet(TenantQuerySet["InboundMessage"]):
+    """Deliveries, and what became of them."""
+
+    def with_status(self) -> Self:
+        """With `status`, `status_at`, `errors` and `tries`, as the last outcome says.
+
+        `waiting` (for its first try, or after a replay), `failed` (comes again), `folded` or
+        `quarantined` (a dead letter).
+        """
+        outcomes = InboundOutcome.objects.filter(message=models.OuterRef("pk"))
+        last = outcomes.order_by("-pk")
+        tried = outcomes.exclude(status="replayed").order_by().values("message")
+        return self.annotate(
+            queued=models.Exists(InboundWork.objects.filter(message=models.OuterRef("pk"))),
+            said=models.Subquery(last.values("status")[:1]),
+            status_at=models.Subquery(last.values("at")[:1]),
+            errors=models.Subquery(last.values("errors")[:1]),
+            tries=Coalesce(models.Subquery(tried.annotate(n=models.Count("pk")).values("n")), 0),
+            status=models.Case(
+                models.When(queued=True, said="failed", then=models.Value("failed")),
+                models.When(queued=True, then=models.Value("waiting")),
+                models.When(said=None, then=models.Value("waiting")),
+                default=models.F("said"),
+                output_field=models.CharField(),
+            ),
+        )
+
+    def in_status(self, status: str) -> Self:
+        """Those of one status, annotated."""
+        outcomes = InboundOutcome.objects.filter(message=models.OuterRef("pk"))
+        found = self
+        if status in ("failed", "quarantined", "folded"):
+            # Looked for first: of millions of deliveries few are dead letters.
+            found = found.filter(models.Exists(outcomes.filter(status=status)))
+        return found.with_status().filter(status=status)
+
+
 class InboundMessage(TenantOwned):
     """One delivery: that it came, when, how it was signed. Append-only; its body stands apart."""
 
@@ -180,6 +218,8 @@ class InboundMessage(TenantOwned):
     #: The few headers that say what a body is; never a secret.
     headers = models.JSONField(default=dict)
     body_sha256 = models.BinaryField(max_length=32)
+
+    objects = InboundMessageQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         constraints = [

@@ -15,6 +15,7 @@ from tickets.canonical import ActorKind
 from tickets.lens import Lens, RoleSpan, Words
 from tickets.models import Connection, MappingVersion, ReopenBurst
 from tickets.refolding import refold_connection
+from tickets.waking import wake
 
 #: What the audit trail calls the act.
 SAVED = "mapping.saved"
@@ -92,6 +93,7 @@ def save_version(
     if connection.live_since is None:
         connection.live_since = at
         connection.save(update_fields=["live_since"])
+        wake(connection.tenant_id, at)
     record(
         tenant_id=connection.tenant_id,
         actor=by,

@@ -30,6 +30,7 @@ from portal.tenancy.context import acting
 from tests.factories import PASSWORD, BusinessUnitFactory, Cast
 from tests.governance.sheets import propose_sheet
 from tests.roles import OWNER, as_role
+from tickets.models import InboundMessage
 
 ADMIN = "/acme/admin/"
 UNITS = "/acme/admin/catalogue/businessunit/"
@@ -388,5 +389,7 @@ def test_a_page_that_is_missing_in_the_administration_leads_out_of_it(
 def test_models_that_hold_single_answers_or_people_are_not_administered() -> None:
     administered = {model._meta.label for model in site._registry}
     assert {Capability._meta.label, Domain._meta.label} <= administered
+    # Deliveries are shown without their bodies, which the web role cannot read.
+    administered -= {InboundMessage._meta.label}
     assert not [label for label in administered if label.startswith(("surveys.", "tickets."))]
     assert Person._meta.label not in administered

@@ -77,6 +77,9 @@ class Context:
     base_url: str = ""
     #: Slugs of the organisation's capabilities.
     capabilities: frozenset[str] = frozenset()
+    #: Whether it is known who said it. Else only what is to be fetched is believed of it, whatever
+    #: the mapper makes of the rest (tickets/reading.py).
+    signed: bool = True
 
 
 class Connector:

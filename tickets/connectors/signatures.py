@@ -7,12 +7,10 @@ and the moment of receipt; timestamped schemes accept five minutes either way.
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 TOLERANCE = timedelta(minutes=5)
 
@@ -49,7 +47,7 @@ def hex_digest(header: str, prefix: str, algorithm: str = "sha256") -> Callable[
         if not given.startswith(prefix):
             return False
         digests = [hmac.new(s.encode(), raw, algorithm).hexdigest() for s in secrets]
-        return among([given[len(prefix) :].lower().encode()], [d.encode() for d in digests])
+        return among([given[len(prefix) :].encode()], [d.encode() for d in digests])
 
     return verify
 
@@ -68,17 +66,15 @@ def _plain_token(header: str) -> Callable[..., bool]:
 
 
 def _zendesk(headers: Headers, raw: bytes, secrets: Sequence[str], at: datetime) -> bool:
-    """Base64 HMAC-SHA256 of timestamp and body, joined without a separator."""
+    """Base64 HMAC-SHA256 of timestamp and body, joined without a separator.
+
+    Compared as text: base64 has several spellings of one digest, and a signature only one.
+    """
     stamp = headers.get("x-zendesk-webhook-signature-timestamp", "")
     given = headers.get("x-zendesk-webhook-signature", "")
-    try:
-        seconds = datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp()
-        wanted = base64.b64decode(given, validate=True)
-    except (ValueError, binascii.Error):
-        return False
     signed = stamp.encode() + raw
-    digests = [hmac.new(s.encode(), signed, hashlib.sha256).digest() for s in secrets]
-    return fresh(seconds, at) and among([wanted], digests)
+    digests = [base64.b64encode(hmac.digest(s.encode(), signed, "sha256")) for s in secrets]
+    return fresh(_instant(stamp), at) and among([given.encode()], digests)
 
 
 def _chatwoot(headers: Headers, raw: bytes, secrets: Sequence[str], at: datetime) -> bool:
@@ -93,15 +89,22 @@ def _standard(headers: Headers, raw: bytes, secrets: Sequence[str], at: datetime
     """Standard Webhooks: `v1,<base64 HMAC of "id.timestamp.body">`, several while keys change."""
     stamp = headers.get("webhook-timestamp", "")
     signed = b".".join((headers.get("webhook-id", "").encode(), stamp.encode(), raw))
-    digests = []
-    for secret in secrets:
-        try:
-            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except (ValueError, binascii.Error):
-            continue
-        digests.append(b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256")))
+    digests = [
+        b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256")) for key in _keys(secrets)
+    ]
     given = headers.get("webhook-signature", "").encode().split()
     return bool(headers.get("webhook-id")) and fresh(_number(stamp), at) and among(given, digests)
+
+
+def _keys(secrets: Sequence[str]) -> list[bytes]:
+    """The keys of Standard Webhooks' secrets; what is not base64 can sign nothing."""
+    keys = []
+    for secret in secrets:
+        try:
+            keys.append(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+        except ValueError:  # a GitLab token, for example
+            continue
+    return [key for key in keys if key]
 
 
 def _gitlab(headers: Headers, raw: bytes, secrets: Sequence[str], at: datetime) -> bool:
@@ -111,8 +114,17 @@ def _gitlab(headers: Headers, raw: bytes, secrets: Sequence[str], at: datetime) 
     return _plain_token("x-gitlab-token")(headers, raw, secrets, at)
 
 
+def _instant(text: str) -> float | None:
+    """Unix seconds of an ISO 8601 instant with `Z` or an offset; None: it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else at.timestamp()
+
+
 def _number(text: str) -> float | None:
-    return float(text) if text.isdecimal() and len(text) < 15 else None
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 15 else None
 
 
 ZENDESK = Scheme("Zendesk signature", _zendesk)
@@ -126,3 +138,15 @@ GITHUB = Scheme("X-Hub-Signature-256", hex_digest("x-hub-signature-256", "sha256
 GITLAB = Scheme("GitLab token or signature", _gitlab, "a token is sent as it is: use HTTPS")
 CHATWOOT = Scheme("X-Chatwoot-Signature", _chatwoot)
 STANDARD = Scheme("Standard Webhooks", _standard)
+
+#: The shortest secret that is taken: shorter ones can be tried out.
+SHORTEST = 16
+
+
+def unfit(secret: str, scheme: Scheme) -> str:
+    """Why a secret cannot be used with a scheme, in one sentence; empty: it can."""
+    if not SHORTEST <= len(secret) <= 500 or not secret.isprintable():
+        return f"A signing secret has {SHORTEST} to 500 characters that can be printed."
+    if scheme is STANDARD and not _keys([secret]):
+        return "This secret is base64, mostly beginning with whsec_."
+    return ""

@@ -1,0 +1,124 @@
+"""Reading deliveries: what a connector's mapper says, what is believed of it, what went wrong.
+
+Pure: bytes in, `Told` or errors out. tickets/apart.py does the same in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tickets.connectors import connector_of
+from tickets.connectors.base import Context, Unusable
+from tickets.news import Remark, Told
+
+#: Tickets that one unsigned webhook may ask to be fetched.
+HINTS = 100
+#: What PostgreSQL cannot keep, as it stands in JSON: NUL and halves of surrogate pairs.
+_UNKEPT = re.compile(rb"\x00|\\u0000|\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A delivery with everything its mapper may know."""
+
+    kind: str
+    topic: str
+    raw: bytes
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a delivery says, or why it cannot be told; `again`: another try may do better."""
+
+    told: Told | None
+    errors: list[dict[str, str]] = field(default_factory=list)
+    again: bool = False
+
+
+class CannotRead(RuntimeError):
+    """No delivery can be read now, whatever it holds: the installation is at fault."""
+
+
+Reader = Callable[[Sequence[Unread]], list[Reading]]
+
+
+def read(batch: Sequence[Unread]) -> list[Reading]:
+    """Read deliveries in this process."""
+    return [read_one(unread) for unread in batch]
+
+
+def read_one(unread: Unread) -> Reading:
+    """Read a delivery; whatever its mapper raises is its own trouble."""
+    try:
+        told = connector_of(unread.kind).tell(unread.topic, unread.raw, unread.context)
+        if _UNKEPT.search(unread.raw):
+            told = _keepable(told)
+    except Unusable as unusable:
+        return Reading(None, unusable.errors)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return Reading(None, [trouble("it is not JSON, or deeper than anybody means")])
+    except Exception as error:  # nobody thought of what it holds  # noqa: BLE001
+        return Reading(None, [trouble(f"could not be read: {where(error)}")], again=True)
+    return _believed(told, unread)
+
+
+def _believed(told: Told, unread: Unread) -> Reading:
+    """All of it where it is known who said it; else only what is to be asked for.
+
+    Whoever knows an unsigned address can send anything: what they say becomes a question to the
+    help desk, whatever the connector made of it (INGEST.md 2, TRUST.md T16).
+    """
+    if unread.context.signed:
+        return Reading(told)
+    if not connector_of(unread.kind).pulls:
+        return Reading(
+            None, [trouble("nothing signs it, and its source cannot be asked: set a secret")]
+        )
+    named = [*told.fetch, *(one.external_id for one in told.tickets)]
+    named += [one.ticket for one in told.ratings]
+    asked = [one for one in dict.fromkeys(named) if 0 < len(one) <= 200]
+    remarks = list(told.remarks)
+    if len(asked) > HINTS:
+        remarks.append(Remark("", f"names {len(asked)} tickets; {HINTS} of them are asked for"))
+    return Reading(Told(fetch=asked[:HINTS], remarks=remarks))
+
+
+def where(error: BaseException) -> str:
+    """What failed and where, without the words of the failure: they may quote the delivery."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return type(error).__name__
+    path = Path(last.tb_frame.f_code.co_filename)
+    return f"{type(error).__name__} in {path.name}, line {last.tb_lineno}"
+
+
+def trouble(reason: str) -> dict[str, str]:
+    """An error of a delivery as a whole."""
+    return {"field": "", "reason": reason}
+
+
+def _keepable(value: Any) -> Any:
+    """The value with U+FFFD where its texts hold what the database cannot keep."""
+    if type(value) is str:
+        return (
+            value.replace("\0", "\ufffd")
+            .encode("utf-16", "surrogatepass")
+            .decode("utf-16", "replace")
+        )
+    if isinstance(value, dict):
+        return {_keepable(name): _keepable(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_keepable(one) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{one.name: _keepable(getattr(value, one.name)) for one in fields(value)}
+        )
+    return value
