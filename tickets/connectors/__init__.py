@@ -12,6 +12,7 @@ from tickets.connectors.base import Connector
 from tickets.connectors.generic import Generic
 from tickets.connectors.github import GitHub
 from tickets.connectors.gitlab import GitLab
+from tickets.connectors.jira import Jira
 from tickets.connectors.zammad import Zammad
 
 GENERIC = Generic()
@@ -23,6 +24,7 @@ CONNECTORS: dict[str, Connector] = {
         Zammad(),
         GitHub(),
         GitLab(),
+        Jira(),
     )
 }
 
