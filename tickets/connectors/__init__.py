@@ -13,6 +13,7 @@ from tickets.connectors.generic import Generic
 from tickets.connectors.github import GitHub
 from tickets.connectors.gitlab import GitLab
 from tickets.connectors.jira import Jira
+from tickets.connectors.servicenow import ServiceNow
 from tickets.connectors.zammad import Zammad
 
 GENERIC = Generic()
@@ -25,6 +26,7 @@ CONNECTORS: dict[str, Connector] = {
         GitHub(),
         GitLab(),
         Jira(),
+        ServiceNow(),
     )
 }
 
