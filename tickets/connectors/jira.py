@@ -10,7 +10,7 @@ and what Jira files it under: renaming and translating change the name, the id d
 
 Webhooks are hints to fetch: they hold neither the whole changelog nor the field list, their instant
 is not the change's, and their event names say nothing (`issue_generic`). Only a deletion is told by
-its own signed webhook, for nothing is left to be fetched.
+its own webhook, for nothing is left to be fetched.
 """
 
 from __future__ import annotations
@@ -198,14 +198,15 @@ class Jira(Connector):
 
     def delivery(self, headers: Mapping[str, str], raw: bytes) -> Delivery:
         # What is retried keeps its identifier; Data Center sends none.
-        kept = {"signed": "yes"} if headers.get("x-hub-signature") else {}
-        return Delivery(headers.get("x-atlassian-webhook-identifier", ""), "hook", kept)
+        return Delivery(headers.get("x-atlassian-webhook-identifier", ""), "hook")
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
         try:
             body = json.loads(raw)
         except ValueError as error:
             raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
+        if not isinstance(body, Mapping):
+            raise Unusable({"field": "", "reason": "not an object of JSON"})
         if topic == "issue":
             return _Issue(body, context.options).told()
         if topic == "agents":
@@ -214,7 +215,7 @@ class Jira(Connector):
             seen = f"Jira shows no issue {body.get('issue')}: deleted, or hidden from this account"
             return Told(remarks=[Remark("issue", seen)])
         if topic == "hook":
-            return _hinted(body, context)
+            return _hinted(body)
         raise Unusable({"field": "topic", "reason": f"{topic!r} is none of Jira's"})
 
     def guess_state(self, word: str) -> Guess | None:
@@ -482,12 +483,12 @@ def _agents(body: Mapping[str, Any]) -> Told:
     return Told(accounts=told)
 
 
-def _hinted(body: Mapping[str, Any], context: Context) -> Told:
+def _hinted(body: Mapping[str, Any]) -> Told:
     """A webhook's issue is fetched; the names of events differ by version and say nothing."""
     number = str((body.get("issue") or {}).get("id") or "")
     if not number:
         return Told(remarks=[Remark("issue", "the webhook names no issue")])
-    if body.get("webhookEvent") != "jira:issue_deleted" or not context.headers.get("signed"):
+    if body.get("webhookEvent") != "jira:issue_deleted":
         return Told(fetch=[number])
     try:
         at = datetime.fromtimestamp(int(body["timestamp"]) / 1000, UTC)

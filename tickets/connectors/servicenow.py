@@ -265,10 +265,12 @@ class ServiceNow(Connector):
             body = json.loads(raw)
         except ValueError as error:
             raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
-        if topic == "record":
-            return _Record(body, context.options).told()
         if topic == "rows":
             return _rows_told(body, context.options)
+        if not isinstance(body, Mapping):
+            raise Unusable({"field": "", "reason": "not an object of JSON"})
+        if topic == "record":
+            return _Record(body, context.options).told()
         if topic == "assessments":
             return _Assessments(body, context.options).told()
         if topic == "gone":

@@ -222,7 +222,7 @@ DELIVERIES: list[tuple[str, bytes, dict[str, str]]] = [
     ("issue", raw(BUSY), {}),
     ("issue", raw(MIGRATED), {}),
     ("issue", raw(THANKED), {}),
-    ("hook", raw(HOOK), {"signed": "yes"}),
+    ("hook", raw(HOOK), {}),
     (
         "issue",
         # The same request as an earlier pull saw it.
@@ -230,6 +230,28 @@ DELIVERIES: list[tuple[str, bytes, dict[str, str]]] = [
         {},
     ),
 ]
+
+
+def on_premises(whole: Any) -> Any:
+    """The same request as Data Center tells it: accounts by key and without a type, wiki text."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, list):
+            return [change(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        changed = {name: change(one) for name, one in value.items() if name != "accountType"}
+        if "accountId" in changed:
+            changed["key"] = changed.pop("accountId")
+        if "jsdPublic" in changed:
+            internal = not changed.pop("jsdPublic")
+            changed["properties"] = [{"key": "sd.public.comment", "value": {"internal": internal}}]
+            changed["body"] = changed["body"]["content"][0]["content"][0]["text"]
+        if "fieldtype" in changed:
+            del changed["fieldId"]  # its changelog knows fields by name
+        return changed
+
+    return change(whole)
 
 
 class Site:
