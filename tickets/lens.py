@@ -18,6 +18,28 @@ from tickets.flaws import Flaw, FlawKind
 
 #: In a mapping: this word is known, and says nothing of a capability.
 NOTHING = ""
+#: In a word: stands between what it is called by machines and the name people gave it.
+NAMED = " · "
+
+
+def named(identity: object, name: str) -> str:
+    """A word of a help desk that can be renamed there: `10234 · Waiting for customer`.
+
+    The name is for reading, the identity decides (`look_up`): a mapping outlives the renaming.
+    """
+    return f"{identity}{NAMED}{name}"
+
+
+def look_up[M](words: Mapping[str, M], word: str) -> M | None:
+    """What a word means: what is mapped for it, else for all words of its identity alike.
+
+    Where two names of one identity mean different things, a third is unknown: never guessed.
+    """
+    if word in words or NAMED not in word:
+        return words.get(word)
+    identity = word.partition(NAMED)[0] + NAMED
+    meanings = {meaning for known, meaning in words.items() if known.startswith(identity)}
+    return meanings.pop() if len(meanings) == 1 else None
 
 
 class WordsError(ValueError):
@@ -224,13 +246,13 @@ class _Reading:
         ]
 
     def _state(self, word: str) -> State | None:
-        state = self.lens.words.states.get(word)
+        state = look_up(self.lens.words.states, word)
         if state is None:
             self.flaws.add(Flaw(FlawKind.UNMAPPED_STATE, word[:200]))
         return state
 
     def _severity(self, word: str) -> Severity | None:
-        severity = self.lens.words.severities.get(word)
+        severity = look_up(self.lens.words.severities, word)
         if severity is None:
             self.flaws.add(Flaw(FlawKind.UNMAPPED_SEVERITY, word[:200]))
         return severity
@@ -244,7 +266,7 @@ class _Reading:
             word = self.facets.get(kind)
             if word is None:
                 continue
-            slug = words.capabilities[kind].get(word)
+            slug = look_up(words.capabilities[kind], word)
             if slug is None:
                 unmapped.append(Flaw(FlawKind.UNMAPPED_CAPABILITY, f"{kind}: {word}"[:200]))
             elif slug != NOTHING and slug in self.lens.capabilities:

@@ -12,6 +12,8 @@ from tickets.connectors.base import Connector
 from tickets.connectors.generic import Generic
 from tickets.connectors.github import GitHub
 from tickets.connectors.gitlab import GitLab
+from tickets.connectors.jira import Jira
+from tickets.connectors.servicenow import ServiceNow
 from tickets.connectors.zammad import Zammad
 
 GENERIC = Generic()
@@ -23,6 +25,8 @@ CONNECTORS: dict[str, Connector] = {
         Zammad(),
         GitHub(),
         GitLab(),
+        Jira(),
+        ServiceNow(),
     )
 }
 
