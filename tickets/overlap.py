@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 Do = Callable[..., None]
 """Hands over a function with its arguments; nothing else may use the connection meanwhile."""
@@ -25,7 +24,7 @@ def beside() -> Iterator[Do]:
     Leaving the block waits for everything, and raises the first error of what was handed over.
     """
     # The wrapper itself, not the name that leads each thread to a connection of its own.
-    ours = cast(BaseDatabaseWrapper, connections[DEFAULT_DB_ALIAS])
+    ours = connections[DEFAULT_DB_ALIAS]
     doing: list[Future[None]] = []
 
     def do(function: Callable[..., None], *arguments: Any) -> None:
