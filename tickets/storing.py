@@ -171,8 +171,7 @@ class Table:
                     copy.write_row(row)
             if joined:
                 cursor.execute(f'ANALYZE "{self._staging}"')
-            cursor.execute(statement)
-            cursor.execute(f'TRUNCATE "{self._staging}"')
+            cursor.execute(f'{statement}; TRUNCATE "{self._staging}"')
 
     def _as_told(self, row: Sequence[Any]) -> list[Any]:
         """The row with JSON as the text COPY takes it for."""
