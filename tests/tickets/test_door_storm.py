@@ -1,4 +1,4 @@
-"""Killed processes, sweepers side by side, a wiped broker: nothing is lost, nothing entered twice."""
+"""Killed processes, sweepers side by side, a wiped broker: nothing lost, nothing entered twice."""
 
 from __future__ import annotations
 
@@ -157,6 +157,8 @@ class Storm:
 
     environment: dict[str, str]
     careless: bool = False
+    events: int = EVENTS
+    kills: int = KILLS
     chance: random.Random = field(default_factory=lambda: random.Random(20260302))
     port: int = field(default_factory=free_port)
     acknowledged: set[int] = field(default_factory=set)
@@ -234,13 +236,13 @@ class Storm:
         """Send every event while processes are killed; leave the processes stopped."""
         self.start_web()
         self.start_worker()
-        events = Shared(EVENTS)
+        events = Shared(self.events)
         senders = [threading.Thread(target=self.send, args=[events]) for _ in range(8)]
         for sender in senders:
             sender.start()
         try:
-            for number in range(KILLS):
-                enough = (number + 1) * EVENTS // (KILLS + 1)
+            for number in range(self.kills):
+                enough = (number + 1) * self.events // (self.kills + 1)
                 while len(self.acknowledged) < enough and any(one.is_alive() for one in senders):
                     time.sleep(0.002)
                 time.sleep(self.chance.uniform(0, 0.05))
@@ -302,7 +304,7 @@ def test_receivers_and_sweeps_that_are_careless_lose_in_the_same_storm(
     environment: dict[str, str],
 ) -> None:
     """The negative control: it is acknowledged before it is stored, and entered off the queue."""
-    storm = Storm(environment, careless=True)
+    storm = Storm(environment, careless=True, events=1000, kills=10)
     storm.rage()
     kept = set(stored())
     assert {str(one) for one in storm.acknowledged} - kept, "acknowledged, and nobody has it"
