@@ -39,7 +39,10 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     timezone="UTC",
     # How often messages in memory are looked for, in seconds; a broker delivers by itself.
-    broker_transport_options={} if settings.BROKER_URL else {"polling_interval": 0.1},
+    # A broker that cannot be reached keeps a request waiting for two seconds, not for minutes.
+    broker_transport_options=(
+        {"socket_connect_timeout": 2} if settings.BROKER_URL else {"polling_interval": 0.1}
+    ),
 )
 
 

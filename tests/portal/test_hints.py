@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.db import transaction
+from kombu.exceptions import OperationalError
 
 from portal.celery import BEAT, app
 from portal.tenancy.hints import hint
@@ -19,7 +20,7 @@ from tickets import inbound
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     assert current_app._get_current_object() is app
-    monkeypatch.setattr(app, "send_task", names.append)
+    monkeypatch.setattr(app, "send_task", lambda name, **_: names.append(name))
     return names
 
 
@@ -58,3 +59,19 @@ def test_what_is_rolled_back_wakes_nobody_and_without_a_broker_nobody_is_woken(
         settings.BROKER_URL = ""
         hint("send_invitations")
     assert sent == []
+
+
+def test_a_broker_that_is_away_fails_nobodys_request(
+    in_acme: Cast,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Callable[..., Any],
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("connection refused")
+
+    settings.BROKER_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(app, "send_task", away)
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        hint("enter_messages")
+    assert len(callbacks) == 1
