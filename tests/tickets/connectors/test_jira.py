@@ -729,7 +729,8 @@ class TestPulling:
         site = jira.Site(*pages, on_premises=True, size=3)
 
         def touched() -> None:
-            site.pages["10001"]["issue"]["fields"]["updated"] = jira.stamp("04T00:00:00")
+            for number in ("10001", "10002"):
+                site.pages[number]["issue"]["fields"]["updated"] = jira.stamp("04T00:00:00")
 
         site.meanwhile = [touched]
         http, options = asking(site)
