@@ -136,7 +136,7 @@ class Jira(Connector):
     )
     rights = (
         "Browse Projects on each service project, and a Jira Service Management licence (agent) to"
-        " see internal comments and SLAs; Browse users and groups if agents are known by group"
+        " see internal comments and SLAs; Browse users and groups if agents are known by group."
     )
     scheme = JIRA
     pulls = hooks = True
@@ -207,15 +207,24 @@ class Jira(Connector):
             raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
         if not isinstance(body, Mapping):
             raise Unusable({"field": "", "reason": "not an object of JSON"})
-        if topic == "issue":
-            return _Issue(body, context.options).told()
-        if topic == "agents":
-            return _agents(body)
-        if topic == "gone":
-            seen = f"Jira shows no issue {body.get('issue')}: deleted, or hidden from this account"
-            return Told(remarks=[Remark("issue", seen)])
-        if topic == "hook":
-            return _hinted(body)
+        try:
+            return self._told(topic, body, context)
+        except KeyError as error:
+            missing = {"field": str(error.args[0]), "reason": "it is missing"}
+            raise Unusable(missing) from error
+
+    @staticmethod
+    def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
+        match topic:
+            case "issue":
+                return _Issue(body, context.options).told()
+            case "agents":
+                return _agents(body)
+            case "gone":
+                reason = f"Jira shows no issue {body['issue']}: deleted, or hidden from us"
+                return Told(remarks=[Remark("issue", reason)])
+            case "hook":
+                return _hinted(body)
         raise Unusable({"field": "topic", "reason": f"{topic!r} is none of Jira's"})
 
     def guess_state(self, word: str) -> Guess | None:
@@ -324,7 +333,7 @@ def _changed(http: Http, since: datetime, options: Mapping[str, Any]) -> Iterato
 def _minute(at: datetime, zone: str) -> str:
     """An instant as JQL takes it: whole minutes, on the wall clock of the account that asks.
 
-    In the hour that happens twice the earlier one is meant: too much is read, never too little.
+    In the hour that happens twice an hour before it is said: too much is read, never too little.
     Raises HttpTrouble for a zone that is not known here.
     """
     try:
@@ -333,7 +342,7 @@ def _minute(at: datetime, zone: str) -> str:
         raise HttpTrouble(
             f"The account's time zone in Jira, {zone!r}, is not known here: choose another there."
         ) from None
-    if there.fold:
+    if there.replace(fold=0).utcoffset() != there.replace(fold=1).utcoffset():
         there -= timedelta(hours=1)
     return there.strftime("%Y-%m-%d %H:%M")
 

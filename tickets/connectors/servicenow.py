@@ -189,7 +189,7 @@ class ServiceNow(Connector):
     rights = (
         "read on the tables concerned, sys_journal_field, sys_audit (or metric_instance), task_sla,"
         " sys_user, sys_user_has_role, sys_user_group, sys_choice and asmt_*: roles snc_read_only"
-        " and itil (HR: sn_hr_core.case_reader), and an ACL for sys_audit; no write"
+        " and itil (HR: sn_hr_core.case_reader), and an ACL for sys_audit; no right to write."
     )
     scheme = None
     pulls = hooks = True
@@ -269,18 +269,26 @@ class ServiceNow(Connector):
             return _rows_told(body, context.options)
         if not isinstance(body, Mapping):
             raise Unusable({"field": "", "reason": "not an object of JSON"})
-        if topic == "record":
-            return _Record(body, context.options).told()
-        if topic == "assessments":
-            return _Assessments(body, context.options).told()
-        if topic == "gone":
-            seen = f"ServiceNow shows no record {body.get('record')}: deleted, or hidden"
-            return Told(remarks=[Remark("record", seen)])
-        if topic == "hook":
-            number = str(body.get("sys_id") or "")
-            if not number:
+        try:
+            return self._told(topic, body, context)
+        except KeyError as error:
+            missing = {"field": str(error.args[0]), "reason": "it is missing"}
+            raise Unusable(missing) from error
+
+    @staticmethod
+    def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
+        match topic:
+            case "record":
+                return _Record(body, context.options).told()
+            case "assessments":
+                return _Assessments(body, context.options).told()
+            case "gone":
+                reason = f"ServiceNow shows no record {body['record']}: deleted, or hidden from us"
+                return Told(remarks=[Remark("record", reason)])
+            case "hook" if number := str(body.get("sys_id") or ""):
+                return Told(fetch=[number])
+            case "hook":
                 return Told(remarks=[Remark("sys_id", "the webhook names no record")])
-            return Told(fetch=[number])
         raise Unusable({"field": "topic", "reason": f"{topic!r} is none of ServiceNow's"})
 
     def guess_state(self, word: str) -> Guess | None:

@@ -333,3 +333,12 @@ class Site:
 
     def _feedback(self, asked: Asked) -> Any:
         return self.pages[self._number(asked)].get("feedback") or Reply({}, 404)
+
+
+SECRETS = {"token": "t0k3n"}
+OPTIONS: dict[str, Any] = {"email": "reader@acme.example"}
+
+
+def desk() -> Desk:
+    """A site with three requests, two on a page."""
+    return Site(BUSY, MIGRATED, THANKED).desk

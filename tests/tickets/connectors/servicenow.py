@@ -328,3 +328,12 @@ def _holds(one: Any, condition: str) -> bool:
         return name == "state" or one["role"]["display_value"] in wanted.split(",")
     has = _of(one, name)
     return {"IN": has in wanted.split(","), ">=": has >= wanted, "=": has == wanted}[operator]
+
+
+SECRETS = {"user": "reader", "password": "p4ssw0rd"}
+OPTIONS: dict[str, Any] = {}
+
+
+def desk() -> Desk:
+    """An instance with three incidents, two on a page, and one answered survey."""
+    return Instance(BUSY, PHANTOM, FORGOTTEN, assessments=ASSESSMENTS).desk

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -696,6 +697,20 @@ class TestPulling:
             "10042", "10040", "10041",
         ]  # fmt: skip
 
+    def test_in_the_hour_that_happens_twice_too_much_is_read_never_too_little(
+        self, site: jira.Site
+    ) -> None:
+        http, options = asking(site)
+        midnight = datetime(2026, 10, 25, tzinfo=UTC)  # 02:00 in Berlin, and so is an hour later
+        for minutes in range(-60, 180, 10):
+            mark = midnight + timedelta(minutes=minutes)
+            pulled(JIRA, http, NOW, cursor={"issues": {"updated": _iso(mark)}}, options=options)
+            jql = next(one.query["jql"] for one in site.desk.asked[::-1] if "jql" in one.query)
+            said = datetime.strptime(jql.split('"')[-2], "%Y-%m-%d %H:%M")
+            for fold in (0, 1):  # whichever of the two Jira takes it for
+                there = said.replace(tzinfo=ZoneInfo("Europe/Berlin"), fold=fold)
+                assert there.astimezone(UTC) <= mark - timedelta(minutes=5)
+
     def test_a_pull_that_is_stopped_goes_on_from_its_last_page(self, site: jira.Site) -> None:
         http, options = asking(site)
         everything, _ = pulled(JIRA, http, NOW, options={**options, "since": 60})
@@ -714,7 +729,8 @@ class TestPulling:
         site = jira.Site(*pages, on_premises=True, size=3)
 
         def touched() -> None:
-            site.pages["10001"]["issue"]["fields"]["updated"] = jira.stamp("04T00:00:00")
+            for number in ("10001", "10002"):
+                site.pages[number]["issue"]["fields"]["updated"] = jira.stamp("04T00:00:00")
 
         site.meanwhile = [touched]
         http, options = asking(site)

@@ -189,6 +189,24 @@ class TestWords:
         )
         assert one.requester == FRED  # opened for, not opened by nor a caller
 
+    def test_closed_complete_ends_an_hr_case_and_on_hold_is_still_an_incidents(
+        self, connection: Connection, as_worker: None
+    ) -> None:
+        case = desk.record(
+            4, "02 09:00:00", ("3", "Closed Complete"),
+            sys_class_name=("sn_hr_core_case", "HR Case"), opened_for=(FRED, "Fred"),
+        )  # fmt: skip
+        history = desk.audit(4, "02 09:00:00", "beth", 1, state=("10", "3"))
+        waiting = desk.audit(5, "02 09:00:00", "beth", 1, state=("2", "3"), hold_reason=("", "5"))
+        incident = desk.record(5, "02 09:00:00", ("3", "On Hold"), hold_reason="5")
+        pages = [
+            desk.page(case, [], history, table="sn_hr_core_case"),
+            desk.page(incident, [], waiting),
+        ]
+        entered(connection, [("record", desk.raw(page), {}) for page in pages])
+        assert (facts(4).outcome, facts(4).ended_at) == ("resolved", at(9))
+        assert (facts(5).outcome, facts(5).state) == ("open", "waiting_on_third_party")
+
     @pytest.mark.parametrize("table", ["sc_request", "sc_req_item"])
     def test_requests_are_asked_for_by_whom_they_are_for(self, table: str) -> None:
         kind = (table, "Request")
