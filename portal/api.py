@@ -9,7 +9,15 @@ from governance.api import TargetList
 from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.organisations import anybody
 from portal.readings_api import ReadingView
-from tickets.api import AnswerList, MessageDetail, TicketDetail, TicketList
+from tickets.api import TicketDetail, TicketList
+from tickets.ingest_api import (
+    EventList,
+    MessageDetail,
+    RatingUpsert,
+    TicketUpsert,
+    TypeDetail,
+    TypeList,
+)
 from tickets.messages_api import DeliveryList, DeliveryReplay
 
 schema = anybody(SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]))
@@ -20,10 +28,22 @@ urlpatterns = [
     path("tickets/<slug:source>/<str:external_id>/", TicketDetail.as_view(), name="api_ticket"),
     path("ingest/messages/", DeliveryList.as_view(), name="api_messages"),
     path("ingest/messages/<int:message>/replay/", DeliveryReplay.as_view(), name="api_replay"),
+    path("ingest/events/", EventList.as_view(), name="api_events"),
+    path(
+        "ingest/tickets/<slug:source>/<str:external_id>/",
+        TicketUpsert.as_view(),
+        name="api_ticket_upsert",
+    ),
+    path(
+        "ingest/csat/<slug:source>/<str:external_id>/",
+        RatingUpsert.as_view(),
+        name="api_rating_upsert",
+    ),
     path("ingest/messages/<int:message>/", MessageDetail.as_view(), name="api_message"),
+    path("ingest/schemas/", TypeList.as_view(), name="api_event_types"),
+    path("ingest/schemas/<str:type_>/", TypeDetail.as_view(), name="api_event_type"),
     path("capabilities/", CapabilityList.as_view(), name="api_capabilities"),
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),
-    path("answers/", AnswerList.as_view(), name="api_answers"),
     path("readings/", ReadingView.as_view(), name="api_readings"),
     path("targets/", TargetList.as_view(), name="api_targets"),
 ]

@@ -6,20 +6,24 @@ The settings name these classes; `portal.endpoint` holds the view that endpoints
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as ImpossibleValue
 from django.db import transaction
 from django.http import Http404
 from django.utils.cache import patch_vary_headers
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import exceptions, serializers, status
 from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
 
+from portal import strict_json
 from portal.people.api_authentication import KeyHolder
 
 if TYPE_CHECKING:
@@ -45,8 +49,52 @@ class ScopePermission(BasePermission):
         if holder is None:
             return False
         method = "GET" if request.method in ("HEAD", "OPTIONS") else request.method
-        needed = getattr(view, "scopes", {}).get(method, ())
+        needed = getattr(view, "scopes", {}).get(method)
+        if needed is None:
+            raise exceptions.MethodNotAllowed(str(request.method))
         return any(scope in holder.key.scopes for scope in needed)
+
+
+class TooLarge(exceptions.APIException):
+    """A body is larger than any call may be."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = (
+        f"The body is larger than {strict_json.LARGEST // 2**20} MiB. Nothing was done."
+    )
+    default_code = "too_large"
+
+
+class JsonParser(BaseParser):
+    """Reads a JSON body with the limits of portal/strict_json.py."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        raw = stream.read(strict_json.LARGEST + 1)
+        if len(raw) > strict_json.LARGEST:
+            raise TooLarge
+        try:
+            return strict_json.read(raw)
+        except strict_json.BadJson as error:
+            raise exceptions.ParseError(str(error)) from None
+
+
+class CloudEventParser(JsonParser):
+    """One event in structured mode."""
+
+    media_type = "application/cloudevents+json"
+
+
+class CloudEventBatchParser(JsonParser):
+    """Many events."""
+
+    media_type = "application/cloudevents-batch+json"
 
 
 class KeyRateThrottle(SimpleRateThrottle):
@@ -103,6 +151,17 @@ class Pages(CursorPagination):
     max_page_size = 200
     page_size_query_param = "limit"
     ordering: str | tuple[str, ...] = "-id"
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ImpossibleValue, ValueError):
+            if self.cursor_query_param not in request.query_params:
+                raise
+            # a cursor that was made up
+            raise exceptions.NotFound(self.invalid_cursor_message) from None
 
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:

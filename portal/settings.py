@@ -253,10 +253,10 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["portal.rest.ScopePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["portal.rest.KeyRateThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["portal.rest.JsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["portal.rest.ClosedFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "portal.rest.Pages",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "portal.openapi.EndpointSchema",
     "EXCEPTION_HANDLER": "portal.rest.problem",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": None,
@@ -270,6 +270,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "OAS_VERSION": "3.1.0",  # whose schemas are JSON Schema, as those of the events are
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "portal.openapi.tell_problems",
+    ],
 }
 
 # --- Logs: JSON lines, never a query string, token, address or comment ---------------------------

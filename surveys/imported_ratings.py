@@ -192,9 +192,10 @@ def _place_some(connection: Connection, now: datetime) -> tuple[int, int]:
     waiting = ratings.filter(waiting=True)
     names = set(waiting.values_list("ticket_external_id", flat=True).distinct()[:BATCH])
     mine = ratings.filter(ticket_external_id__in=names)
-    told = list(mine.order_by("said_at", "key"))
+    told = list(mine.order_by("said_at", "sequence", "word"))
     mine.filter(waiting=True).update(waiting=False)
-    latest = {one.key: one for one in told}  # the later word on a rating stands
+    # The later word on a rating stands; that nobody answered in time takes no answer back.
+    latest = {one.key: one for one in told if one.score is not None}
     resolutions: dict[str, list[Resolution]] = defaultdict(list)
     for resolution in (
         Resolution.objects.for_tenant(connection.tenant_id)

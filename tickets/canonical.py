@@ -20,6 +20,8 @@ What stands in `Event.data`, by type (keys marked ? may be absent):
 |                         | as it stood; tickets/versions.py tells the changes between snapshots |
 | ticket.observed         | name (one of tickets/flaws.py), value: what the source counts |
 
+Any of them may hold `revises?`: the key of the event whose place it takes, which is then not told.
+
 A help desk's own words stay in the log as it said them; tickets/lens.py puts ours in their place
 when a ticket is folded, so a better mapping tells the same log better:
 

@@ -167,7 +167,7 @@ class _Reading:
 
     def read(self, events: Iterable[Event]) -> list[Event]:
         told: list[Event] = []
-        for event in sorted(events, key=ORDER):
+        for event in sorted(_standing_ones(events), key=ORDER):
             told += self._event(self._acted(event))
         return told
 
@@ -274,6 +274,13 @@ class _Reading:
                 return self.capability
         self.flaws.update(unmapped)  # only where no other word says what it is about
         return self.capability
+
+
+def _standing_ones(events: Iterable[Event]) -> list[Event]:
+    """The events without those whose place another one took."""
+    told = list(events)
+    revised = {event.data["revises"] for event in told if "revises" in event.data}
+    return [event for event in told if event.key not in revised] if revised else told
 
 
 def _with(event: Event, read: Mapping[str, Any], *dropped: str) -> Event:

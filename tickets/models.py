@@ -644,7 +644,8 @@ class ToldRating(TenantOwned):
     """A rating as a source told it, whenever it came: surveys place it at its resolution.
 
     Workers only. `key` is 64 bits of the source's own id; a later word on the same rating is a row
-    with the same key and a later `said_at`.
+    with the same key and a later `said_at`. Of one instant the larger `sequence` is the later word,
+    then the larger `word`, so that the last one is the same however they came.
     """
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
@@ -652,6 +653,9 @@ class ToldRating(TenantOwned):
     key = models.BigIntegerField()
     #: When the source says it was given or changed.
     said_at = models.DateTimeField()
+    sequence = models.CharField(max_length=40, blank=True)
+    #: 64 bits of the hash of everything it says.
+    word = models.BigIntegerField(default=0)
     #: When it was offered, where that is known.
     offered_at = models.DateTimeField(null=True, blank=True)
     #: `responded`, or why there is no answer: `offered`, `declined`, `expired`.
@@ -668,7 +672,8 @@ class ToldRating(TenantOwned):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "connection", "key", "said_at"], name="told_rating_once"
+                fields=["tenant", "connection", "key", "said_at", "sequence", "word"],
+                name="told_rating_once",
             ),
         ]
         indexes = [

@@ -56,6 +56,8 @@ class RatingTold:
     offered_at: datetime | None = None
     #: `responded`, `offered`, `declined` or `expired`.
     outcome: str = "responded"
+    #: Orders words of one instant, compared as text.
+    sequence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

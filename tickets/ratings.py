@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import astuple
 from datetime import datetime
 
 from django.db import connection as database
@@ -28,6 +29,8 @@ def store(connection: Connection, told: Sequence[RatingTold], *, at: datetime) -
                 ticket_external_id=one.ticket,
                 key=event_key(one.id),
                 said_at=one.said_at,
+                sequence=one.sequence[:40],
+                word=event_key(*astuple(one)),
                 offered_at=one.offered_at,
                 outcome=one.outcome,
                 score=one.score,

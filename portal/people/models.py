@@ -105,3 +105,30 @@ class ApiKey(TenantOwned):
 
     def __str__(self) -> str:
         return self.name
+
+
+class KeptAnswer(TenantOwned):
+    """The answer to an API call with an `Idempotency-Key`, written in the work's transaction.
+
+    Kept for a day (portal/idempotency.py): the same call gets the same bytes instead of acting
+    again. The key belongs to the API key that sent it.
+    """
+
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="+")
+    #: SHA-256 of the sender's `Idempotency-Key`.
+    key_digest = models.BinaryField(max_length=32)
+    #: SHA-256 of method, path and body: another call under the same key is refused.
+    call_digest = models.BinaryField(max_length=32)
+    answered_at = models.DateTimeField()
+    status = models.PositiveSmallIntegerField()
+    body = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "api_key", "key_digest"], name="kept_answer_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "api_key", "answered_at"], name="kept_answer_by_age")
+        ]

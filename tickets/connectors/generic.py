@@ -1,144 +1,286 @@
-"""The generic source: tools that speak this product's own words, by API or file.
+"""The generic source: tools that speak this product's own words, as CloudEvents.
 
-Topics: `ticket` (a ticket as it stands from an instant on), `answer` (a rating of a ticket).
+Topics: `event` (one event, by the API) and `events` (one or many, by a signed webhook). Both are
+read by the same function, which the door asks before it stores anything.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from tickets.canonical import ActorKind, Event, EventType, Flag, Severity, State
-from tickets.connectors.base import Connector, Context, Unusable
+from portal import strict_json
+from tickets.canonical import ActorKind, Event, EventType
+from tickets.connectors.base import Connector, Context, Delivery, Unusable
+from tickets.connectors.signatures import STANDARD
+from tickets.event_types import PREFIX, TYPES, VERSION, mistakes
 from tickets.meaning import meaning_of
-from tickets.news import RatingTold, TicketNews, Told, event_key
+from tickets.models import UsageEvent
+from tickets.news import RatingTold, Remark, TicketNews, Told, UsageTold, event_key
+
+EVENT, EVENTS = "event", "events"
+#: Events of one batch.
+MOST = 500
+#: An event dated further ahead than this is a mistake; a clock that runs fast is not.
+FURTHEST = timedelta(days=366)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+#: The option of a connection that says in which zone its times without offset are.
+ZONE = "zone"
+
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII
+)
 
 
 class Generic(Connector):
-    """Tools behind the API."""
+    """Tools behind the API or the signed webhook."""
 
     key = "api"
-    name = "Any tool, by API or file"
+    name = "Any tool, by API, webhook or file"
+    scheme = STANDARD
+    hooks = True
+
+    def delivery(self, headers: Mapping[str, str], raw: bytes) -> Delivery:
+        """A webhook's request by its `webhook-id`, which is the same when it is sent again."""
+        name = headers.get("webhook-id", "")
+        if not 1 <= len(name) <= 190:
+            raise Unusable({"field": "webhook-id", "reason": "needs 1 to 190 characters"})
+        return Delivery(f"hook {name}", EVENTS)
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
         """What a message of a tool says."""
-        body = json.loads(raw)
-        if topic == "ticket":
-            return Told(tickets=[_ticket(body, context)])
-        if topic == "answer":
-            return Told(ratings=[_answer(body, context)])
+        try:
+            body = strict_json.read(raw)
+        except strict_json.BadJson as error:
+            raise Unusable({"field": "", "reason": str(error)}) from None
+        if topic == EVENT:
+            return read(body, context)
+        if topic == EVENTS:
+            return _batch(body if isinstance(body, list) else [body], context)
         raise Unusable(
-            {
-                "field": "type",
-                "reason": f"{topic!r} is not a type that is understood: answer, ticket",
-            }
+            {"field": "topic", "reason": f"{topic!r} is not understood: event or events"}
         )
 
 
-def _ticket(body: Mapping[str, Any], context: Context) -> TicketNews:
-    """Values as they stand from `time` on, a reply, a flag."""
+def _batch(bodies: list[Any], context: Context) -> Told:
+    """Every event that can be read; the others are remarks. Raises Unusable if none can be."""
+    if len(bodies) > MOST:
+        raise Unusable({"field": "", "reason": f"{len(bodies)} events; at most {MOST} at once"})
+    told = Told()
     errors: list[dict[str, str]] = []
-    ticket = str(body.get("ticket") or "")
-    if not ticket or len(ticket) > 200:
-        errors.append({"field": "ticket", "reason": "1 to 200 characters are needed"})
-    data = _standing(body, context.capabilities, errors)
-    try:
-        at = instant(body.get("time"))
-    except Unusable as unusable:
-        raise Unusable(*errors, *unusable.errors) from None
+    for index, body in enumerate(bodies):
+        try:
+            told.extend(read(body, context))
+        except Unusable as unusable:
+            errors += [
+                {"field": f"{index}.{one['field']}".rstrip("."), "reason": one["reason"]}
+                for one in unusable.errors
+            ]
+    if errors and not (told.tickets or told.ratings or told.usage):
+        raise Unusable(*errors)
+    told.remarks += [Remark(one["field"], one["reason"]) for one in errors]
+    return told
+
+
+def read(body: Any, context: Context) -> Told:
+    """What one event says. Raises Unusable naming every mistake."""
+    errors = mistakes(body)
     if errors:
         raise Unusable(*errors)
-    agent = str(body["agent"]) if body.get("agent") else None
-    requester = body.get("requester") or {}
-    news = TicketNews(
-        ticket,
-        subject=str(body.get("subject") or "")[:500],
-        channel=str(body.get("channel") or "")[:40],
-        requester=str(requester.get("id") or ""),
-        requester_email=str(requester.get("email") or ""),
-    )
+    zone = context.options.get(ZONE)
+    moments: dict[str, datetime] = {}
+    said = {"time": body["time"], "data.offered_at": body["data"].get("offered_at")}
+    for field, text in said.items():
+        if text is None:
+            continue
+        try:
+            moments[field] = instant(text, zone=zone, until=context.received_at, field=field)
+        except Unusable as unusable:
+            errors += unusable.errors
+    slug_at = "to" if body["type"] == _type(EventType.CATEGORY_CHANGED) else "capability"
+    slug = body["data"].get(slug_at)
+    if slug is not None and slug not in context.capabilities:
+        reason = f"there is no capability {slug!r} in the catalogue"
+        errors.append({"field": f"data.{slug_at}", "reason": reason})
+    if errors:
+        raise Unusable(*errors)
+    name = TYPES[body["type"]].name
+    if name.startswith("ticket."):
+        return Told(tickets=[_ticket(EventType(name), body, moments["time"])])
+    if name.startswith("csat."):
+        return Told(ratings=[_rating(name, body, moments)])
+    return Told(usage=[_usage(name, body, moments["time"])])
 
-    def tell(type_: EventType, step: int, **event: Any) -> Event:
-        told = Event(
-            event_key(ticket, type_, context.delivery_id),
+
+def _type(type_: EventType) -> str:
+    return f"{PREFIX}{type_.value}{VERSION}"
+
+
+#: Where an event without `sequence` stands among others of its instant: what describes the ticket
+#: before what is said, and both before what it became. An opening is the first of all.
+_RANK = {
+    EventType.CREATED: "",
+    EventType.FOLLOWUP_OF: "",
+    EventType.MESSAGE: "2",
+    EventType.STATUS_CHANGED: "3",
+    EventType.MERGED: "3",
+    EventType.DELETED: "3",
+    EventType.SNAPSHOT: "3",
+}
+#: The sender's field, and what the log calls it.
+_STANDING = {
+    "status": "state",
+    "status_said": "state_said",
+    "severity": "severity",
+    "severity_said": "severity_said",
+    "capability": "capability",
+    "facets": "facets",
+    "group": "group",
+    "channel": "channel",
+    "agent": "agent",
+}
+
+
+def _ticket(type_: EventType, body: Mapping[str, Any], at: datetime) -> TicketNews:
+    """One thing that happened to a ticket, and what it says of the label."""
+    said: Mapping[str, Any] = body["data"]
+    actor = said.get("actor", {})
+    key = event_key(EVENT, body["id"])
+    data = _DATA.get(type_, _as_said)(said)
+    if "revises" in body:
+        data["revises"] = event_key(EVENT, body["revises"])
+    news = TicketNews(body["subject"], label_at=at)
+    news.events.append(
+        Event(
+            key,
             type_,
             at,
-            f"{context.arrival}-{step}",
-            **event,
+            body.get("sequence", _RANK.get(type_, "1")),
+            ActorKind(actor.get("kind", ActorKind.UNKNOWN)),
+            actor.get("id"),
+            bool(said.get("public", False)),
+            data,
         )
-        news.events.append(told)
-        return told
-
-    if "policy_denial" in body:
-        denied = {"flag": Flag.POLICY_DENIAL.value, "value": bool(body["policy_denial"])}
-        tell(EventType.FLAGGED, 1, data=denied)
-    if body.get("reply"):
-        reply = tell(
-            EventType.MESSAGE,
-            2,
-            actor_kind=ActorKind.AGENT,
-            actor_key=agent,
-            public=True,
-            data={"meaning": meaning_of(str(body["reply"])).value},
-        )
-        news.texts[reply.key] = str(body["reply"])
-    tell(EventType.SNAPSHOT, 3, data=data)
+    )
+    if type_ in (EventType.CREATED, EventType.SNAPSHOT):
+        news.subject = said.get("subject", "")
+        news.channel = said.get("channel", "")
+        news.requester = said.get("requester", {}).get("id", "")
+        news.requester_email = said.get("requester", {}).get("email", "")
+    if type_ is EventType.MESSAGE and "text" in said:
+        news.texts[key] = said["text"]
     return news
 
 
-def _standing(
-    body: Mapping[str, Any], capabilities: frozenset[str], errors: list[dict[str, str]]
-) -> dict[str, Any]:
-    """The values of a snapshot; what is not understood goes to `errors`."""
-    data: dict[str, Any] = {}
-    for name, words, kept in (("status", State, "state"), ("severity", Severity, "severity")):
-        value = body.get(name)
-        if value is None:
-            continue
-        if value in {str(word) for word in words}:
-            data[kept] = value
-        else:
-            listed = ", ".join(str(word) for word in words)
-            errors.append({"field": name, "reason": f"{value!r} is not one of {listed}"})
-    slug = body.get("capability")
-    if slug in capabilities:
-        data["capability"] = slug
-    elif slug:
-        errors.append({"field": "capability", "reason": f"there is no capability {slug!r}"})
-    for name, longest in (("group", 150), ("agent", 200), ("channel", 40)):
-        if body.get(name):
-            data[name] = str(body[name])[:longest]
-    requester = body.get("requester") or {}
-    if requester.get("id"):
-        data["requester"] = str(requester["id"])
+def _as_said(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if name != "actor"}
+
+
+def _standing(said: Mapping[str, Any]) -> dict[str, Any]:
+    data = {kept: said[name] for name, kept in _STANDING.items() if name in said}
+    if "requester" in said:
+        data["requester"] = said["requester"]["id"]
     return data
 
 
-def _answer(body: Mapping[str, Any], context: Context) -> RatingTold:
-    score = body.get("score")
-    if not isinstance(score, int) or not 1 <= score <= 5:
-        raise Unusable({"field": "score", "reason": f"{score!r} is not a whole number from 1 to 5"})
+def _message(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A message without its words, which are kept apart; they say whether a reply helped."""
+    data = {name: said[name] for name in ("meaning", "template") if name in said}
+    by_requester = said["actor"].get("kind") == ActorKind.REQUESTER
+    if "meaning" not in data and "text" in said and said["public"] and not by_requester:
+        data["meaning"] = meaning_of(said["text"]).value
+    return data
+
+
+_DATA: Mapping[EventType, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    EventType.CREATED: _standing,
+    EventType.SNAPSHOT: _standing,
+    EventType.MESSAGE: _message,
+}
+
+
+def _rating(name: str, body: Mapping[str, Any], moments: Mapping[str, datetime]) -> RatingTold:
+    said = body["data"]
+    outcome = name.removeprefix("csat.")
+    score = said.get("score")
+    offered = moments["time"] if outcome == "offered" else None
     return RatingTold(
-        ticket=str(body.get("ticket") or ""),
-        id=context.delivery_id,
-        said_at=instant(body.get("time")),
-        scale="csat_1_5",
-        score=score,
-        raw=str(score),
-        remark=str(body.get("comment") or ""),
+        ticket=body["subject"],
+        id=said["rating"],
+        said_at=moments["time"],
+        sequence=body.get("sequence", ""),
+        scale=said.get("scale", ""),
+        score=None if score is None else int(score),
+        raw=said.get("raw", "" if score is None else str(int(score))),
+        remark=said.get("comment", ""),
+        offered_at=moments.get("data.offered_at", offered),
+        outcome="responded" if outcome == "revised" else outcome,
     )
 
 
-def instant(text: object) -> datetime:
-    """An instant with its offset, in UTC; without one it could be anywhere. Raises Unusable."""
+_USAGE = {
+    "selfservice.started": UsageEvent.Type.STARTED,
+    "selfservice.completed": UsageEvent.Type.COMPLETED,
+    "selfservice.abandoned": UsageEvent.Type.ABANDONED,
+    "telemetry.outcome": UsageEvent.Type.OUTCOME,
+}
+
+
+def _usage(name: str, body: Mapping[str, Any], at: datetime) -> UsageTold:
+    said = body["data"]
+    duration, errors = said.get("duration_ms"), said.get("errors_shown")
+    return UsageTold(
+        id=f"{EVENT} {body['id']}",
+        type=_USAGE[name].value,
+        at=at,
+        requester=said["user"]["id"],
+        requester_email=said["user"].get("email", ""),
+        capability=said["capability"],
+        task=said.get("task", ""),
+        success=said.get("success"),
+        duration_ms=None if duration is None else int(duration),
+        errors_shown=None if errors is None else int(errors),
+    )
+
+
+def instant(
+    text: str, *, zone: str | None = None, until: datetime | None = None, field: str = "time"
+) -> datetime:
+    """An instant as RFC 3339 writes it, in UTC. Raises Unusable.
+
+    Without an offset it could be anywhere: it is refused unless the connection names a zone, in
+    which a date alone is the beginning of the day. `until` is when it was heard of.
+    """
+
+    def refused(reason: str) -> Unusable:
+        return Unusable({"field": field, "reason": f"{text[:60]!r} {reason}"})
+
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise refused("is not an instant as RFC 3339 writes it")
+    day, clock, fraction, offset = match.groups()
+    if offset is None and zone is None:
+        what = "has no offset from UTC" if clock else "is a day, no instant"
+        raise refused(f"{what}, and the connection declares no zone")
+    written = f"{day}T{clock or '00:00:00'}.{(fraction or '0')[:6]:0<6}{(offset or '').upper()}"
     try:
-        at = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise Unusable(
-            {"field": "time", "reason": f"{text!r} is not an instant (RFC 3339)"}
-        ) from None
-    if at.tzinfo is None:
-        raise Unusable({"field": "time", "reason": f"{text!r} has no offset from UTC"})
-    return at.astimezone(UTC)
+        at = datetime.fromisoformat(written)
+        if at.tzinfo is None:
+            at = _local(at, ZoneInfo(str(zone)), refused)
+        at = at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise refused("is no day and time of the calendar") from None
+    if at < _EARLIEST or (until is not None and at > until + FURTHEST):
+        raise refused("is before 1970 or more than a year ahead")
+    return at
+
+
+def _local(at: datetime, zone: ZoneInfo, refused: Callable[[str], Unusable]) -> datetime:
+    """A local time in its zone; one that the clocks show twice or never is refused."""
+    early, late = at.replace(tzinfo=zone, fold=0), at.replace(tzinfo=zone, fold=1)
+    if early.utcoffset() != late.utcoffset():
+        raise refused(f"happened twice or never in {zone.key}: say it with its offset")
+    return early

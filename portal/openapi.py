@@ -1,0 +1,80 @@
+"""What the OpenAPI document says of every endpoint alike: problems, and Idempotency-Key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
+
+from portal.idempotency import HEADER, LONGEST
+
+#: A problem document (RFC 9457) as portal/rest.py writes it.
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457); nothing was stored.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "object",
+            "additionalProperties": {},
+            "description": "by field, what is wrong with it",
+        },
+    },
+    "required": ["type", "title", "status"],
+}
+_EVERY = {"400": "refused", "404": "not there, or not yours", "406": "no such representation"}
+_WITH_KEY = {
+    "401": "no key, or none that is alive",
+    "403": "the key has no scope for this",
+    "429": "too many calls; `Retry-After` says when to go on",
+}
+_UNSAFE = {
+    "409": "a call with this Idempotency-Key is still at work",
+    "413": "the body is too large",
+    "415": "the body is no JSON",
+    "422": "the Idempotency-Key came before with another call",
+}
+
+
+class EndpointSchema(AutoSchema):
+    """An endpoint's operations with the header that every one has which changes something."""
+
+    def get_override_parameters(self) -> list[Any]:
+        """The parameters an operation names itself, and the Idempotency-Key."""
+        found = list(super().get_override_parameters())
+        if self.method in ("POST", "PUT", "PATCH", "DELETE"):
+            found.append(
+                OpenApiParameter(
+                    HEADER,
+                    {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[ -~]+$"},
+                    OpenApiParameter.HEADER,
+                    required=getattr(self.view, "needs_idempotency_key", False),
+                    description="The same key and call within 24 hours get the same answer again.",
+                )
+            )
+        return found
+
+
+def tell_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add to every operation the refusals that all have (a hook of drf-spectacular)."""
+    schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM
+    for operations in result["paths"].values():
+        for method, operation in operations.items():
+            problems = dict(_EVERY)
+            if operation.get("security"):
+                problems |= _WITH_KEY
+            if method in ("post", "put", "patch", "delete"):
+                problems |= _UNSAFE
+            for code, meaning in problems.items():
+                operation["responses"].setdefault(code, _problem(meaning))
+    return result
+
+
+def _problem(meaning: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": meaning, "content": {"application/problem+json": {"schema": schema}}}
