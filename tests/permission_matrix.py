@@ -40,16 +40,20 @@ SIGNED_IN = frozenset({"start"})
 API: dict[tuple[str, str], frozenset[str]] = {
     ("api_tickets", "GET"): frozenset({"read:internal"}),
     ("api_ticket", "GET"): frozenset({"read:internal"}),
-    ("api_ticket", "PUT"): frozenset({"ingest:events"}),
+    ("api_events", "POST"): frozenset({"ingest:events"}),
+    ("api_ticket_upsert", "PUT"): frozenset({"ingest:events"}),
+    ("api_rating_upsert", "PUT"): frozenset({"ingest:events"}),
     ("api_message", "GET"): frozenset({"ingest:events"}),
     ("api_messages", "GET"): frozenset({"ingest:events", "admin:config"}),
     ("api_replay", "POST"): frozenset({"admin:config"}),
     ("api_capabilities", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_capability", "GET"): frozenset({"read:published", "read:internal"}),
-    ("api_answers", "POST"): frozenset({"ingest:events"}),
     ("api_readings", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }
+
+#: REST operations that are open to anyone: the schemas of events are nobody's data.
+API_OPEN = frozenset({("api_event_types", "GET"), ("api_event_type", "GET")})
 
 #: Survey pages: a token opens them, nothing else does.
 BY_TOKEN = frozenset({"survey", "survey_hidden", "survey_thanks", "survey_unsubscribe"})

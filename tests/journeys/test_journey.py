@@ -63,15 +63,25 @@ def key(stage: Installation) -> str:
     return printed.strip()
 
 
-def put(stage: Installation, key: str, ticket: str, body: dict[str, object]) -> None:
+def tell(stage: Installation, key: str, events: list[dict[str, object]]) -> None:
     request = urllib.request.Request(  # noqa: S310
-        f"{stage.url}/api/v1/tickets/desk/{ticket}/",
-        data=json.dumps(body).encode(),
-        method="PUT",
+        f"{stage.url}/api/v1/ingest/events/",
+        data=json.dumps(events).encode(),
+        method="POST",
         headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        assert answer.status == 202
+        results = json.load(answer)["results"]
+    assert {one["status"] for one in results} == {"created"}, results
+
+
+def ticket_event(
+    type_: str, ticket: str, at: datetime, data: dict[str, object]
+) -> dict[str, object]:
+    return {
+        "id": f"{ticket}-{type_}", "source": "desk", "type": f"com.wellserved.{type_}.v1",
+        "subject": ticket, "time": at.isoformat(), "data": data,
+    }  # fmt: skip
 
 
 def get(stage: Installation, key: str, path: str) -> dict[str, object]:
@@ -89,17 +99,21 @@ def test_resolved_tickets_are_asked_about_answered_and_counted_together(
     """Resolve by API, receive the mail, answer; the fifth answer releases all five."""
     now = datetime.now(UTC)
     for ticket, person, agent, _ in CASES:
-        put(stage, key, ticket, {
-            "id": f"{ticket}-opened", "time": (now - timedelta(hours=5)).isoformat(),
-            "subject": f"Nothing works for {person}", "capability": "accounts",
-            "requester": {"id": person, "email": f"{person}@acme.example"},
-            "severity": "medium", "status": "open",
-        })  # fmt: skip
-        put(stage, key, ticket, {
-            "id": f"{ticket}-resolved", "time": (now - timedelta(minutes=1)).isoformat(),
-            "agent": agent, "status": "resolved",
-            "reply": "Please restart the client and sign in again with your new password.",
-        })  # fmt: skip
+        actor = {"id": agent, "kind": "agent"}
+        done = now - timedelta(minutes=1)
+        reply = "Please restart the client and sign in again with your new password."
+        tell(stage, key, [
+            ticket_event("ticket.created", ticket, now - timedelta(hours=5), {
+                "subject": f"Nothing works for {person}", "capability": "accounts",
+                "requester": {"id": person, "email": f"{person}@acme.example"},
+                "severity": "medium", "status": "open",
+            }),
+            ticket_event("ticket.assigned", ticket, done, {"to": agent}),
+            ticket_event(
+                "ticket.message", ticket, done, {"public": True, "actor": actor, "text": reply}
+            ),
+            ticket_event("ticket.status_changed", ticket, done, {"to": "resolved", "actor": actor}),
+        ])  # fmt: skip
     mails = stage.postbox.wait_for(len(CASES))
     assert len(mails) == len(CASES)
     links = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -12,8 +14,9 @@ from surveys import imported_ratings
 from surveys.models import Answer, AnswerRevision, Comment, Invitation, SurveyedEvent
 from tests import roles
 from tests.factories import Cast
+from tests.tickets.events import event
 from tests.tickets.exports import SURVEY_HEADER, survey_row, write_csv
-from tests.tickets.test_inbound import NOW, opened, resolved, send, swept
+from tests.tickets.test_inbound import NOW, opened, resolved, send, swept, tell
 from tickets.models import InboundOutcome, QuarantinedRow, ToldRating, WorkItem
 
 ROWS = [
@@ -103,15 +106,15 @@ def test_a_change_after_the_release_waits_for_the_next_batch(
 def test_an_answer_by_api_is_about_the_last_resolution_before_it(cast: Cast) -> None:
     opened(cast)
     resolved(cast)
-    said = {"type": "answer", "score": 4, "comment": "Works again"}
-    send(cast, "a1", time="2026-03-02T12:00:00Z", **said)
-    send(cast, "a2", time="2026-03-02T08:30:00Z", **said)
+    said = {"type": "csat.responded", "scale": "csat_1_5", "score": 4, "comment": "Works again"}
+    send(cast, "a1", time="2026-03-02T12:00:00Z", rating="r1", **said)
+    send(cast, "a2", time="2026-03-02T08:30:00Z", rating="r2", **said)
     swept()
     placed()
     with roles.as_role(roles.WORKER), acting(cast.acme.pk):
         answer = Answer.objects.get()
         assert (answer.score, answer.comment.text) == (4, "Works again")
-        assert InboundOutcome.objects.filter(status="folded").count() == 4
+        assert InboundOutcome.objects.filter(status="folded").count() == 5
         [early] = ToldRating.objects.exclude(said_at=answer.answered_at)
         assert not early.waiting, "kept, about no resolution that is known"
 
@@ -125,7 +128,7 @@ def placed() -> int:
 def test_an_answer_that_comes_before_its_ticket_is_placed_when_the_ticket_comes(
     cast: Cast,
 ) -> None:
-    send(cast, "a1", type="answer", score=4, time="2026-03-02T12:00:00Z")
+    rated(cast, "a1", 4, time="2026-03-02T12:00:00Z")
     swept()
     assert placed() == 0
     resolved(cast)
@@ -135,3 +138,57 @@ def test_an_answer_that_comes_before_its_ticket_is_placed_when_the_ticket_comes(
     assert placed() == 0
     with acting(cast.acme.pk):
         assert Answer.objects.get().score == 4
+
+
+def rated(cast: Cast, id_: str, score: int | None, **more: Any) -> None:
+    """News of one survey response: its score, or that nobody answered in time."""
+    said: dict[str, Any] = {"rating": "r1"}
+    type_ = "csat.expired"
+    if score is not None:
+        type_, said = "csat.responded", {**said, "score": score, "scale": "csat_1_5"}
+    at = more.pop("time")
+    tell(cast, event(type_, id_, time=at, data=said, **more))
+
+
+#: The last word is a 2: later, or of the same instant and with the larger sequence.
+WORDS: list[dict[str, Any]] = [
+    {"id_": "a1", "score": 5, "time": "2026-03-02T12:00:00Z"},
+    {"id_": "a2", "score": 4, "time": "2026-03-02T12:30:00Z", "sequence": "1"},
+    {"id_": "a3", "score": 2, "time": "2026-03-02T12:30:00Z", "sequence": "2"},
+    {"id_": "a4", "score": None, "time": "2026-03-09T12:00:00Z"},
+]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("order", list(permutations(range(len(WORDS)))))
+def test_the_last_word_on_a_rating_stands_however_the_words_come(
+    cast: Cast, order: tuple[int, ...], apart: bool
+) -> None:
+    opened(cast)
+    resolved(cast)
+    for index in order:
+        rated(cast, **WORDS[index])
+        if apart:
+            swept()
+            placed()
+    swept()
+    placed()
+    with acting(cast.acme.pk):
+        assert Answer.objects.get().score == 2
+
+
+@pytest.mark.parametrize("scores", [(5, 3), (3, 5)])
+def test_two_words_of_one_instant_without_a_sequence_end_the_same_both_ways(
+    cast: Cast, scores: tuple[int, ...]
+) -> None:
+    opened(cast)
+    resolved(cast)
+    for score in scores:
+        rated(cast, f"a{score}", score, time="2026-03-02T12:00:00Z")
+        swept()
+        placed()
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        larger = ToldRating.objects.order_by("word").last()
+        assert ToldRating.objects.count() == 2
+        assert larger is not None
+        assert Answer.objects.get().score == larger.score

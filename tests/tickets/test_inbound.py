@@ -12,8 +12,9 @@ from portal.tenancy.context import acting
 from portal.tenancy.models import Due
 from tests import roles
 from tests.factories import Cast, ConnectionFactory
-from tickets.api import canonical
+from tests.tickets.events import event
 from tickets.inbound import DeliveryConflict, Receipt, receive, sweep
+from tickets.ingest_api import canonical
 from tickets.models import (
     Attribution,
     InboundMessage,
@@ -29,14 +30,23 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def send(cast: Cast, id_: str, **body: Any) -> Receipt:
-    """A message at the door, as the web role."""
-    said = {"id": id_, "ticket": "T1", **body}
+    """An event at the door, as the web role: a ticket as it stood, or a `type` by name."""
+    return tell(cast, as_event(id_, **body))
+
+
+def as_event(
+    id_: str, type: str = "ticket.snapshot", ticket: str = "T1", time: str = "", **data: Any
+) -> dict[str, Any]:
+    return event(type, id_, subject=ticket, time=time, data=data)  # type: ignore[no-any-return]
+
+
+def tell(cast: Cast, said: dict[str, Any]) -> Receipt:
     with acting(cast.acme.pk):
         return receive(
             tenant_id=cast.acme.pk,
             connection=cast.desk,
-            delivery_id=id_,
-            topic=said.pop("type", "ticket"),
+            delivery_id=said["id"],
+            topic="event",
             raw=canonical(said),
             at=NOW,
         )
@@ -56,14 +66,19 @@ def opened(cast: Cast, **more: Any) -> Receipt:
 
 
 def resolved(cast: Cast) -> Receipt:
-    return send(
+    """An agent replies and resolves: two events of one instant."""
+    agent = {"id": "agnes@acme.example", "kind": "agent"}
+    at = "2026-03-02T11:00:00+01:00"
+    send(
         cast,
         "m2",
-        time="2026-03-02T11:00:00+01:00",
-        status="resolved",
-        agent="agnes@acme.example",
-        reply="Please update the driver, then restart. It works here.",
+        type="ticket.message",
+        time=at,
+        public=True,
+        actor=agent,
+        text="Please update the driver, then restart. It works here.",
     )
+    return send(cast, "m3", time=at, status="resolved", agent="agnes@acme.example")
 
 
 def swept(now: datetime = NOW) -> int:
@@ -74,7 +89,7 @@ def swept(now: datetime = NOW) -> int:
 def test_a_message_becomes_a_ticket_and_a_resolution_with_its_author(cast: Cast) -> None:
     assert opened(cast).status == "created"
     assert resolved(cast).status == "created"
-    assert swept() == 2
+    assert swept() == 3
     with roles.as_role(roles.WORKER), acting(cast.acme.pk):
         ticket = Ticket.objects.get(external_id="T1")
         assert (ticket.subject, ticket.state, ticket.channel) == ("No sound", "resolved", "portal")
@@ -126,11 +141,12 @@ def test_messages_in_any_order_tell_the_same_story(cast: Cast, order: str) -> No
     [
         ({"time": "2026-03-02T09:00:00"}, "time"),
         ({"time": "yesterday"}, "time"),
-        ({"capability": "gardening"}, "capability"),
-        ({"severity": "urgent"}, "severity"),
-        ({"status": "parked"}, "status"),
-        ({"ticket": ""}, "ticket"),
+        ({"capability": "gardening"}, "data.capability"),
+        ({"severity": "urgent"}, "data.severity"),
+        ({"status": "parked"}, "data.status"),
+        ({"ticket": ""}, "subject"),
         ({"type": "tikcet"}, "type"),
+        ({"severty": "low"}, "data.severty"),
     ],
 )
 def test_what_cannot_be_understood_is_quarantined_and_stops_nothing(
@@ -168,8 +184,8 @@ def test_another_organisations_message_is_entered_there_and_nowhere_else(cast: C
             tenant_id=cast.globex.pk,
             connection=theirs,
             delivery_id="m1",
-            topic="ticket",
-            raw=canonical({"ticket": "G1", "severity": "low", "time": "2026-03-02T09:00:00Z"}),
+            topic="event",
+            raw=canonical(as_event("m1", ticket="G1", severity="low", time="2026-03-02T09:00:00Z")),
             at=NOW,
         )
     assert swept() == 2
