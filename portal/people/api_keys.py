@@ -101,7 +101,10 @@ def use_key(secret: str, *, at: datetime) -> ApiKey:
         raise UnusableKey
     # Once a minute at most: a write for every call would be work for nothing.
     if key.last_used_at is None or at - key.last_used_at > timedelta(minutes=1):
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
+        # Whoever notes it now holds the row until their call ends; others do not wait for that.
+        row = ApiKey.objects.filter(pk=key.pk).select_for_update(skip_locked=True, of=("self",))
+        if row.values_list("pk", flat=True).first() is not None:
+            ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
     return key
 
 

@@ -115,6 +115,8 @@ def _take_out(cast: Cast) -> None:
         people = [person.pk for person in cast.everyone().values()]
         cursor.execute("DELETE FROM people_person WHERE id = ANY(%s)", [people])
         numbers = [organisation.pk for organisation in organisations]
+        for table in ("tenancy_door", "tenancy_due"):
+            cursor.execute(f"DELETE FROM {table} WHERE tenant_id = ANY(%s)", [numbers])
         cursor.execute("DELETE FROM tenancy_organisation WHERE id = ANY(%s)", [numbers])
 
 
