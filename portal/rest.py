@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError as ImpossibleValue
 from django.db import transaction
 from django.http import Http404
 from django.utils.cache import patch_vary_headers
+from django_filters import rest_framework as filters
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import exceptions, serializers, status
 from rest_framework.pagination import CursorPagination
@@ -119,6 +120,15 @@ class ClosedFilterBackend(DjangoFilterBackend):
         return super().filter_queryset(request, queryset, view)
 
 
+class TrueOrFalse(filters.TypedChoiceFilter):
+    """A filter by yes or no: what is neither is an error, not ignored."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(
+            choices=[("true", "true"), ("false", "false")], coerce="true".__eq__, **more
+        )
+
+
 def refuse_unknown(request: Request, declared: set[str]) -> None:
     """Raise a 400 that names every query parameter that is not declared."""
     unknown = sorted(set(request.query_params) - declared)
@@ -151,6 +161,23 @@ class Pages(CursorPagination):
     max_page_size = 200
     page_size_query_param = "limit"
     ordering: str | tuple[str, ...] = "-id"
+
+    def get_page_size(self, request: Request) -> int | None:
+        """Rows of a page. Raises ValidationError for what is no number from 1 to the largest."""
+        given = request.query_params.get(self.page_size_query_param, str(self.page_size))
+        right = given.isascii() and given.isdecimal() and len(given) < 5
+        if not right or not 1 <= int(given) <= self.max_page_size:
+            reason = f"A whole number from 1 to {self.max_page_size} is needed."
+            raise exceptions.ValidationError({self.page_size_query_param: [reason]})
+        return int(given)
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """The parameters as OpenAPI tells them, with the bounds of a page."""
+        found = super().get_schema_operation_parameters(view)
+        for parameter in found:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] |= {"minimum": 1, "maximum": self.max_page_size}
+        return found
 
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None

@@ -17,7 +17,7 @@ class TicketOut(serializers.ModelSerializer[Ticket]):
     """A ticket as the API tells it; nobody who worked on it is named (TRUST.md decision 3)."""
 
     source = serializers.CharField(source="connection.name")  # type: ignore[assignment]
-    capability = serializers.CharField(source="capability.slug", default=None)
+    capability = serializers.CharField(source="capability.slug", default=None, allow_null=True)
 
     class Meta:
         model = Ticket

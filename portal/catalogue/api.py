@@ -12,14 +12,14 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 from portal.catalogue.models import Capability
 from portal.endpoint import Endpoint
 from portal.people.roles import Scope
-from portal.rest import Pages
+from portal.rest import Pages, TrueOrFalse
 
 
 class CapabilityFilters(filters.FilterSet):
     """Filters of the capability list."""
 
     domain = filters.CharFilter("domain__key", label="key of the domain")
-    self_service = filters.BooleanFilter()
+    self_service = TrueOrFalse()
 
     class Meta:
         model = Capability

@@ -1,0 +1,1 @@
+"""Attacks from outside: each must find nothing, and its control must find something."""
