@@ -72,7 +72,23 @@ def tell_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                 problems |= _UNSAFE
             for code, meaning in problems.items():
                 operation["responses"].setdefault(code, _problem(meaning))
+            body = operation.get("requestBody")
+            if body is not None:
+                body["required"] = True
+                for content in body["content"].values():
+                    content["schema"] = _named(content["schema"], schemas)
     return result
+
+
+def _named(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """The schema with each part that has a title as a component of that name, told once."""
+    if "items" in schema:
+        return {**schema, "items": _named(schema["items"], schemas)}
+    if "title" not in schema:
+        parts = [_named(part, schemas) for part in schema.get("oneOf", ()) if "type" in part]
+        return {**schema, "oneOf": parts} if parts else schema
+    schemas[schema["title"]] = schema
+    return {"$ref": f"#/components/schemas/{schema['title']}"}
 
 
 def _problem(meaning: str) -> dict[str, Any]:

@@ -74,11 +74,8 @@ class ResultsOut(serializers.Serializer[Any]):
 #: What OpenAPI says of a body: the envelope; the data of each type has a schema of its own.
 _EVENT_BODY = {name: value for name, value in ENVELOPE.items() if name != "$schema"}
 _BATCH_BODY = {"type": "array", "items": _EVENT_BODY, "maxItems": MOST}
-_EVENT_BODIES = {
-    CloudEventBatchParser.media_type: _BATCH_BODY,
-    CloudEventParser.media_type: _EVENT_BODY,
-    JsonParser.media_type: {"oneOf": [_EVENT_BODY, _BATCH_BODY]},
-}
+#: One media type only: clients that are generated from several of them cannot send any.
+_EVENT_BODIES = {JsonParser.media_type: _BATCH_BODY}
 
 
 class _Telling(Endpoint):
@@ -174,7 +171,11 @@ class EventList(_Telling):
         responses=ResultsOut,
     )
     def post(self, request: Request) -> Response:
-        """Tell what happened. Each event is answered for itself: one that is refused stops none."""
+        """Tell what happened. Each event is answered for itself: one that is refused stops none.
+
+        A single event may come without a list, and both as CloudEvents: as
+        application/cloudevents+json and application/cloudevents-batch+json.
+        """
         refuse_unknown(request, {"format"})
         bodies = request.data if isinstance(request.data, list) else [request.data]
         if len(bodies) > MOST:
