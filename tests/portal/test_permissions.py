@@ -254,6 +254,8 @@ CALLS: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
 def call(operation: tuple[str, str], secret: str | None, path: str = "") -> Any:
     default, body = CALLS[operation]
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    if operation == ("api_replay", "POST"):
+        headers["Idempotency-Key"] = "once"
     return Client().generic(
         operation[1],
         f"/api/v1/{path or default}",

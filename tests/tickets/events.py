@@ -17,3 +17,18 @@ def event(type_: str, id_: str, *, time: str = "2026-03-02T09:00:00+01:00", **mo
         **about,
         **more,
     }
+
+
+def standing(id_: str, *, ticket: str, time: str, **data: Any) -> Any:
+    """How a ticket stood."""
+    return event("ticket.snapshot", id_, subject=ticket, time=time, data=data)
+
+
+def replied(id_: str, *, ticket: str, time: str, reply: str, agent: str) -> list[Any]:
+    """An agent replies and resolves, as one hook would tell it."""
+    actor = {"id": agent, "kind": "agent"}
+    said = {"public": True, "actor": actor, "text": reply}
+    return [
+        event("ticket.message", f"{id_} reply", subject=ticket, time=time, data=said),
+        standing(id_, ticket=ticket, time=time, status="resolved", agent=agent),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -15,10 +16,11 @@ from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, ConnectionFactory
 from tests.portal.test_permissions import client_of, key_of, told
+from tests.tickets.events import standing
 from tickets import inbound, reading
-from tickets.api import canonical
 from tickets.connectors import GENERIC
 from tickets.inbound import Receipt, receive
+from tickets.ingest_api import canonical
 from tickets.models import InboundBody, InboundMessage, InboundOutcome, InboundWork, Ticket
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -33,8 +35,8 @@ def send(cast: Cast, id_: str, **body: Any) -> Receipt:
             tenant_id=cast.acme.pk,
             connection=cast.desk,
             delivery_id=id_,
-            topic="ticket",
-            raw=canonical({"id": id_, **body}),
+            topic="event",
+            raw=canonical(standing(id_, **body)),
             at=NOW,
         )
 
@@ -156,11 +158,11 @@ def test_what_the_database_refuses_is_one_deliverys_fault(
 def test_what_the_database_cannot_keep_is_replaced(cast: Cast) -> None:
     send(cast, "m1", **GOOD | {"subject": "a\0b"})
     with acting(cast.acme.pk):
-        raw = canonical(GOOD | {"ticket": "T3", "subject": "S"}).replace(
+        raw = canonical(standing("m2", **GOOD | {"ticket": "T3", "subject": "S"})).replace(
             b'"S"', rb'"\ud800 \ud83d\ude00"'
         )
         receive(
-            tenant_id=cast.acme.pk, connection=cast.desk, delivery_id="m2", topic="ticket",
+            tenant_id=cast.acme.pk, connection=cast.desk, delivery_id="m2", topic="event",
             raw=raw, at=NOW,
         )  # fmt: skip
     assert swept() == 2
@@ -287,7 +289,9 @@ def test_what_was_emptied_cannot_be_tried_again_and_says_so(
 
 def api(secret: str, path: str = "", method: str = "GET") -> Any:
     return Client().generic(
-        method, f"/api/v1/ingest/messages/{path}", headers={"Authorization": f"Bearer {secret}"}
+        method,
+        f"/api/v1/ingest/messages/{path}",
+        headers={"Authorization": f"Bearer {secret}", "Idempotency-Key": str(uuid4())},
     )
 
 

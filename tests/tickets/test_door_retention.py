@@ -10,8 +10,9 @@ import pytest
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, ConnectionFactory
+from tests.tickets.events import replied, standing
 from tickets import inbound, retention
-from tickets.api import canonical
+from tickets.ingest_api import canonical
 from tickets.models import (
     InboundBody,
     InboundMessage,
@@ -33,8 +34,8 @@ def send(cast: Cast, id_: str, at: datetime = NOW, connection: Any = None, **bod
             tenant_id=cast.acme.pk,
             connection=connection or cast.desk,
             delivery_id=id_,
-            topic="ticket",
-            raw=canonical({"id": id_, **body}),
+            topic="events",
+            raw=canonical(replied(id_, **body) if "reply" in body else standing(id_, **body)),
             at=at,
         )
     with roles.as_role(roles.WORKER):
@@ -53,7 +54,7 @@ def a_story(cast: Cast, ticket: str, at: datetime) -> None:
     send(cast, f"{ticket}-1", at, time=at.isoformat(), status="new", **said)
     later = (at + timedelta(hours=1)).isoformat()
     reply = {"reply": "Please update the driver.", "agent": "agnes@acme.example"}
-    send(cast, f"{ticket}-2", at, time=later, ticket=ticket, status="resolved", **reply)
+    send(cast, f"{ticket}-2", at, time=later, ticket=ticket, **reply)
 
 
 def empty(now: datetime = NOW, days: int = 30) -> int:
@@ -108,16 +109,15 @@ def test_words_that_were_emptied_do_not_come_back_when_the_message_is_told_again
             tenant_id=cast.acme.pk,
             connection=cast.desk,
             delivery_id="T1-2",
-            topic="ticket",
+            topic="events",
             raw=canonical(
-                {
-                    "id": "T1-2",
-                    "time": (at + timedelta(hours=1)).isoformat(),
-                    "ticket": "T1",
-                    "status": "resolved",
-                    "reply": "Please update the driver.",
-                    "agent": "agnes@acme.example",
-                }
+                replied(
+                    "T1-2",
+                    time=(at + timedelta(hours=1)).isoformat(),
+                    ticket="T1",
+                    reply="Please update the driver.",
+                    agent="agnes@acme.example",
+                )
             ),
             at=NOW,
         )
@@ -149,8 +149,8 @@ def test_other_organisations_keep_days_of_their_own_data(cast: Cast) -> None:
             tenant_id=cast.globex.pk,
             connection=theirs,
             delivery_id="g",
-            topic="ticket",
-            raw=canonical({"ticket": "G", "time": NOW.isoformat(), "severity": "low"}),
+            topic="event",
+            raw=canonical(standing("g", ticket="G", time=NOW.isoformat(), severity="low")),
             at=NOW - 31 * DAY,
         )
     with roles.as_role(roles.WORKER):

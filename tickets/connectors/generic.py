@@ -53,7 +53,7 @@ class Generic(Connector):
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
         """What a message of a tool says."""
         try:
-            body = strict_json.read(raw)
+            body = strict_json.read(raw, any_text=True)
         except strict_json.BadJson as error:
             raise Unusable({"field": "", "reason": str(error)}) from None
         if topic == EVENT:

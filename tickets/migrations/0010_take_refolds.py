@@ -6,7 +6,7 @@ from portal.tenancy.migration import WORKER
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tickets", "0008_rating_words")]
+    dependencies = [("tickets", "0009_rating_words")]
 
     operations = [
         migrations.RunSQL(

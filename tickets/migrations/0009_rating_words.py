@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("tenancy", "0002_protect"),
-        ("tickets", "0007_protect_attempts"),
+        ("tickets", "0008_one_key"),
     ]
 
     operations = [
