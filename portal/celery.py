@@ -39,9 +39,17 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     timezone="UTC",
     # How often messages in memory are looked for, in seconds; a broker delivers by itself.
-    # A broker that cannot be reached keeps a request waiting for two seconds, not for minutes.
+    # A broker that cannot be reached keeps a request waiting for a moment, not for minutes.
     broker_transport_options=(
-        {"socket_connect_timeout": 2} if settings.BROKER_URL else {"polling_interval": 0.1}
+        {
+            "socket_connect_timeout": 2,
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
+            "interval_max": 0,
+        }
+        if settings.BROKER_URL
+        else {"polling_interval": 0.1}
     ),
 )
 

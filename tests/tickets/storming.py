@@ -143,6 +143,7 @@ def without_locks() -> None:
 
 def deliver(number: int, *, quietly: bool) -> None:
     """Receive payloads in small batches, as the web role."""
+    import portal.celery  # noqa: F401 - hints go out through this app, as in portal/wsgi.py
     from portal.tenancy.context import acting
     from portal.tenancy.models import Organisation
     from tests.tickets import hostile

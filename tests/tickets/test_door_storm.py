@@ -430,7 +430,10 @@ def through_a_lost_broker(
             time.sleep(0.1)
             broker.wipe()
         broker.stop()
-        assert sender.wait(timeout=120) == 0, "a broker that is away fails no sender"
+        try:
+            assert sender.wait(timeout=120) == 0, "a broker that is away fails no sender"
+        finally:
+            sender.kill()
         broker.start()
         end = time.monotonic() + seconds
         while waiting() and time.monotonic() < end:
