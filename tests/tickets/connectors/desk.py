@@ -84,6 +84,11 @@ class Desk(BaseAdapter):
         self.routes.append((re.compile(path), answer))
         return self
 
+    def before(self, path: str, answer: Answer) -> Desk:
+        """Answer a path otherwise than it was told to."""
+        self.routes.insert(0, (re.compile(path), answer))
+        return self
+
     def sleep(self, seconds: float) -> None:
         """What a connector does while it waits."""
         self.slept.append(seconds)
