@@ -277,13 +277,19 @@ def _asked(stream: str, since: datetime, number: int) -> dict[str, Any]:
 
 
 def _onwards(rows: Sequence[Record], since: datetime, number: int) -> tuple[datetime, int]:
-    """Where the next page begins: a second before the last change, else the next number."""
+    """Where the next page begins: a second before the last change, else the next number.
+
+    Raises HttpTrouble where so many changed within one second that Freshdesk shows only some.
+    """
     changed = max((moment(row, "updated_at") for row in rows), default=since)
     if changed - timedelta(seconds=1) > since:
         return changed - timedelta(seconds=1), 1
-    if number < LAST_PAGE:
-        return since, number + 1
-    return changed + timedelta(seconds=1), 1
+    if number >= LAST_PAGE:
+        raise HttpTrouble(
+            f"More than {LAST_PAGE * PER_PAGE} tickets changed at {_iso(changed)}, and Freshdesk"
+            " lists no more: bring the tickets of that day by an export, then pull from after it."
+        )
+    return since, number + 1
 
 
 def _conversations(
@@ -406,10 +412,11 @@ class _Reading:
         self._add(EventType.CREATED, self.created_at, "", data, "created", outbound, by=by)
 
     def _instants(self) -> Iterator[tuple[datetime, str, ActorKind]]:
-        """The latest instants that `stats` holds, with the status each of them is of."""
+        """The latest instants that `stats` holds of statuses before the present one."""
+        began = moment_or_none(self.stats, "status_updated_at") or self.at
         for name, state in (("resolved_at", RESOLVED), ("closed_at", CLOSED)):
             at = moment_or_none(self.stats, name)
-            if at is not None:
+            if at is not None and at < began:
                 yield at, state, ActorKind.UNKNOWN
         reopened = moment_or_none(self.stats, "reopened_at")
         if reopened is not None:
@@ -419,8 +426,12 @@ class _Reading:
             yield reopened, OPEN, by
 
     def _state(self, at: datetime, state: str, by: ActorKind) -> None:
-        """A status from an instant on; where it is known who did it, that is told first."""
-        rank = "00" if by is ActorKind.REQUESTER else "01"
+        """A status from an instant on.
+
+        A resolution is told after the reading of its own instant, which says who had it; a reopen
+        before, for the status it led to, and first where it is known who did it.
+        """
+        rank = "3" if state != OPEN else "00" if by is ActorKind.REQUESTER else "01"
         sequence = f"{_second(at)}-{rank}-{state.zfill(6)}"
         data = {"state_said": state}
         self._add(EventType.SNAPSHOT, at, sequence, data, "stats", at, state, by, by=by)

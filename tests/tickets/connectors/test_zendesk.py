@@ -729,7 +729,7 @@ def test_recorded_audits_are_read_without_a_remark_and_give_openings_with_their_
     said = {event.data["severity_said"] for event in created.values()}
     assert said == {"none", "high"}
     changed = {event.data["said"] for event in of(events, EventType.STATUS_CHANGED)}
-    assert changed == {"deleted"}
+    assert changed == {"open", "deleted"}
 
 
 @there
