@@ -24,6 +24,7 @@ from tickets.connectors.records import (
     Record,
     document,
     each,
+    in_known_shape,
     inside,
     moment,
     moment_or_none,
@@ -32,7 +33,7 @@ from tickets.connectors.records import (
 )
 from tickets.connectors.signatures import CHATWOOT
 from tickets.meaning import meaning_of
-from tickets.news import AccountTold, RatingTold, TicketNews, Told, event_key
+from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 FIDELITY = "derived_from_snapshot_diff"
 #: What a conversation without a priority is said to have.
@@ -104,6 +105,11 @@ class Chatwoot(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Agents, then conversations with their messages, then ratings."""
+        return in_known_shape(self._pull(http, cursor, options, now))
+
+    def _pull(
+        self, http: Http, cursor: Mapping[str, Any], options: Mapping[str, Any], now: datetime
+    ) -> Iterator[Page]:
         start = now - timedelta(days=float(options.get("since", 30)))
         agents = http.get("/agents")
         rows_of(agents.json(), "agents")
@@ -115,11 +121,17 @@ class Chatwoot(Connector):
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Everything that was active since an instant: what lost webhooks would have told."""
+        return in_known_shape(self._reconcile(http, since, now))
+
+    def _reconcile(self, http: Http, since: datetime, now: datetime) -> Iterator[Page]:
         yield from _conversations(http, {}, since)
         yield from _ratings(http, {}, since, now)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
         """A conversation and its messages; nothing if it is gone."""
+        return in_known_shape(self._fetch(http, ticket))
+
+    def _fetch(self, http: Http, ticket: str) -> Iterator[Page]:
         try:
             row = http.get(f"/conversations/{int(ticket)}").json()
         except HttpTrouble as trouble:
@@ -449,14 +461,17 @@ def _hook(body: Any, context: Context) -> Told:
         reason = f"account {account} is not ours ({ours}): numbers count within an account"
         raise Unusable({"field": "account", "reason": reason})
     event = body.get("event")
-    if event in _CONVERSATION_EVENTS:
-        told, row = _conversation(body), body
-    elif event in _MESSAGE_EVENTS:
-        row = body.get("conversation") or {}
-        told = _message(body, row, context)
+    if event not in (*_CONVERSATION_EVENTS, *_MESSAGE_EVENTS):
+        return Told()
+    row = body if event in _CONVERSATION_EVENTS else body.get("conversation")
+    if not isinstance(row, Mapping) or not needed(row, "id").isdecimal():
+        raise Unusable({"field": "conversation", "reason": "it names no conversation"})
+    told = Told(fetch=[needed(row, "id")])
+    try:
         if "status" in row:
             told.extend(_conversation(row))
-    else:
-        return Told()
-    told.fetch.append(needed(row, "id"))
+        if event in _MESSAGE_EVENTS:
+            told.extend(_message(body, row, context))
+    except Unusable as unusable:  # an older version says less; what is fetched says the rest
+        told.remarks += [Remark(e["field"], e["reason"]) for e in unusable.errors]
     return told

@@ -32,7 +32,9 @@ from tickets.connectors.records import (
     Record,
     document,
     each,
+    in_known_shape,
     inside,
+    mapping_of,
     moment,
     moment_or_none,
     needed,
@@ -123,6 +125,11 @@ class Zendesk(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Agents and users first, so that their roles are known; then tickets with their audits."""
+        return in_known_shape(self._pull(http, cursor, options, now))
+
+    def _pull(
+        self, http: Http, cursor: Mapping[str, Any], options: Mapping[str, Any], now: datetime
+    ) -> Iterator[Page]:
         start = now - timedelta(days=float(options.get("since", 30)))
         yield from _agents(http, cursor.get("agents", {}), now)
         yield from _cursor_export(http, "users", cursor.get("users", {}), start)
@@ -134,11 +141,17 @@ class Zendesk(Connector):
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Everything that changed since an instant, from the beginning of each stream."""
+        return in_known_shape(self._reconcile(http, since, now))
+
+    def _reconcile(self, http: Http, since: datetime, now: datetime) -> Iterator[Page]:
         yield from _tickets(http, {}, since)
         yield from _satisfaction(http, {}, since, now)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
         """A ticket and its audits; nothing if it is gone, which the export tells."""
+        return in_known_shape(self._fetch(http, ticket))
+
+    def _fetch(self, http: Http, ticket: str) -> Iterator[Page]:
         path = f"/api/v2/tickets/{int(ticket)}.json"
         answer = _unless_missing(http, path, {"include": "users,metric_sets"})
         if answer is None:
@@ -258,8 +271,8 @@ def _cursor_export(
         if include:
             asked["include"] = include
         answer = http.get(f"/api/v2/incremental/{stream}/cursor.json", asked)
-        page = answer.json()
-        rows = page.get(stream) or []
+        page = mapping_of(answer.json())
+        rows = rows_of(page, stream)
         reached = str(page.get("after_cursor") or after)
         if rows or reached != after:
             yield Page(stream, stream, answer.raw, {"after": reached})
@@ -283,7 +296,7 @@ def _tickets(http: Http, cursor: Record, start: datetime) -> Iterator[Page]:
         after = str(page.cursor["after"])
         rows = rows_of(document(page.raw), "tickets")
         # The audits of a deleted ticket cannot be read.
-        wanted = [str(row["id"]) for row in rows if row.get("status") != "deleted"]
+        wanted = [needed(row, "id") for row in rows if row.get("status") != "deleted"]
         wanted = list(dict.fromkeys(wanted))
         yield Page("tickets", "tickets", page.raw, {"after": after, "audits": wanted})
         yield from _audits(http, after, wanted, "")
@@ -315,9 +328,10 @@ def _metric_events(http: Http, cursor: Record, start: datetime, now: datetime) -
     since = int(cursor.get("start") or _seconds(start))
     while since <= _seconds(now - SETTLED):
         answer = http.get("/api/v2/incremental/ticket_metric_events.json", {"start_time": since})
-        page = answer.json()
-        reached = int(page.get("end_time") or since)
-        if page.get("ticket_metric_events"):
+        page = mapping_of(answer.json())
+        rows, ended = rows_of(page, "ticket_metric_events"), page.get("end_time")
+        reached = ended if isinstance(ended, int) else since
+        if rows:
             yield Page("metric_events", "metric_events", answer.raw, {"start": reached})
         if page.get("end_of_stream") or reached <= since:
             return
@@ -818,11 +832,11 @@ def _hook(body: Any) -> Told:
     if not isinstance(body, Mapping):
         raise Unusable({"field": "", "reason": "the webhook is no object"})
     subject = str(body.get("subject") or "").split(":")
-    if len(subject) == 3 and subject[1] == "ticket":
-        return Told(fetch=[subject[2]])
-    if len(subject) == 3 and subject[1] == "user" and inside(body, "detail", "role"):
-        return _user({**body["detail"], "id": subject[2]})
-    ticket = _text(inside(body, "ticket", "id") or body.get("ticket_id"))
+    kind, about = (subject[1], subject[2]) if len(subject) == 3 else ("", "")
+    if kind == "user" and inside(body, "detail", "role"):
+        return _user({**body["detail"], "id": about})
+    named = about if kind == "ticket" else inside(body, "ticket", "id") or body.get("ticket_id")
+    ticket = _text(named)
     if ticket is None or not ticket.isdecimal():
         raise Unusable({"field": "ticket_id", "reason": "it names no ticket"})
     return Told(fetch=[ticket])

@@ -232,6 +232,20 @@ def test_a_refusal_is_waited_out_and_a_long_one_ends_the_pull_with_its_length(ke
 
 
 @pytest.mark.parametrize("key", PULLED)
+@pytest.mark.parametrize("body", [{}, [], None, 7, "text", [7], {"error": "no"}])
+def test_an_answer_of_another_shape_ends_a_pull_with_a_sentence(key: str, body: Any) -> None:
+    desk = module_of(key).desk()
+    desk.always = Reply(body)
+    try:
+        pages, _ = pull(key, desk)
+    except HttpTrouble as trouble:
+        said_ = str(trouble)
+    else:
+        said_ = "nothing to tell." if not said(key, pages) else ""
+    assert said_.endswith((".", "?"))
+
+
+@pytest.mark.parametrize("key", PULLED)
 def test_reconciling_tells_again_what_the_pull_told(key: str) -> None:
     desk = module_of(key).desk()
     http = connected(key, desk)
