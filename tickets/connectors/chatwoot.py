@@ -24,7 +24,6 @@ from tickets.connectors.records import (
     Record,
     document,
     each,
-    in_known_shape,
     inside,
     moment,
     moment_or_none,
@@ -105,11 +104,6 @@ class Chatwoot(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Agents, then conversations with their messages, then ratings."""
-        return in_known_shape(self._pull(http, cursor, options, now))
-
-    def _pull(
-        self, http: Http, cursor: Mapping[str, Any], options: Mapping[str, Any], now: datetime
-    ) -> Iterator[Page]:
         start = now - timedelta(days=float(options.get("since", 30)))
         agents = http.get("/agents")
         rows_of(agents.json(), "agents")
@@ -121,17 +115,11 @@ class Chatwoot(Connector):
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Everything that was active since an instant: what lost webhooks would have told."""
-        return in_known_shape(self._reconcile(http, since, now))
-
-    def _reconcile(self, http: Http, since: datetime, now: datetime) -> Iterator[Page]:
         yield from _conversations(http, {}, since)
         yield from _ratings(http, {}, since, now)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
         """A conversation and its messages; nothing if it is gone."""
-        return in_known_shape(self._fetch(http, ticket))
-
-    def _fetch(self, http: Http, ticket: str) -> Iterator[Page]:
         try:
             row = http.get(f"/conversations/{int(ticket)}").json()
         except HttpTrouble as trouble:

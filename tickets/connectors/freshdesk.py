@@ -25,7 +25,6 @@ from tickets.connectors.records import (
     Record,
     document,
     each,
-    in_known_shape,
     inside,
     moment,
     moment_or_none,
@@ -103,11 +102,6 @@ class Freshdesk(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Who is who first, then tickets with their conversations, then ratings."""
-        return in_known_shape(self._pull(http, cursor, options, now))
-
-    def _pull(
-        self, http: Http, cursor: Mapping[str, Any], options: Mapping[str, Any], now: datetime
-    ) -> Iterator[Page]:
         start = now - timedelta(days=float(options.get("since", 30)))
         when: dict[str, Any] = {"cursor": cursor, "start": start, "now": now}
         yield from _numbered(http, "agents", path="/api/v2/agents", **when)
@@ -122,9 +116,6 @@ class Freshdesk(Connector):
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Everything that changed since an instant."""
-        return in_known_shape(self._reconcile(http, since, now))
-
-    def _reconcile(self, http: Http, since: datetime, now: datetime) -> Iterator[Page]:
         for stream in ("tickets", "spam", "deleted"):
             yield from _tickets(http, stream, {}, since, now)
         when: dict[str, Any] = {"cursor": {}, "start": since, "now": now}
@@ -132,9 +123,6 @@ class Freshdesk(Connector):
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
         """A ticket and its conversations; nothing if it is gone."""
-        return in_known_shape(self._fetch(http, ticket))
-
-    def _fetch(self, http: Http, ticket: str) -> Iterator[Page]:
         try:
             answer = http.get(f"/api/v2/tickets/{int(ticket)}", {"include": "stats,requester"})
         except HttpTrouble as trouble:

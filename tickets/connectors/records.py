@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tickets.connectors.base import Page, Unusable
-from tickets.connectors.http import HttpTrouble
+from tickets.connectors.base import Unusable
 from tickets.news import Remark, Told
 
 Record = Mapping[str, Any]
@@ -20,20 +19,6 @@ def document(raw: bytes) -> Any:
         return json.loads(raw)
     except ValueError:
         raise Unusable({"field": "", "reason": "this is no JSON"}) from None
-
-
-def in_known_shape(pages: Iterator[Page]) -> Iterator[Page]:
-    """The pages of a pull; an answer of another shape than the vendor's ends it with a sentence.
-
-    Raises HttpTrouble.
-    """
-    try:
-        yield from pages
-    except Unusable as unusable:
-        raise HttpTrouble(
-            f"The help desk answered in a shape that is not its own ({unusable}): is this the"
-            " right product, and nothing between it and us?"
-        ) from unusable
 
 
 def mapping_of(page: Any) -> Record:

@@ -32,7 +32,6 @@ from tickets.connectors.records import (
     Record,
     document,
     each,
-    in_known_shape,
     inside,
     mapping_of,
     moment,
@@ -125,11 +124,6 @@ class Zendesk(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Agents and users first, so that their roles are known; then tickets with their audits."""
-        return in_known_shape(self._pull(http, cursor, options, now))
-
-    def _pull(
-        self, http: Http, cursor: Mapping[str, Any], options: Mapping[str, Any], now: datetime
-    ) -> Iterator[Page]:
         start = now - timedelta(days=float(options.get("since", 30)))
         yield from _agents(http, cursor.get("agents", {}), now)
         yield from _cursor_export(http, "users", cursor.get("users", {}), start)
@@ -141,17 +135,11 @@ class Zendesk(Connector):
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Everything that changed since an instant, from the beginning of each stream."""
-        return in_known_shape(self._reconcile(http, since, now))
-
-    def _reconcile(self, http: Http, since: datetime, now: datetime) -> Iterator[Page]:
         yield from _tickets(http, {}, since)
         yield from _satisfaction(http, {}, since, now)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
         """A ticket and its audits; nothing if it is gone, which the export tells."""
-        return in_known_shape(self._fetch(http, ticket))
-
-    def _fetch(self, http: Http, ticket: str) -> Iterator[Page]:
         path = f"/api/v2/tickets/{int(ticket)}.json"
         answer = _unless_missing(http, path, {"include": "users,metric_sets"})
         if answer is None:

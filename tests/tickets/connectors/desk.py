@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 from requests.adapters import BaseAdapter
 
-from tickets.connectors.base import Connector, Page
+from tickets.connectors.base import Connector, Page, in_known_shape
 from tickets.connectors.http import Http
 
 BASE_URL = "https://desk.example.org"
@@ -175,7 +175,8 @@ def pulled(
     stands = json.loads(json.dumps(cursor or {}))
     if stop_after == 0:
         return pages, stands
-    for page in connector.pull(http, dict(stands), options=options or {}, now=now):
+    told = connector.pull(http, dict(stands), options=options or {}, now=now)
+    for page in in_known_shape(told):
         pages.append(page)
         # Through JSON, as the database keeps it.
         stands = json.loads(json.dumps({**stands, page.stream: dict(page.cursor)}))
