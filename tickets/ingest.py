@@ -586,8 +586,9 @@ class _Batch:
                 continue
             told = self.news[ticket.external_id]
             words = {key: text for news in reversed(told) for key, text in news.texts.items()}
+            fidelity = {event.key: news.fidelity for news in told for event in news.events}
             for event in ticket.new:
-                events.append(self._event_row(ticket.id, event, told[0].fidelity))
+                events.append(self._event_row(ticket.id, event, fidelity[event.key]))
                 if words.get(event.key):
                     texts.append((self.tenant_id, ticket.id, event.key, event.at, words[event.key]))
         self.outcome.new_events += EVENTS.insert(events).added

@@ -17,7 +17,7 @@ from portal.sealing import CannotOpen, open_sealed
 from portal.tenancy import due
 from portal.tenancy.context import acting
 from tickets.connectors import connector_of
-from tickets.connectors.base import Connector, Page
+from tickets.connectors.base import Connector, Page, in_known_shape, known_shape
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.fetching import PULL
 from tickets.inbound import receive
@@ -134,7 +134,8 @@ def _fetch_asked(connection: Connection, connector: Connector, http: Http, now: 
         )
     new = 0
     for ticket, asked_at in asked:
-        pages = list(connector.fetch(http, ticket, options=connection.options))
+        told = connector.fetch(http, ticket, options=connection.options)
+        pages = list(in_known_shape(told))
         with acting(connection.tenant_id):
             new += sum(store_page(connection, page, now) for page in pages)
             FetchWork.objects.for_tenant(connection.tenant_id).filter(
@@ -145,7 +146,8 @@ def _fetch_asked(connection: Connection, connector: Connector, http: Http, now: 
 
 def _pull(connection: Connection, connector: Connector, http: Http, now: datetime) -> int:
     new = 0
-    for page in connector.pull(http, dict(connection.cursor), options=connection.options, now=now):
+    told = connector.pull(http, dict(connection.cursor), options=connection.options, now=now)
+    for page in in_known_shape(told):
         with acting(connection.tenant_id):
             new += store_page(connection, page, now)
             connection.cursor = {**connection.cursor, page.stream: dict(page.cursor)}
@@ -156,7 +158,7 @@ def _pull(connection: Connection, connector: Connector, http: Http, now: datetim
     elif now - last >= RECONCILE_EVERY:
         since = now - RECONCILE_DAYS
         pages = connector.reconcile(http, since=since, options=connection.options, now=now)
-        new += _store_all(connection, pages, now)
+        new += _store_all(connection, in_known_shape(pages), now)
         connection.reconciled_at = now
     return new
 
@@ -197,7 +199,8 @@ def _answer_checks(
     try:
         with acting(connection.tenant_id):
             http = opened(connection)
-        answer, passed = connector.check(http, options=connection.options), True
+        with known_shape():
+            answer, passed = connector.check(http, options=connection.options), True
     except HttpTrouble as trouble:
         answer, passed = str(trouble), False
     with acting(connection.tenant_id):

@@ -9,12 +9,15 @@ and its fixtures.
 from __future__ import annotations
 
 from tickets.connectors.base import Connector
+from tickets.connectors.chatwoot import Chatwoot
+from tickets.connectors.freshdesk import Freshdesk
 from tickets.connectors.generic import Generic
 from tickets.connectors.github import GitHub
 from tickets.connectors.gitlab import GitLab
 from tickets.connectors.jira import Jira
 from tickets.connectors.servicenow import ServiceNow
 from tickets.connectors.zammad import Zammad
+from tickets.connectors.zendesk import Zendesk
 
 GENERIC = Generic()
 
@@ -27,6 +30,9 @@ CONNECTORS: dict[str, Connector] = {
         GitLab(),
         Jira(),
         ServiceNow(),
+        Zendesk(),
+        Freshdesk(),
+        Chatwoot(),
     )
 }
 

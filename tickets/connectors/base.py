@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from tickets.canonical import Severity, State
-from tickets.connectors.http import Http
+from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.signatures import Scheme
 from tickets.news import Told
 
@@ -19,6 +20,32 @@ class Unusable(Exception):
     def __init__(self, *errors: dict[str, str]) -> None:
         self.errors = list(errors)
         super().__init__("; ".join(f"{e['field']}: {e['reason']}" for e in errors))
+
+
+#: What reading an answer raises that has not the shape the vendor describes.
+WRONG_SHAPE = (Unusable, AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+@contextmanager
+def known_shape() -> Iterator[None]:
+    """While a help desk is read: an answer of another shape is a trouble of its connection.
+
+    A proxy's page or another product's must not stop the pulls of all others. Raises HttpTrouble.
+    """
+    try:
+        yield
+    except WRONG_SHAPE as error:
+        what = f"{type(error).__name__}: {error}"[:200]
+        raise HttpTrouble(
+            f"The help desk answered in a shape that is not its own ({what}): is this the right"
+            " product, and nothing between it and us?"
+        ) from error
+
+
+def in_known_shape(pages: Iterable[Page]) -> Iterator[Page]:
+    """Pages as a connector yields them. Raises HttpTrouble as `known_shape` does."""
+    with known_shape():
+        yield from pages
 
 
 @dataclass(frozen=True, slots=True)

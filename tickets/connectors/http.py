@@ -10,7 +10,8 @@ from __future__ import annotations
 import email.utils
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,16 @@ class HttpTrouble(Exception):
         self.status = status
         #: Seconds after which it may be tried again, where the help desk said so.
         self.retry_after = retry_after
+        #: The answer's status, where there was an answer.
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How often some paths may be asked: the help desk refuses more."""
+
+    prefix: str
+    a_minute: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +77,16 @@ class Http:
         *,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
+        budgets: Sequence[Budget] = (),
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
         session: requests.Session | None = None,
     ) -> None:
         self.base = urlsplit(base_url)
         if self.base.scheme not in ("https", "http") or not self.base.hostname:
             raise HttpTrouble(f"{base_url!r} is no address such as https://desk.example.org.")
-        self._sleep = sleep
+        self._sleep, self._clock = sleep, clock
+        self._budgets = {budget: deque[float](maxlen=budget.a_minute) for budget in budgets}
         self._session = session or requests.Session()
         self._session.trust_env = False
         self._session.headers.update(
@@ -110,6 +124,7 @@ class Http:
     def _ask(self, method: str, path: str, **given: Any) -> Answer:
         url = self.url(path)
         for attempt in range(1, TRIES + 1):
+            self._keep_budgets(urlsplit(url).path)
             try:
                 with self._session.request(
                     method,
@@ -135,6 +150,15 @@ class Http:
             self._sleep(wait)
         raise AssertionError("the last try returns or raises")
 
+    def _keep_budgets(self, path: str) -> None:
+        """Wait until a path may be asked again: no more than so often within any 60 seconds."""
+        for budget, asked in self._budgets.items():
+            if not path.startswith(budget.prefix):
+                continue
+            if len(asked) == budget.a_minute and (wait := asked[0] + 60 - self._clock()) > 0:
+                self._sleep(wait)
+            asked.append(self._clock())
+
 
 def _read(response: requests.Response) -> bytes:
     raw = bytearray()
@@ -150,7 +174,8 @@ def _read(response: requests.Response) -> bytes:
 
 def _wait(headers: Mapping[str, str], attempt: int) -> float:
     """Seconds to wait: as the help desk says, else longer with every try."""
-    said = headers.get("retry-after") or headers.get("rate-limit-reset")
+    names = ("retry-after", "rate-limit-reset", "ratelimit-reset")
+    said = next((headers[name] for name in names if headers.get(name)), None)
     if said is None:
         return 2.0**attempt
     if said.isdecimal():

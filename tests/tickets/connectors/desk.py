@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 from requests.adapters import BaseAdapter
 
-from tickets.connectors.base import Connector, Page
+from tickets.connectors.base import Connector, Page, in_known_shape
 from tickets.connectors.http import Http
 
 BASE_URL = "https://desk.example.org"
@@ -82,6 +82,11 @@ class Desk(BaseAdapter):
     def on(self, path: str, answer: Answer) -> Desk:
         """Answer a path; returns the desk, to be told more."""
         self.routes.append((re.compile(path), answer))
+        return self
+
+    def before(self, path: str, answer: Answer) -> Desk:
+        """Answer a path otherwise than it was told to."""
+        self.routes.insert(0, (re.compile(path), answer))
         return self
 
     def sleep(self, seconds: float) -> None:
@@ -170,7 +175,8 @@ def pulled(
     stands = json.loads(json.dumps(cursor or {}))
     if stop_after == 0:
         return pages, stands
-    for page in connector.pull(http, dict(stands), options=options or {}, now=now):
+    told = connector.pull(http, dict(stands), options=options or {}, now=now)
+    for page in in_known_shape(told):
         pages.append(page)
         # Through JSON, as the database keeps it.
         stands = json.loads(json.dumps({**stands, page.stream: dict(page.cursor)}))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.tickets.connectors.desk import Desk
+
 ASKER = {"id": 77, "login": "rui", "type": "User"}
 STAFF = {"id": 5, "login": "agnes", "type": "User"}
 BOT = {"id": 9, "login": "stale[bot]", "type": "Bot"}
@@ -53,3 +55,25 @@ WORDS = {
 }
 
 DELIVERIES = [("issue", json.dumps(WHOLE).encode(), {})]
+
+#: The same issue as an earlier pull saw it.
+EARLIER = {
+    **WHOLE,
+    "issue": {**WHOLE["issue"], "state": "open", "updated_at": "2026-03-02T09:30:00Z"},
+    "timeline": WHOLE["timeline"][:8],
+}
+DELIVERIES.append(("issue", json.dumps(EARLIER).encode(), {}))
+OPTIONS = {"repositories": "acme/app"}
+SECRETS = {"token": "t0k3n"}
+
+
+def desk() -> Desk:
+    """A repository of two issues."""
+    other = {**WHOLE["issue"], "number": 13, "updated_at": "2026-03-21T10:00:00Z"}
+    issues = "/repos/acme/app/issues"
+    return (
+        Desk()
+        .on(issues, [WHOLE["issue"], other])
+        .on(rf"{issues}/\d+", WHOLE["issue"])
+        .on(rf"{issues}/\d+/timeline", WHOLE["timeline"])
+    )

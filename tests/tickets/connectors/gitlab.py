@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.tickets.connectors.desk import Desk
+
 HELP = "Upgrade to 2.1, then run the migration once more; the table was left locked by 2.0."
 
 
@@ -68,3 +70,29 @@ WORDS = {
 }
 
 DELIVERIES = [("issue", json.dumps(WHOLE).encode(), {})]
+
+#: The same issue as an earlier pull saw it.
+EARLIER = {
+    **WHOLE,
+    "issue": {**WHOLE["issue"], "updated_at": "2026-03-02T10:00:00.000Z"},
+    "notes": WHOLE["notes"][:4],
+    "states": WHOLE["states"][:1],
+}
+DELIVERIES.append(("issue", json.dumps(EARLIER).encode(), {}))
+OPTIONS = {"projects": "acme/app"}
+SECRETS = {"token": "t0k3n"}
+
+
+def desk() -> Desk:
+    """A project of two issues."""
+    other = {**WHOLE["issue"], "iid": 24, "updated_at": "2026-03-04T12:00:00.000Z"}
+    project = "/api/v4/projects/acme%2Fapp"
+    return (
+        Desk()
+        .on(f"{project}/members/all", WHOLE["members"])
+        .on(f"{project}/issues", [WHOLE["issue"], other])
+        .on(rf"{project}/issues/\d+", WHOLE["issue"])
+        .on(rf"{project}/issues/\d+/notes", WHOLE["notes"])
+        .on(rf"{project}/issues/\d+/resource_state_events", WHOLE["states"])
+        .on(rf"{project}/issues/\d+/resource_label_events", WHOLE["labels"])
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.tickets.connectors.desk import Desk
+
 AGENT, CUSTOMER, SYSTEM = 5, 8, 1
 MACRO = "We are looking into it. Thank you for your patience."
 HELP = "Please restart the access point on floor 3; it is back and I watched it for ten minutes."
@@ -95,3 +97,31 @@ DELIVERIES = [
     ("ticket", json.dumps(WHOLE).encode(), {}),
     ("ticket", json.dumps(FORGOTTEN).encode(), {}),
 ]
+
+#: The first ticket as an earlier pull saw it.
+EARLIER = {
+    **WHOLE,
+    "articles": WHOLE["articles"][:5],
+    "history": {**WHOLE["history"], "history": WHOLE["history"]["history"][:5]},
+}
+DELIVERIES.append(("ticket", json.dumps(EARLIER).encode(), {}))
+SECRETS = {"token": "t0k3n"}
+
+
+def desk() -> Desk:
+    """Two tickets."""
+    told = {str(one["ticket"]["id"]): one for one in (WHOLE, FORGOTTEN)}
+    return (
+        Desk()
+        .on("/api/v1/users/me", {"login": "reader@acme.example"})
+        .on("/api/v1/tickets/search", [one["ticket"] for one in told.values()])
+        .on(r"/api/v1/tickets/\d+", lambda asked: told[asked.path.rsplit("/", 1)[1]]["ticket"])
+        .on(
+            r"/api/v1/ticket_articles/by_ticket/\d+",
+            lambda asked: told[asked.path.rsplit("/", 1)[1]]["articles"],
+        )
+        .on(
+            r"/api/v1/ticket_history/\d+",
+            lambda asked: told[asked.path.rsplit("/", 1)[1]]["history"],
+        )
+    )
