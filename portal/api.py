@@ -11,6 +11,7 @@ from portal.organisations import anybody
 from portal.readings_api import ReadingView
 from tickets.api import AnswerList, MessageDetail, TicketDetail, TicketList
 from tickets.messages_api import DeliveryList, DeliveryReplay
+from tickets.quality_api import DataQuality
 
 schema = anybody(SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]))
 
@@ -25,5 +26,6 @@ urlpatterns = [
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),
     path("answers/", AnswerList.as_view(), name="api_answers"),
     path("readings/", ReadingView.as_view(), name="api_readings"),
+    path("data-quality/", DataQuality.as_view(), name="api_data_quality"),
     path("targets/", TargetList.as_view(), name="api_targets"),
 ]
