@@ -30,6 +30,8 @@ from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
 from surveys.reading_comments import agreement
 from tickets.calendars import Calendars
+from tickets.flaws import FlawKind
+from tickets.quality import flaws_between
 
 #: Business days over which the pace of resolving is told (METRICS.md M22).
 PACE_DAYS = 20
@@ -47,6 +49,15 @@ class Slice:
     def __post_init__(self) -> None:
         if self.until <= self.start:
             raise ValueError(f"The period ends ({self.until}) before it begins ({self.start}).")
+
+
+@dataclass(frozen=True, slots=True)
+class RestsOn:
+    """A kind of flaw in the data behind a reading, and the tickets that have it."""
+
+    kind: str
+    title: str
+    tickets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ class Reading:
     target: Mapping[str, Any] | None = None
     paired_evidence: tuple[str, ...] = ()
     guardrail: str = ""
-    data_quality: tuple[str, ...] = ()
+    #: Set by metrics/data_quality.py, where a reading is about to be shown.
+    data_quality: tuple[RestsOn, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The reading as plain JSON."""
@@ -115,6 +127,7 @@ class Reader:
         self.settings_version, self.settings = settings_of(tenant)
         self._fetched: dict[str, tuple[date, date, Rows]] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
+        self._flaws: dict[tuple[Any, ...], Mapping[tuple[FlawKind, str], int]] = {}
         capabilities = list(
             Capability.objects.for_tenant(tenant).values_list(
                 "pk", "first_contact_resolvable", "quick_within_ms"
@@ -148,6 +161,16 @@ class Reader:
                 f" mix outages with typos. Ask for one of {', '.join(SEVERITIES)}."
             )
         return view.evaluate(self._facts(cut))
+
+    def flaws(self, cut: Slice) -> Mapping[tuple[FlawKind, str], int]:
+        """Tickets with a flaw by kind and severity, of any severity; asked once a period."""
+        key = (cut.start, cut.until, cut.capabilities)
+        if key not in self._flaws:
+            start, end = self.midnight(cut.start), self.midnight(cut.until)
+            self._flaws[key] = flaws_between(
+                self.tenant.pk, start, end, capabilities=cut.capabilities
+            )
+        return self._flaws[key]
 
     def _facts(self, cut: Slice) -> Facts:
         return Facts(

@@ -19,6 +19,7 @@ from tickets.ingest_api import (
     TypeList,
 )
 from tickets.messages_api import DeliveryList, DeliveryReplay
+from tickets.quality_api import DataQuality
 
 schema = anybody(SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]))
 
@@ -45,5 +46,6 @@ urlpatterns = [
     path("capabilities/", CapabilityList.as_view(), name="api_capabilities"),
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),
     path("readings/", ReadingView.as_view(), name="api_readings"),
+    path("data-quality/", DataQuality.as_view(), name="api_data_quality"),
     path("targets/", TargetList.as_view(), name="api_targets"),
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from metrics import words
+from metrics.data_quality import flaws_in_words, lower_first
 from metrics.definitions import find
 from metrics.evidence import Piece
 from metrics.kinds import Unit
@@ -34,6 +35,9 @@ class Card:
     status: Pill | None = None
     standing: Pill | None = None
     flags: tuple[str, ...] = ()
+    #: The flaws of the data behind it in one line, and where they are mended; empty: none known.
+    data_quality: str = ""
+    quality_url: str = ""
     definitions: tuple[tuple[str, str], ...] = ()
     series: Series | None = None
     evidence: Sequence[Piece] = field(default_factory=tuple)
@@ -72,6 +76,7 @@ def card(
     reading: Reading,
     *,
     method_url: str,
+    quality_url: str = "",
     label: str = "",
     series: Series | None = None,
     evidence: Sequence[Piece] = (),
@@ -85,6 +90,8 @@ def card(
         status=_status(reading),
         standing=_STANDINGS.get(reading.reliability_state or ""),
         flags=reading.flags + (("provisional",) if reading.provisional else ()),
+        data_quality=flaws_in_words(reading),
+        quality_url=quality_url,
         definitions=tuple(_definitions(reading)),
         series=series,
         evidence=evidence,
@@ -144,6 +151,10 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         (_BESIDE[name], _beside(name, value, view.unit))
         for name, value in reading.beside.items()
         if name in _BESIDE and value is not None
+    ]
+    told += [
+        (f"Flaw: {lower_first(flaw.title)}", words.count(flaw.tickets, "ticket", "tickets"))
+        for flaw in reading.data_quality
     ]
     told.append(("Read beside it", "; ".join(reading.paired_evidence)))
     told.append(("Guardrail", reading.guardrail))

@@ -85,6 +85,20 @@ def pull_help_desks() -> int:
     return pulling.sweep(timezone.now())
 
 
+def survey_sources() -> int:
+    """Look at a source's words, or preview a mapping, where somebody asked."""
+    from tickets import apart, surveying
+
+    return surveying.sweep(timezone.now(), read=apart.read)
+
+
+def apply_roles() -> int:
+    """Let tickets be folded again whose people's roles were corrected."""
+    from tickets import account_roles
+
+    return account_roles.sweep(timezone.now())
+
+
 def place_ratings() -> int:
     """Place ratings that help desks told at their resolutions."""
     from surveys import imported_ratings
@@ -140,6 +154,8 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (empty_what_is_old, HOUR),
     (fold_again, TICK),
     (pull_help_desks, TICK),
+    (survey_sources, TICK),
+    (apply_roles, TICK),
     (place_ratings, TICK),
     (decide_whom_to_ask, TICK),
     (complete_the_ledger, HOUR),

@@ -16,6 +16,8 @@ PAGES = [
     ("targets", "Targets", Right.READ_PAGES),
     ("contradictions", "Scores against words", Right.READ_LIVE),
     ("own_readings", "My readings", Right.READ_OWN),
+    ("sources", "Sources", Right.CONFIGURE),
+    ("data_quality", "Data quality", Right.READ_QUALITY),
     ("mailbox", "Mailbox", Right.READ_MAILBOX),
 ]
 

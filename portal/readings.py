@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from itertools import product
 
 from governance.comparing import against, standings
+from metrics.data_quality import with_data_quality
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
 from portal.catalogue.models import Capability, Domain
@@ -69,7 +70,7 @@ def tell(reader: Reader, metric: str, asked: Asked) -> Reading:
     cut = Slice(
         asked.start, asked.until, None if named is None else frozenset(named), asked.severity
     )
-    reading = reader.measure(metric, cut)
+    reading = with_data_quality(reader.measure(metric, cut), cut, reader)
     if one is not None:
         reading = against(
             reading,

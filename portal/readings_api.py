@@ -54,6 +54,14 @@ class SoFarOut(serializers.Serializer[Any]):
     denominator = serializers.IntegerField()
 
 
+class RestsOnOut(serializers.Serializer[Any]):
+    """A kind of flaw in the data behind the figure; GET /data-quality/ says what to do about it."""
+
+    kind = serializers.CharField()
+    title = serializers.CharField()
+    tickets = serializers.IntegerField()
+
+
 class ReadingTargetOut(serializers.Serializer[Any]):
     """The target beside a figure, and how it stands; one that is not signed decides nothing."""
 
@@ -98,7 +106,7 @@ class ReadingOut(serializers.Serializer[Any]):
     target = ReadingTargetOut(allow_null=True)
     paired_evidence = serializers.ListField(child=serializers.CharField())
     guardrail = serializers.CharField()
-    data_quality = serializers.ListField(child=serializers.CharField())
+    data_quality = RestsOnOut(many=True)
 
 
 class Question(serializers.Serializer[Any]):

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from governance.comparing import Standing, against, standings
 from metrics import evidence
+from metrics.data_quality import with_data_quality
 from metrics.definitions import find
 from metrics.evidence import Piece
 from metrics.measure import Reader, Reading, Slice
@@ -263,14 +264,22 @@ class _Telling:
         pieces: Sequence[Piece] = (),
     ) -> Card:
         cut = _with(self.cut, severity) if severity else self.cut
-        reading = self._against(self.reader.measure(name, cut), severity, cut)
+        measured = with_data_quality(self.reader.measure(name, cut), cut, self.reader)
+        reading = self._against(measured, severity, cut)
         drawn = None
         if trend_of:
             told = [self._against(r, severity, cut) for r in
                     trend(self.reader, name, cut, self.periods)]  # fmt: skip
             drawn = series(f"{reading.name}, by month", told, [p.label for p in self.periods])
         label = f"{reading.name}, {severity.value}" if severity else reading.name
-        return card(reading, method_url=self.method_url, label=label, series=drawn, evidence=pieces)
+        return card(
+            reading,
+            method_url=self.method_url,
+            quality_url=reverse("data_quality", args=[self.reader.tenant.slug]),
+            label=label,
+            series=drawn,
+            evidence=pieces,
+        )
 
     def _against(self, reading: Reading, severity: Severity | None, cut: Slice) -> Reading:
         return against(

@@ -22,6 +22,16 @@ PAGES: dict[str, frozenset[str]] = {
     "target_sheet": EVERYBODY,
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
+    "sources": frozenset({"ada"}),
+    "connect_source": frozenset({"ada"}),
+    "source": frozenset({"ada"}),
+    "source_access": frozenset({"ada"}),
+    "source_hook": frozenset({"ada"}),
+    "source_mapping": frozenset({"ada"}),
+    "mapping_versions": frozenset({"ada"}),
+    "source_roles": frozenset({"ada"}),
+    "source_import": frozenset({"ada"}),
+    "data_quality": frozenset({"olga", "sam", "bea", "pia", "ada"}),
 }
 
 #: Acts by POST: route name -> who may. Everything else answers 405 to POST.
@@ -30,6 +40,12 @@ ACTS: dict[str, frozenset[str]] = {
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining
+    "connect_source": frozenset({"ada"}),
+    "source": frozenset({"ada"}),  # testing, pausing
+    "source_access": frozenset({"ada"}),
+    "source_hook": frozenset({"ada"}),
+    "source_mapping": frozenset({"ada"}),
+    "source_roles": frozenset({"ada"}),
 }
 
 #: Open to everyone, signed in or not: they ask for a token or a key, or say nothing private.
@@ -49,6 +65,7 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_capabilities", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_capability", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_readings", "GET"): frozenset({"read:internal"}),
+    ("api_data_quality", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }
 

@@ -340,12 +340,12 @@ def _read(tenant_id: int, message_ids: Sequence[int], read: Reader) -> dict[int,
     )
     readings = {work.message_id: _unreadable(work) for work in works}
     readable = [work for work in works if readings[work.message_id] is None]
-    told = read([_unread(work, slugs) for work in readable])
+    told = read([unread(work, slugs) for work in readable])
     readings |= {work.message_id: one for work, one in zip(readable, told, strict=True)}
     return {message: one for message, one in readings.items() if one is not None}
 
 
-def _unread(work: InboundWork, slugs: frozenset[str]) -> Unread:
+def unread(work: InboundWork, slugs: frozenset[str]) -> Unread:
     """A delivery as its mapper is given it."""
     message, connection = work.message, work.connection
     context = Context(

@@ -49,7 +49,9 @@ def open_http(connection: Connection) -> Http:
             )
         except CannotOpen as error:
             raise HttpTrouble(str(error)) from error
-    return connector_of(connection.kind).http(connection.base_url, secrets, connection.options)
+    connector, options = connector_of(connection.kind), connection.options
+    plain = {ask.name: str(options.get(ask.name, "")) for ask in connector.asks if not ask.secret}
+    return connector.http(connection.base_url, plain | secrets, options)
 
 
 def seal_name(connection: Connection) -> str:

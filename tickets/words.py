@@ -71,17 +71,29 @@ def _roles(connection: Connection, actors: Collection[str]) -> dict[str, list[Ro
     return spans
 
 
+class SavedMeanwhile(ValueError):
+    """Another version was saved since the one this draft began with; nothing was saved."""
+
+
 @transaction.atomic
 def save_version(
-    *, connection: Connection, words: Words, by: Actor, at: datetime
+    *, connection: Connection, words: Words, by: Actor, at: datetime, based_on: int | None = None
 ) -> MappingVersion:
     """Save what the source's words mean from now on, and let every ticket be folded again.
 
-    The first version lets a connection live: what was kept until then is folded.
+    The first version lets a connection live: what was kept until then is folded. `based_on` is the
+    number of the version that was changed (0: none was there): raises SavedMeanwhile where it is
+    not the newest any more.
     """
     Connection.objects.select_for_update().get(pk=connection.pk, tenant=connection.tenant_id)
     last = MappingVersion.objects.for_tenant(connection.tenant_id).filter(connection=connection)
-    number = (last.values_list("number", flat=True).first() or 0) + 1
+    newest = last.order_by("-number").values_list("number", flat=True).first() or 0
+    if based_on is not None and based_on != newest:
+        raise SavedMeanwhile(
+            f"Version {newest} was saved while this page was open. Nothing was saved: open the page"
+            " again and look at what changed."
+        )
+    number = newest + 1
     version = MappingVersion.objects.create(
         tenant_id=connection.tenant_id,
         connection=connection,

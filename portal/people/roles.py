@@ -32,18 +32,21 @@ class Right(models.TextChoices):
     ACCEPT_TARGETS = "accept_targets", "accept targets"
     COSIGN_TARGETS = "cosign_targets", "co-sign targets"
     CONFIGURE = "configure", "configure the organisation"
+    READ_QUALITY = "read_quality", "read what is wrong with the data"
     READ_AUDIT = "read_audit", "read the audit trail"
     READ_MAILBOX = "read_mailbox", "read the demo's mailbox"
 
 
 _EVERYBODY = frozenset({Right.READ_PAGES})
+#: Whoever reads a figure may see what it rests on.
+_LIVE = _EVERYBODY | {Right.READ_LIVE, Right.READ_QUALITY}
 
 MAY: dict[Role, frozenset[Right]] = {
-    Role.ADMINISTRATOR: _EVERYBODY | {Right.CONFIGURE, Right.READ_AUDIT},
-    Role.PROCESS_OWNER: _EVERYBODY | {Right.READ_LIVE, Right.PROPOSE_TARGETS},
-    Role.SERVICE_DESK_MANAGER: _EVERYBODY | {Right.READ_LIVE, Right.ACCEPT_TARGETS},
-    Role.BUSINESS_UNIT_LEAD: _EVERYBODY | {Right.READ_LIVE, Right.COSIGN_TARGETS},
-    Role.POLICY_OWNER: _EVERYBODY | {Right.READ_LIVE},
+    Role.ADMINISTRATOR: _EVERYBODY | {Right.CONFIGURE, Right.READ_AUDIT, Right.READ_QUALITY},
+    Role.PROCESS_OWNER: _LIVE | {Right.PROPOSE_TARGETS},
+    Role.SERVICE_DESK_MANAGER: _LIVE | {Right.ACCEPT_TARGETS},
+    Role.BUSINESS_UNIT_LEAD: _LIVE | {Right.COSIGN_TARGETS},
+    Role.POLICY_OWNER: _LIVE,
     Role.AGENT: _EVERYBODY | {Right.READ_OWN},
     Role.AUDITOR: _EVERYBODY | {Right.READ_AUDIT},
     Role.MEMBER: _EVERYBODY,

@@ -68,10 +68,10 @@ class Installation:
         assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def set_the_stage(self) -> None:
-        """Create the cast everyone knows, as the database's owner."""
+    def set_the_stage(self, *, scene: str = "stage") -> None:
+        """Create the cast everyone knows, or what else a scene needs, as the database's owner."""
         subprocess.run(
-            [sys.executable, "-m", "tests.journeys.stage"],
+            [sys.executable, "-m", f"tests.journeys.{scene}"],
             cwd=ROOT,
             env=self.environment | {"DATABASE_ROLE": "owner"},
             check=True,

@@ -22,7 +22,10 @@ from tests.factories import Cast, ConnectionFactory, TicketFactory
 from tests.governance.sheets import propose_sheet
 from tests.roles import OWNER, as_role
 from tests.tickets.events import event
+from tickets.models import ImportRun
 
+#: An import's number in addresses.
+IMPORT = 4711
 PEOPLE = ["olga", "sam", "bea", "agnes", "arjun", "rui", "pia", "ada", "aude", "eve"]
 
 
@@ -66,6 +69,15 @@ def test_an_address_that_is_missing_from_the_matrix_is_found(
 
 @pytest.fixture
 def sheet(cast: Cast) -> int:
+    with as_role(OWNER), acting(cast.acme.pk):
+        ImportRun.objects.create(
+            pk=IMPORT,
+            tenant=cast.acme,
+            connection=cast.desk,
+            file_name="export.csv",
+            file_sha256=bytes(32),
+            started_at=timezone.now(),
+        )
     with acting(cast.acme.pk):
         return int(propose_sheet(cast).pk)
 
@@ -82,6 +94,16 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "target_sheet": f"{home}targets/{sheet}/",
         "propose_targets": f"{home}targets/propose/",
         "accept_sheet": f"{home}targets/{sheet}/accept/",
+        "sources": f"{home}sources/",
+        "connect_source": f"{home}sources/connect/",
+        "data_quality": f"{home}sources/quality/",
+        "source": f"{home}sources/desk/",
+        "source_access": f"{home}sources/desk/access/",
+        "source_hook": f"{home}sources/desk/hook/",
+        "source_mapping": f"{home}sources/desk/mapping/",
+        "mapping_versions": f"{home}sources/desk/mapping/versions/",
+        "source_roles": f"{home}sources/desk/roles/",
+        "source_import": f"{home}sources/desk/imports/{IMPORT}/",
     }[name]
 
 
@@ -247,6 +269,7 @@ CALLS: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
         "readings/?metric=reopen_rate&capability=accounts&from=2026-01-01&until=2026-02-01",
         None,
     ),
+    ("api_data_quality", "GET"): ("data-quality/", None),
     ("api_targets", "GET"): ("targets/", None),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from metrics.data_quality import flaws_in_words
 from metrics.definitions import UnknownMetric
 from metrics.evaluating import ScalesPooled, SeveritiesPooled
 from portal.readings import DIMENSIONS, Asked, NotAskable, reader_of, split, tell
@@ -91,6 +92,8 @@ class Command(BaseCommand):
         for reading in told:
             where = ", ".join(f"{name} {value}" for name, value in reading.slice.items() if value)
             self.stdout.write(f"{where or 'all'}: {reading.sentence}")
+            if flaws := flaws_in_words(reading):
+                self.stdout.write(f"  {flaws}")
 
     def _told(self, tenant: Organisation, options: dict[str, Any]) -> list[Any]:
         asked = Asked(options["start"], options["until"], **dict(options["where"]))

@@ -1,0 +1,66 @@
+"""Which flaws of the data a figure rests on: the flag that stands beside a reading."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from metrics import words
+from metrics.measure import Reader, Reading, RestsOn, Slice
+from tickets.flaws import FLAWS, FlawKind
+from tickets.quality import HIDING
+
+_REPLIES = frozenset({"first_response", "first_meaningful_response"})
+_TIMES = _REPLIES | {"resolution_time", "sla_attainment", "backlog"}
+_HELD = frozenset({"reopen_rate", "fcr"})
+#: Figures of what people do without us: no ticket's flaw can change them.
+WITHOUT_TICKETS = frozenset({"self_service_completion", "telemetry_proxy"})
+
+#: Metrics that a kind of flaw can change; one that is not listed can change every figure.
+CONCERNS: dict[FlawKind, frozenset[str]] = {
+    FlawKind.UNKNOWN_ACTOR: _REPLIES | _HELD | {"requester_returns"},
+    FlawKind.AMBIGUOUS_DATE: _TIMES | _HELD,
+    FlawKind.REOPENS_DIFFER: _HELD,
+    FlawKind.BULK_CHANGE: _HELD | {"resolution_time", "sla_attainment"},
+    FlawKind.NO_PROMISE: _REPLIES | {"sla_attainment"},
+    FlawKind.NEGATIVE_DURATION: _TIMES,
+}
+
+
+def with_data_quality(reading: Reading, cut: Slice, reader: Reader) -> Reading:
+    """The reading with the flaws it may rest on, the most frequent first.
+
+    Counted are tickets that were alive in the period, as their flaws are known now. The counts of a
+    period are fetched once, whatever is read of it.
+    """
+    metric = reading.key.partition(".")[0]
+    if metric in WITHOUT_TICKETS:
+        return reading
+    found: Counter[FlawKind] = Counter()
+    for (kind, severity), tickets in reader.flaws(cut).items():
+        if metric not in CONCERNS.get(kind, {metric}):
+            continue
+        if cut.severity in (None, severity) or kind in HIDING:
+            found[kind] += tickets
+    return replace(
+        reading,
+        data_quality=tuple(
+            RestsOn(kind.value, FLAWS[kind].title, tickets)
+            for kind, tickets in sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))
+        ),
+    )
+
+
+def flaws_in_words(reading: Reading) -> str:
+    """The most frequent flaw with its tickets, and how many more kinds there are; may be empty."""
+    if not reading.data_quality:
+        return ""
+    first, *more = reading.data_quality
+    others = f", and {words.count(len(more), 'more kind', 'more kinds')}" if more else ""
+    tickets = words.count(first.tickets, "ticket", "tickets")
+    return f"Flaws in the data: {lower_first(first.title)} ({tickets}){others}"
+
+
+def lower_first(sentence: str) -> str:
+    """A title as it stands inside a sentence."""
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,242 @@
+"""Connecting a source: create it, say where it is and what opens it, pause it, test it.
+
+Every act is one function: lock, check, change, record. The web role can write credentials and
+never read them, so a new address needs them entered again (they are sealed to the address).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.db import transaction
+
+from portal.audit.trail import Actor, record
+from portal.sealing import seal
+from portal.tenancy import due
+from portal.tenancy.hints import hint
+from tickets.connectors import CONNECTORS, GENERIC, connector_of
+from tickets.connectors.base import Asked, Connector
+from tickets.fetching import PULL
+from tickets.models import Connection, ConnectionCheck, Credential
+from tickets.pulling import seal_name
+
+#: Names of pages that stand where a source's page would.
+RESERVED = frozenset({"connect", "quality"})
+
+_NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,59}")
+
+
+class NotConnectable(ValueError):
+    """What was entered cannot be used. `mistakes` holds one sentence by field; "" is the whole."""
+
+    def __init__(self, mistakes: Mapping[str, str]) -> None:
+        self.mistakes = dict(mistakes)
+        super().__init__(" ".join(mistakes.values()))
+
+
+@transaction.atomic
+def connect(
+    *,
+    tenant_id: int,
+    name: str,
+    kind: str,
+    base_url: str,
+    answers: Mapping[str, str],
+    by: Actor,
+    at: datetime,
+) -> Connection:
+    """Create a source. `answers` are by the names its connector asks for.
+
+    Tools that speak our own words are live at once; a help desk lives from its first mapping on.
+    Raises NotConnectable.
+    """
+    connector = CONNECTORS.get(kind)
+    if connector is None:
+        raise NotConnectable({"kind": f"There is no connector {kind!r}."})
+    mistakes: dict[str, str] = {}
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        mistakes["name"] = (
+            "Small letters, digits and hyphens, at most 60, and not one of"
+            f" {', '.join(sorted(RESERVED))}: it stands in addresses."
+        )
+    elif Connection.objects.for_tenant(tenant_id).filter(name=name).exists():
+        mistakes["name"] = f"There is a source {name!r} already."
+    address = ""
+    if connector.pulls:
+        address, wrong = normal_address(base_url)
+        mistakes |= {"base_url": wrong} if wrong else {}
+    mistakes |= _missing(connector.asks, answers)
+    if mistakes:
+        raise NotConnectable(mistakes)
+    connection = Connection.objects.create(
+        tenant_id=tenant_id,
+        name=name,
+        kind=kind,
+        base_url=address,
+        options=_options(connector, answers),
+        created_at=at,
+        live_since=at if connector is GENERIC else None,
+    )
+    _seal_credentials(connection, connector, answers, at)
+    _record(connection, "connection.created", by, at, {"kind": kind, "address": address})
+    if connector.pulls:
+        ask_for_check(connection=connection, by=by, at=at)
+    return connection
+
+
+@transaction.atomic
+def change_access(
+    *, connection: Connection, base_url: str, answers: Mapping[str, str], by: Actor, at: datetime
+) -> None:
+    """Change the address, the options or the credentials of a source.
+
+    Secrets that are left empty stay as they are, all of them, and only while the address stays:
+    whoever moves it to another host has to know what opens it (TRUST.md T15). Raises
+    NotConnectable.
+    """
+    connection = _locked(connection)
+    connector = connector_of(connection.kind)
+    address, wrong = normal_address(base_url)
+    mistakes = {"base_url": wrong} if wrong else {}
+    moved = address != connection.base_url
+    entered = {ask.name for ask in connector.asks if ask.secret and answers.get(ask.name)}
+    if moved or entered:
+        mistakes |= _missing(connector.asks, answers, again=moved)
+    else:
+        mistakes |= _missing([ask for ask in connector.asks if not ask.secret], answers)
+    if mistakes:
+        raise NotConnectable(mistakes)
+    connection.base_url = address
+    connection.options = {**connection.options, **_options(connector, answers)}
+    connection.trouble, connection.troubles = "", 0
+    connection.save(update_fields=["base_url", "options", "trouble", "troubles"])
+    if moved or entered:
+        _seal_credentials(connection, connector, answers, at)
+    detail = {"address": address, "moved": moved, "credentials_entered": bool(moved or entered)}
+    _record(connection, "connection.access_changed", by, at, detail)
+    ask_for_check(connection=connection, by=by, at=at)
+
+
+@transaction.atomic
+def pause(*, connection: Connection, by: Actor, at: datetime) -> None:
+    """Stop pulling; hooks are still taken in."""
+    _set_paused(_locked(connection), True, by, at)
+
+
+@transaction.atomic
+def resume(*, connection: Connection, by: Actor, at: datetime) -> None:
+    """Pull again, from where it stopped."""
+    _set_paused(_locked(connection), False, by, at)
+    _wake(connection, at)
+
+
+@transaction.atomic
+def ask_for_check(*, connection: Connection, by: Actor, at: datetime) -> ConnectionCheck:
+    """Let a worker try address and credentials; asking while one is waiting asks nothing new."""
+    connection = _locked(connection)
+    waiting: ConnectionCheck | None = checks_of(connection).filter(answered_at=None).first()
+    if waiting is not None:
+        return waiting
+    check = ConnectionCheck.objects.create(
+        tenant_id=connection.tenant_id, connection=connection, asked_at=at
+    )
+    _record(connection, "connection.check_asked", by, at)
+    _wake(connection, at)
+    return check
+
+
+def checks_of(connection: Connection) -> Any:
+    """The tests of a connection, the newest first."""
+    return ConnectionCheck.objects.for_tenant(connection.tenant_id).filter(connection=connection)
+
+
+def normal_address(base_url: str) -> tuple[str, str]:
+    """The address in its one spelling and what is wrong with it; one of the two is empty."""
+    try:
+        parts = urlsplit(base_url.strip())
+        port = parts.port
+    except ValueError:
+        return "", "This is no address such as https://desk.example.org."
+    host = parts.hostname or ""
+    if parts.scheme != "https" or not host:
+        return "", "An address begins with https:// and a host, such as https://desk.example.org."
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return "", "An address has no user name, question mark or fragment in it."
+    written = f"[{host}]" if ":" in host else host
+    address = f"https://{written}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+    if len(address) > 300:
+        return "", "An address has at most 300 characters."
+    return address, ""
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+def _locked(connection: Connection) -> Connection:
+    return Connection.objects.select_for_update().get(pk=connection.pk, tenant=connection.tenant_id)
+
+
+def _set_paused(connection: Connection, paused: bool, by: Actor, at: datetime) -> None:
+    if connection.paused == paused:
+        return
+    connection.paused = paused
+    connection.save(update_fields=["paused"])
+    _record(connection, "connection.paused" if paused else "connection.resumed", by, at)
+
+
+def _wake(connection: Connection, at: datetime) -> None:
+    due.note(connection.tenant_id, PULL, at)
+    hint("pull_help_desks")
+
+
+def _missing(
+    asks: tuple[Asked, ...] | list[Asked], answers: Mapping[str, str], *, again: bool = False
+) -> dict[str, str]:
+    return {
+        ask.name: "Enter it again: the address changes, and it is not sent elsewhere unseen."
+        if again and ask.secret
+        else f"{ask.label} is needed."
+        for ask in asks
+        if ask.required and not answers.get(ask.name)
+    }
+
+
+def _options(connector: Connector, answers: Mapping[str, str]) -> dict[str, str]:
+    return {ask.name: answers.get(ask.name, "") for ask in connector.asks if not ask.secret}
+
+
+def _seal_credentials(
+    connection: Connection, connector: Connector, answers: Mapping[str, str], at: datetime
+) -> None:
+    entered = {ask.name: answers.get(ask.name, "") for ask in connector.asks if ask.secret}
+    if not entered:
+        return
+    sealed = seal(json.dumps(entered), belongs_to=seal_name(connection))
+    stored = Credential.objects.for_tenant(connection.tenant_id).filter(connection=connection)
+    if not stored.update(sealed=sealed, changed_at=at):
+        Credential.objects.create(
+            tenant_id=connection.tenant_id, connection=connection, sealed=sealed, changed_at=at
+        )
+
+
+def _record(
+    connection: Connection,
+    act: str,
+    by: Actor,
+    at: datetime,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    record(
+        tenant_id=connection.tenant_id,
+        actor=by,
+        act=act,
+        subject_kind="connection",
+        subject_id=connection.name,
+        at=at,
+        detail=detail,
+    )
