@@ -148,7 +148,7 @@ class ExportFile:
         """
         number = 0
         try:
-            with self._text() as text:
+            with self.text() as text:
                 for line in _json_lines(text):
                     number += 1
                     yield line
@@ -168,7 +168,7 @@ class ExportFile:
         if self.is_workbook:
             yield from self._sheet_rows()
             return
-        with self._text() as text:
+        with self.text() as text:
             yield from _json_rows(text) if self.is_json else _csv_rows(text, self.layout)
 
     def _sheet_rows(self) -> Iterator[dict[str, Any] | str]:
@@ -187,7 +187,7 @@ class ExportFile:
                 overlong = _overlong(list(map(str, named.values())), list(named))
                 yield overlong or named
 
-    def _text(self) -> io.TextIOWrapper:
+    def text(self) -> io.TextIOWrapper:
         """The file's characters, unpacked; what is no text is read as lone surrogates."""
         raw = self.path.open("rb")
         if other := _OTHER_KINDS.get(raw.peek(4)[:4]):

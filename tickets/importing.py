@@ -149,7 +149,7 @@ def run(
         connection = _open_source(tenant_id, source, mapping, at)
         mapping = Mapping.parse(connection.mapping, name=f"of source {source}")
         domain = _domain_of(tenant_id, mapping.create)
-        this_run = _run_of(tenant_id, connection, path.name, digest, at)
+        this_run = run_of(tenant_id, connection, path.name, digest, at)
         arrival = _arrival(this_run)
     if began is not None:
         began(this_run)
@@ -177,7 +177,7 @@ def run(
             if again:
                 _quarantine_again(this_run, batch, problems)
             else:
-                _quarantine(this_run, problems)
+                quarantine(this_run, problems)
                 this_run.rows_done += batch.size
                 totals = Counter(this_run.counts)
                 totals["new_events"] += entered.outcome.new_events
@@ -394,7 +394,7 @@ def _open_source(tenant_id: int, source: str, mapping: Mapping | None, at: datet
     return connection
 
 
-def _run_of(
+def run_of(
     tenant_id: int, connection: Connection, name: str, digest: bytes, at: datetime
 ) -> ImportRun:
     """The run of this file: an earlier one of the same bytes, or a new one."""
@@ -490,10 +490,11 @@ def _quarantine_again(this_run: ImportRun, batch: _Batch, problems: list[Problem
     gone = [row.pk for row in stored if wrong.get((row.row_number, row.field)) != row.reason]
     QuarantinedRow.objects.for_tenant(this_run.tenant_id).filter(pk__in=gone).delete()
     kept = {(row.row_number, row.field) for row in stored if row.pk not in set(gone)}
-    _quarantine(this_run, [p for p in problems if (p.row, p.field[:100]) not in kept])
+    quarantine(this_run, [p for p in problems if (p.row, p.field[:100]) not in kept])
 
 
-def _quarantine(this_run: ImportRun, problems: Iterable[Problem]) -> None:
+def quarantine(this_run: ImportRun, problems: Iterable[Problem]) -> None:
+    """Keep rows and fields that could not be used, by number and reason."""
     QuarantinedRow.objects.bulk_create(
         (
             QuarantinedRow(

@@ -56,8 +56,10 @@ MEANINGS = {
     "score": "the rating",
     "remark": "the words beside the rating",
 }
-_INSTANTS = frozenset({"at", "opened_at", "first_response_at", "resolved_at", "rated_at"})
-_REQUIRED = {
+#: Meanings that are instants.
+INSTANTS = frozenset({"at", "opened_at", "first_response_at", "resolved_at", "rated_at"})
+#: What a row of each shape cannot be without.
+REQUIRED = {
     VERSIONS: ("ticket", "at", "opened_at"),
     TICKETS: ("ticket", "opened_at"),
     EVENTS: ("ticket", "at", "type"),
@@ -182,13 +184,13 @@ class Mapping:
         mistakes: list[str] = []
         _refuse_unknown("a mapping", source, _TABLES, mistakes)
         rows = source.get("rows")
-        if rows not in _REQUIRED:
-            mistakes.append(f"rows must be one of {', '.join(_REQUIRED)}, not {rows!r}.")
+        if rows not in REQUIRED:
+            mistakes.append(f"rows must be one of {', '.join(REQUIRED)}, not {rows!r}.")
         columns = source.get("columns", {})
         _refuse_unknown("[columns]", columns, frozenset(MEANINGS), mistakes)
         mistakes += [
             f"[columns] must name {needed}: {MEANINGS[needed]}."
-            for needed in _REQUIRED.get(str(rows), ())
+            for needed in REQUIRED.get(str(rows), ())
             if needed not in columns
         ]
         if rows == TICKETS and "state" in columns and "at" not in columns:
@@ -201,8 +203,8 @@ class Mapping:
         zone = _zone(time.get("zone"), mistakes)
         formats = tuple(time.get("formats", ()))
         formats_of = {str(name): tuple(some) for name, some in time.get("columns", {}).items()}
-        _refuse_unknown("[time.columns]", formats_of, _INSTANTS, mistakes)
-        if not formats and not (formats_of and columns.keys() & _INSTANTS <= formats_of.keys()):
+        _refuse_unknown("[time.columns]", formats_of, INSTANTS, mistakes)
+        if not formats and not (formats_of and columns.keys() & INSTANTS <= formats_of.keys()):
             mistakes.append(
                 '[time] formats must list how dates are written, for example ["%d/%m/%Y %H:%M"]'
                 ' or ["iso"].'
@@ -366,20 +368,20 @@ class Columns:
             )
         self._mapping = mapping
         self._ticket = mapping.columns["ticket"]
-        self._required = _REQUIRED[mapping.rows]
+        self._required = REQUIRED[mapping.rows]
         #: Meaning, column and what was seen in it.
         self._columns: list[tuple[str, str, dict[str, Any]]] = [
             (meaning, column, {})
             for meaning, column in mapping.columns.items()
             if meaning != "ticket"
         ]
-        ways = {form: _reader_of(form) for form in mapping.formats}
+        ways = {form: reader_of(form) for form in mapping.formats}
         self._readers = {
             meaning: [
-                ways.get(form) or _reader_of(form)
+                ways.get(form) or reader_of(form)
                 for form in mapping.formats_of.get(meaning, mapping.formats)
             ]
-            for meaning in _INSTANTS
+            for meaning in INSTANTS
         }
         #: Source words for capabilities, by slug: the names of those an import creates.
         self.capability_names: dict[str, str] = {}
@@ -418,7 +420,7 @@ class Columns:
         self, meaning: str, column: str, said: object, seen: dict[str, Any]
     ) -> tuple[str, Any]:
         """What a cell says and what that is here; remembered where it may come again."""
-        if isinstance(said, datetime) and meaning in _INSTANTS:
+        if isinstance(said, datetime) and meaning in INSTANTS:
             return said.isoformat(" "), self._placed(said)
         text = said if isinstance(said, str) else _text(said)
         value = self._convert(meaning, text.strip())
@@ -485,7 +487,7 @@ class Columns:
         """Return the value in this product's words, None where nothing is said, or Unreadable."""
         if said in self._mapping.unknown:
             return None
-        if meaning in _INSTANTS:
+        if meaning in INSTANTS:
             return self._instant(meaning, said)
         if meaning in _WORDS:
             word = self._mapping.values.get(meaning, {}).get(said)
@@ -565,7 +567,7 @@ _FIELDS = {"d": 2, "m": 1, "Y": 0, "H": 3, "M": 4, "S": 5}
 _ISO_TIME = re.compile(r"[T ]\d\d")
 
 
-def _reader_of(form: str) -> Callable[[str], datetime]:
+def reader_of(form: str) -> Callable[[str], datetime]:
     """What reads dates of a format; it raises ValueError for others.
 
     An instant is without a zone where the format holds none: the mapping states it.

@@ -6,7 +6,7 @@ Topics: `ticket` (a ticket as it stands from an instant on), `answer` (a rating 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +35,13 @@ class Generic(Connector):
                 "reason": f"{topic!r} is not a type that is understood: answer, ticket",
             }
         )
+
+    def dumped(
+        self, stream: str, records: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, bytes]]:
+        """A message for each record: one that cannot be used does not take others along."""
+        for record in records:
+            yield stream, json.dumps(record, sort_keys=True).encode()
 
 
 def _ticket(body: Mapping[str, Any], context: Context) -> TicketNews:
