@@ -74,6 +74,14 @@ def pull_help_desks() -> int:
     return pulling.sweep(timezone.now())
 
 
+def import_uploads() -> int:
+    """Import files that came by a page."""
+    from surveys import imported_ratings
+    from tickets import uploads
+
+    return uploads.sweep(timezone.now(), record_ratings=imported_ratings.record)
+
+
 def place_ratings() -> int:
     """Place ratings that help desks told at their resolutions."""
     from surveys import imported_ratings
@@ -129,6 +137,7 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (empty_what_is_old, HOUR),
     (fold_again, TICK),
     (pull_help_desks, TICK),
+    (import_uploads, TICK),
     (place_ratings, TICK),
     (decide_whom_to_ask, TICK),
     (complete_the_ledger, HOUR),

@@ -22,6 +22,9 @@ PAGES: dict[str, frozenset[str]] = {
     "target_sheet": EVERYBODY,
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
+    "uploads": frozenset({"ada"}),
+    "upload": frozenset({"ada"}),
+    "upload_refused": frozenset({"ada"}),
 }
 
 #: Acts by POST: route name -> who may. Everything else answers 405 to POST.
@@ -30,6 +33,8 @@ ACTS: dict[str, frozenset[str]] = {
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining
+    "uploads": frozenset({"ada"}),
+    "upload": frozenset({"ada"}),
 }
 
 #: Open to everyone, signed in or not: they ask for a token or a key, or say nothing private.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import batched
@@ -50,6 +50,12 @@ _OWN_KEYS = ("_sdc_", "_dlt_", "_airbyte_", "_ab_")
 _FILES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
 
+_PLAIN = (
+    *("file", "source", "lines", "records", "other_messages", "rows_refused", "deliveries"),
+    *("new_deliveries", "folded", "quarantined", "waiting"),
+)
+
+
 @dataclass(slots=True)
 class DumpReport:
     """What was in a dump, and what became of its deliveries."""
@@ -76,7 +82,12 @@ class DumpReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain JSON."""
-        return {**asdict(self), "changed_nothing": self.changed_nothing}
+        return {
+            **{name: getattr(self, name) for name in _PLAIN},
+            "streams": dict(self.streams),
+            "problems": [asdict(problem) for problem in self.problems],
+            "changed_nothing": self.changed_nothing,
+        }
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -104,13 +115,16 @@ def store(
     source: str,
     kind: str,
     path: Path,
+    name: str = "",
     stream: str = "",
     at: datetime,
     progress: Progress,
+    began: Callable[[ImportRun], None] | None = None,
 ) -> tuple[DumpReport, list[int]]:
     """Store a dump's records as deliveries; return the report and the ids of the new ones.
 
-    `stream` names the stream of plain records; empty: the file's name does. Raises ImportRefused or
+    `name` is what people call the file; `stream` names the stream of plain records, else the file's
+    name does; `began` is told the run before anything is stored. Raises ImportRefused or
     UnreadableFile; what was stored before stays.
     """
     file = ExportFile(path)
@@ -119,8 +133,10 @@ def store(
     digest = file.sha256()
     with acting(tenant_id):
         connection = _open_source(tenant_id, source, kind, at)
-        this_run = run_of(tenant_id, connection, path.name, digest, at)
-    report = DumpReport(path.name, source)
+        this_run = run_of(tenant_id, connection, name or path.name, digest, at)
+    if began is not None:
+        began(this_run)
+    report = DumpReport(name or path.name, source)
     connector, new = CONNECTORS[kind], []
     deliveries = _deliveries(file, stream or stream_of(path), connector, report, this_run)
     for some in batched(deliveries, _TOGETHER):

@@ -246,9 +246,9 @@ class Guessed:
 
 def guess(sample: Sample) -> Guessed:
     """Propose a mapping for a file."""
-    texts = {name: _texts(sample.rows, name) for name in sample.header}
+    texts = {name: texts_of(sample.rows, name) for name in sample.header}
     found = Guessed(sample, TICKETS, "")
-    fits = {name: _fitting(texts[name]) for name in sample.header if _looks_like_dates(texts[name])}
+    fits = {name: fitting(texts[name]) for name in sample.header if _looks_like_dates(texts[name])}
     offered = _columns(sample.header, texts, set(fits))
     found.columns = {name: one for name, one in offered.items() if one.confidence >= LIKELY}
     found.perhaps = {name: one for name, one in offered.items() if one.confidence < LIKELY}
@@ -378,13 +378,12 @@ def _decide_dates(
                 )
             )
         elif values:
-            each = Counter(form for value in values for form in _fitting([value])[:1])
             found.questions.append(
                 Question(
                     meaning,
                     f"The dates of {guess_.column!r} ({_some(values)}) are not all written in one"
                     " way. State every way that is meant; others are refused row by row.",
-                    tuple(form for form, _ in each.most_common(6)),
+                    tuple(partly_fitting(values)),
                 )
             )
     found.offsets = bool(zoned) and all(zoned)
@@ -491,7 +490,7 @@ def _note_file(found: Guessed, texts: Mapping[str, list[str]]) -> None:
     ]
 
 
-def _texts(rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:
+def texts_of(rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:
     """What a column says, where it says anything."""
     found = []
     for row in rows:
@@ -503,12 +502,18 @@ def _texts(rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:
 
 
 def _looks_like_dates(values: Sequence[str]) -> bool:
-    """Whether most of what a column says could be a date."""
+    """Whether half of what a column says, or more, could be a date."""
     some = values[:50]
-    return bool(some) and sum(bool(_fitting([value])) for value in some) * 2 > len(some)
+    return bool(some) and sum(bool(fitting([value])) for value in some) * 2 >= len(some)
 
 
-def _fitting(values: Sequence[str]) -> list[str]:
+def partly_fitting(values: Sequence[str]) -> list[str]:
+    """The formats that read some of the values, those that read most of them first."""
+    each = Counter(form for value in list(dict.fromkeys(values))[:200] for form in fitting([value]))
+    return [form for form, _ in each.most_common(6)]
+
+
+def fitting(values: Sequence[str]) -> list[str]:
     """The formats that read every one of the values; ISO 8601 alone where it does."""
     if not values or not all(map(_HAS_DIGITS.search, values)):
         return []

@@ -136,25 +136,27 @@ def run(
     at: datetime,
     progress: Progress,
     record_ratings: RecordRatings,
+    name: str = "",
     most_rows: int | None = None,
     began: Callable[[ImportRun], None] | None = None,
 ) -> Report:
     """Import a file; go on behind the last committed batch of an interrupted run of the same file.
 
-    `began` is told the run before its first batch. Raises MappingError, ImportRefused (also behind
-    `most_rows` rows) or UnreadableFile; what was committed before stays.
+    `name` is what people call the file; `began` is told the run before its first batch. Raises
+    MappingError, ImportRefused (also behind `most_rows` rows) or UnreadableFile; what was committed
+    before stays.
     """
     digest = ExportFile(path).sha256()
     with acting(tenant_id):
         connection = _open_source(tenant_id, source, mapping, at)
         mapping = Mapping.parse(connection.mapping, name=f"of source {source}")
         domain = _domain_of(tenant_id, mapping.create)
-        this_run = run_of(tenant_id, connection, path.name, digest, at)
+        this_run = run_of(tenant_id, connection, name or path.name, digest, at)
         arrival = _arrival(this_run)
     if began is not None:
         began(this_run)
     again = this_run.finished_at is not None
-    report = Report(path.name, source, resumed_behind=0 if again else this_run.rows_done)
+    report = Report(name or path.name, source, resumed_behind=0 if again else this_run.rows_done)
     entering = _Entering(connection, RowReader(mapping, arrival=arrival), record_ratings, at)
     seen = _Distinct()
     file = ExportFile(path, mapping.file)

@@ -34,6 +34,14 @@ class Sample:
     #: Whether dates are typed cells of a workbook.
     typed: bool = False
 
+    @property
+    def is_records(self) -> bool:
+        """Whether these are raw records with an extractor's own frame around them."""
+        first = self.rows[0] if self.rows else {}
+        return "_airbyte_data" in first or (
+            "type" in first and ("record" in self.header or "schema" in first)
+        )
+
 
 def sample(path: Path, layout: Layout | None = None, *, rows: int = ROWS) -> Sample:
     """Read the beginning of a file; what `layout` states is believed. Raises UnreadableFile."""

@@ -21,6 +21,7 @@ from tests import permission_matrix as matrix
 from tests.factories import Cast, ConnectionFactory, TicketFactory
 from tests.governance.sheets import propose_sheet
 from tests.roles import OWNER, as_role
+from tickets.models import Upload
 
 PEOPLE = ["olga", "sam", "bea", "agnes", "arjun", "rui", "pia", "ada", "aude", "eve"]
 
@@ -63,8 +64,23 @@ def test_an_address_that_is_missing_from_the_matrix_is_found(
     assert set(names(get_resolver().url_patterns)) - in_the_matrix() == {"home"}
 
 
+#: The id of an uploaded file of Acme's.
+UPLOAD = 7_001
+
+
 @pytest.fixture
 def sheet(cast: Cast) -> int:
+    with as_role(OWNER), acting(cast.acme.pk):
+        Upload.objects.create(
+            pk=UPLOAD,
+            tenant=cast.acme,
+            name="tickets.csv",
+            stored_as="gone.csv",
+            size=1,
+            sha256=bytes(32),
+            uploaded_at=timezone.now(),
+            uploaded_by="Ada",
+        )
     with acting(cast.acme.pk):
         return int(propose_sheet(cast).pk)
 
@@ -81,6 +97,9 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "target_sheet": f"{home}targets/{sheet}/",
         "propose_targets": f"{home}targets/propose/",
         "accept_sheet": f"{home}targets/{sheet}/accept/",
+        "uploads": f"{home}sources/upload/",
+        "upload": f"{home}sources/upload/{UPLOAD}/",
+        "upload_refused": f"{home}sources/upload/{UPLOAD}/refused.csv",
     }[name]
 
 
