@@ -140,7 +140,7 @@ def test_a_directory_is_read_with_the_streams_its_files_are_named_for(
     bring(tmp_path / "dump")
     told = reports(capsys)
     assert [report["file"] for report in told] == [
-        "macros.jsonl", "tickets.2026-01.jsonl", "17000.1.jsonl",
+        "macros.jsonl", "17000.1.jsonl", "tickets.2026-01.jsonl",
     ]  # fmt: skip
     assert [report["quarantined"] for report in told] == [1, 0, 0]
     with acting(acme):
