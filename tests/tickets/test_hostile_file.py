@@ -136,7 +136,15 @@ def _imported(environment: dict[str, str], file: Path, kills: int, *mode: str) -
     pace = 0.2
     while True:
         child = subprocess.Popen(
-            [sys.executable, "-m", "tests.tickets.hostile_file", "import", str(file), str(BATCH), *mode],
+            [
+                sys.executable,
+                "-m",
+                "tests.tickets.hostile_file",
+                "import",
+                str(file),
+                str(BATCH),
+                *mode,
+            ],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

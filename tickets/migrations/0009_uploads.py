@@ -9,7 +9,7 @@ from portal.tenancy.migration import Protect
 class Migration(migrations.Migration):
     dependencies = [
         ("tenancy", "0002_protect"),
-        ("tickets", "0005_protect_door"),
+        ("tickets", "0008_one_key"),
     ]
 
     operations = [
