@@ -99,6 +99,14 @@ def apply_roles() -> int:
     return account_roles.sweep(timezone.now())
 
 
+def import_uploads() -> int:
+    """Import files that came by a page."""
+    from surveys import imported_ratings
+    from tickets import uploads
+
+    return uploads.sweep(timezone.now(), record_ratings=imported_ratings.record)
+
+
 def place_ratings() -> int:
     """Place ratings that help desks told at their resolutions."""
     from surveys import imported_ratings
@@ -156,6 +164,7 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (pull_help_desks, TICK),
     (survey_sources, TICK),
     (apply_roles, TICK),
+    (import_uploads, TICK),
     (place_ratings, TICK),
     (decide_whom_to_ask, TICK),
     (complete_the_ledger, HOUR),

@@ -213,6 +213,12 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
+# --- Uploaded files: the web process writes them, workers read and remove them -------------------
+UPLOADS_FOLDER = env.str(
+    "UPLOADS_FOLDER",
+    default=str(Path(env.str("WELLSERVED_DATA", default="") or BASE_DIR / ".data") / "uploads"),
+)
+
 # --- Mail ---------------------------------------------------------------------------------------
 #: A folder receives one file per mail (the demo); without it mail goes out over SMTP.
 MAILBOX_FOLDER = env.str("MAILBOX_FOLDER", default="")

@@ -44,6 +44,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("voice/contradictions/", views.contradictions, name="contradictions"),
     path("mailbox/", views.mailbox, name="mailbox"),
     path("targets/", include("governance.urls")),
+    path("sources/upload/", include("tickets.upload_urls")),
     path("sources/", include("tickets.urls")),
 ]
 

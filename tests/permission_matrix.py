@@ -32,6 +32,9 @@ PAGES: dict[str, frozenset[str]] = {
     "source_roles": frozenset({"ada"}),
     "source_import": frozenset({"ada"}),
     "data_quality": frozenset({"olga", "sam", "bea", "pia", "ada"}),
+    "uploads": frozenset({"ada"}),
+    "upload": frozenset({"ada"}),
+    "upload_refused": frozenset({"ada"}),
 }
 
 #: Acts by POST: route name -> who may. Everything else answers 405 to POST.
@@ -46,6 +49,8 @@ ACTS: dict[str, frozenset[str]] = {
     "source_hook": frozenset({"ada"}),
     "source_mapping": frozenset({"ada"}),
     "source_roles": frozenset({"ada"}),
+    "uploads": frozenset({"ada"}),
+    "upload": frozenset({"ada"}),
 }
 
 #: Open to everyone, signed in or not: they ask for a token or a key, or say nothing private.

@@ -187,7 +187,7 @@ def explain(*, tenant_id: int, source: str, path: Path, mapping: Mapping | None)
 
 def read_log(path: Path, mapping: Mapping) -> dict[str, LoggedTicket]:
     """Read an audit log as it is told: tickets by number, rows in the order of the file."""
-    file = ExportFile(path)
+    file = ExportFile(path, mapping.file)
     columns = Columns(mapping, file.header())
     names = mapping.columns
     tickets: dict[str, LoggedTicket] = {}

@@ -6,26 +6,35 @@ commit together, so an interrupted import goes on behind the last batch that was
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import batched
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Count, Q
+
 from portal.catalogue.models import BusinessCalendar, CalendarVersion, Capability, Domain
 from portal.tenancy.context import acting
 from tickets.files import Damaged, ExportFile
 from tickets.ingest import Outcome, apply
-from tickets.mapping import Columns, Create, Mapping, Problem, Row
+from tickets.mapping import Columns, Create, Mapping, Problem, Row, printable
 from tickets.models import Connection, ImportRun, QuarantinedRow, TicketEvent
-from tickets.news import Rating, RowReader
+from tickets.news import Rating, RowReader, event_key
 
 #: Rows of a batch: large enough for COPY to pay, small enough to be lost without regret.
 BATCH = 5_000
 #: Problems a report carries; all of them stand in QuarantinedRow.
 SHOWN_PROBLEMS = 10
+#: Rows that nobody can say what is wrong with: more of them, and it is the import that is broken.
+MOST_UNEXPLAINED = 100
+
+logger = logging.getLogger(__name__)
 
 #: Called after every batch with the rows read so far and the share of the file, 0 to 1.
 Progress = Callable[[int, float], None]
@@ -60,6 +69,8 @@ class Report:
     new_ratings: int = 0
     written: Counter[str] = field(default_factory=Counter)
     capabilities_created: list[str] = field(default_factory=list)
+    #: Values that look as if they had been written in another encoding, by column.
+    mojibake: dict[str, int] = field(default_factory=dict)
     #: The first problems, for people.
     problems: list[Problem] = field(default_factory=list)
 
@@ -97,21 +108,22 @@ def preview(
         mapping = _mapping_in_force(connection, mapping, source)
         known = set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
     report = Report(path.name, source, preview=True)
-    tickets: set[str] = set()
-    for batch in _batches(ExportFile(path), mapping, progress):
+    tickets = _Distinct()
+    for batch in _batches(ExportFile(path, mapping.file), mapping, progress):
         report.rows += batch.size
         report.note(batch.problems)
         if mapping.create is None or not mapping.create.capabilities:
             report.note(_drop_unknown_capabilities(batch.rows, known, mapping))
         else:
-            new = {slug: name for slug, name in batch.names.items() if slug not in known}
+            new = batch.new_capabilities(known)
             known |= new.keys()
-            report.capabilities_created += new.values()
+            report.capabilities_created += sorted(new.values())
         news, ratings, problems = RowReader(mapping).read(batch.rows)
         report.note(problems)
-        tickets.update(one.external_id for one in news)
+        report.mojibake = batch.mojibake
+        tickets.add(one.external_id for one in news)
         report.new_ratings += len(ratings)
-    report.tickets = len(tickets)
+    report.tickets = tickets.count()
     return report
 
 
@@ -124,43 +136,62 @@ def run(
     at: datetime,
     progress: Progress,
     record_ratings: RecordRatings,
+    name: str = "",
+    most_rows: int | None = None,
+    began: Callable[[ImportRun], None] | None = None,
 ) -> Report:
     """Import a file; go on behind the last committed batch of an interrupted run of the same file.
 
-    Raises MappingError, ImportRefused or UnreadableFile; what was committed before stays.
+    `name` is what people call the file; `began` is told the run before its first batch. Raises
+    MappingError, ImportRefused (also behind `most_rows` rows) or UnreadableFile; what was committed
+    before stays.
     """
-    file = ExportFile(path)
-    digest = file.sha256()
+    digest = ExportFile(path).sha256()
     with acting(tenant_id):
         connection = _open_source(tenant_id, source, mapping, at)
         mapping = Mapping.parse(connection.mapping, name=f"of source {source}")
         domain = _domain_of(tenant_id, mapping.create)
-        this_run = _run_of(tenant_id, connection, path.name, digest, at)
-    skip = this_run.rows_done if this_run.finished_at is None else 0
-    report = Report(path.name, source, resumed_behind=skip)
-    seen: set[str] = set()
-    for batch in _batches(file, mapping, progress, skip=skip):
+        this_run = run_of(tenant_id, connection, name or path.name, digest, at)
+        arrival = _arrival(this_run)
+    if began is not None:
+        began(this_run)
+    again = this_run.finished_at is not None
+    report = Report(name or path.name, source, resumed_behind=0 if again else this_run.rows_done)
+    entering = _Entering(connection, RowReader(mapping, arrival=arrival), record_ratings, at)
+    seen = _Distinct()
+    file = ExportFile(path, mapping.file)
+    for batch in _batches(file, mapping, progress, skip=report.resumed_behind):
+        if most_rows is not None and batch.last > most_rows:
+            raise ImportRefused(
+                f"The file holds more than {most_rows:,} rows. What stands before row"
+                f" {batch.last - batch.size + 1:,} was imported; import the rest with"
+                " manage.py import_tickets, or in parts."
+            )
         with acting(tenant_id):
             problems = list(batch.problems)
             report.capabilities_created += _ensure_capabilities(tenant_id, domain, mapping, batch)
             known = set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
             problems += _drop_unknown_capabilities(batch.rows, known, mapping)
-            news, ratings, more = RowReader(mapping).read(batch.rows)
-            outcome = apply(tenant_id=tenant_id, connection=connection, news=news, at=at)
-            if ratings:
-                report.new_ratings += record_ratings(
-                    tenant_id=tenant_id, connection=connection, ratings=ratings, at=at
-                )
-            _quarantine(this_run, problems + more)
-            report.rows += batch.size
-            report.note(problems + more)
-            _count(report, outcome)
-            seen.update(one.external_id for one in news)
-            if this_run.finished_at is None:
+            entered = entering.enter(batch.rows)
+            problems += entered.problems
+            report.new_ratings += entered.new_ratings
+            _count(report, entered.outcome)
+            if again:
+                _quarantine_again(this_run, batch, problems)
+            else:
+                quarantine(this_run, problems)
                 this_run.rows_done += batch.size
-                this_run.save(update_fields=["rows_done"])
-    report.tickets = len(seen)
-    _finish(tenant_id, this_run, report, at)
+                totals = Counter(this_run.counts)
+                totals["new_events"] += entered.outcome.new_events
+                totals["new_ratings"] += entered.new_ratings
+                this_run.counts = dict(totals)
+                this_run.save(update_fields=["rows_done", "counts"])
+        report.rows += batch.size
+        report.note(problems)
+        report.mojibake = batch.mojibake
+        seen.add(entered.tickets)
+    report.tickets = seen.count()
+    _finish(tenant_id, this_run, at)
     return report
 
 
@@ -176,16 +207,104 @@ _PLAIN = (
     "new_events",
     "new_ratings",
     "capabilities_created",
+    "mojibake",
 )
+
+
+class _Distinct:
+    """Counts different names in eight bytes each: a file may hold millions of tickets."""
+
+    def __init__(self) -> None:
+        self._known = np.empty(0, dtype=np.int64)
+        self._fresh: list[int] = []
+
+    def add(self, names: Iterable[str]) -> None:
+        self._fresh += [event_key(name) for name in names]
+        if len(self._fresh) > 100_000:
+            self.count()
+
+    def count(self) -> int:
+        """How many there were; two of 2^64 hashes are the same by a chance of one in millions."""
+        fresh = np.array(self._fresh, dtype=np.int64)
+        self._known, self._fresh = np.union1d(self._known, fresh), []
+        return len(self._known)
 
 
 @dataclass(slots=True)
 class _Batch:
     rows: list[Row]
     problems: list[Problem]
-    #: Names of the capabilities this batch was the first to mention, by slug.
+    #: Names of the capabilities the file has mentioned so far, by slug.
     names: dict[str, str]
+    mojibake: dict[str, int]
     size: int
+    #: The number of its last row.
+    last: int
+
+    def new_capabilities(self, known: set[str]) -> dict[str, str]:
+        """Names of the capabilities its rows mention that nobody knows, by slug."""
+        said = {row.values["capability"] for row in self.rows if "capability" in row.values}
+        return {slug: self.names[slug] for slug in said - known}
+
+
+@dataclass(slots=True)
+class _Entered:
+    """What became of some rows."""
+
+    outcome: Outcome = field(default_factory=Outcome)
+    new_ratings: int = 0
+    tickets: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def extend(self, other: _Entered) -> None:
+        self.outcome.new_events += other.outcome.new_events
+        for name, written in other.outcome.written.items():
+            self.outcome.add(name, written)
+        self.new_ratings += other.new_ratings
+        self.tickets += other.tickets
+        self.problems += other.problems
+
+
+class _Entering:
+    """Enters rows together; where one spoils it, halves until that one is alone, and names it."""
+
+    def __init__(
+        self, connection: Connection, reader: RowReader, record_ratings: RecordRatings, at: datetime
+    ) -> None:
+        self._connection, self._reader, self._at = connection, reader, at
+        self._record_ratings = record_ratings
+        self._unexplained = 0
+
+    def enter(self, rows: Sequence[Row]) -> _Entered:
+        """Enter rows inside the running transaction."""
+        try:
+            with transaction.atomic():
+                return self._together(rows)
+        except (OperationalError, InterfaceError):
+            raise  # the database's trouble, not a row's: the import goes on later
+        except Exception as error:
+            if len(rows) > 1:
+                entered = self.enter(rows[: len(rows) // 2])
+                entered.extend(self.enter(rows[len(rows) // 2 :]))
+                return entered
+            self._unexplained += 1
+            if not rows or self._unexplained > MOST_UNEXPLAINED:
+                raise
+            row = rows[0]
+            logger.exception("row %s could not be entered", row.number)
+            reason = printable(f"could not be entered: {type(error).__name__}: {error}")
+            return _Entered(problems=[Problem(row.number, row.ticket, "", "", reason)])
+
+    def _together(self, rows: Sequence[Row]) -> _Entered:
+        tenant_id = self._connection.tenant_id
+        news, ratings, problems = self._reader.read(rows)
+        outcome = apply(tenant_id=tenant_id, connection=self._connection, news=news, at=self._at)
+        new = 0
+        if ratings:
+            new = self._record_ratings(
+                tenant_id=tenant_id, connection=self._connection, ratings=ratings, at=self._at
+            )
+        return _Entered(outcome, new, [one.external_id for one in news], problems)
 
 
 def _batches(
@@ -206,7 +325,8 @@ def _batches(
             if row is not None:
                 rows.append(row)
         if fresh:
-            yield _Batch(rows, problems, columns.capability_names, len(fresh))
+            names, mojibake = columns.capability_names, dict(columns.mojibake)
+            yield _Batch(rows, problems, names, mojibake, len(fresh), done)
         progress(done, file.share_read)
 
 
@@ -220,12 +340,13 @@ def _mapping_in_force(connection: Connection | None, given: Mapping | None, sour
                 " flat_with_score."
             )
         return given
-    if given is not None and _meaning(given.source) != _meaning(connection.mapping):
+    if given is not None and not _adds_only(_meaning(connection.mapping), _meaning(given.source)):
         if TicketEvent.objects.filter(ticket__connection=connection).exists():
             raise ImportRefused(
                 f"The source {source!r} was read with another mapping, and its event log keeps what"
-                " was read. Nothing was imported. Import under a new --source name, or without"
-                " --mapping to use the stored one."
+                " was read. Nothing was imported. Words of [values] and date formats may be added;"
+                " for everything else import under a new --source name, or without --mapping to"
+                " use the stored one."
             )
         return given
     return given or Mapping.parse(connection.mapping, name=f"of source {source}")
@@ -233,7 +354,33 @@ def _mapping_in_force(connection: Connection | None, given: Mapping | None, sour
 
 def _meaning(source: dict[str, Any]) -> dict[str, Any]:
     """The part of a mapping that decides what rows become; the rest may change."""
-    return {name: value for name, value in source.items() if name not in ("title", "create")}
+    free = ("title", "create", "file")
+    return {name: value for name, value in source.items() if name not in free}
+
+
+def _adds_only(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a mapping reads all that the one before read just as it did, and perhaps more.
+
+    More words and more date formats can only add to what rows said: a field or row that was refused
+    is read. A date that two formats read as different days is refused (Columns).
+    """
+    rest = ("values", "time")
+    if {k: v for k, v in before.items() if k not in rest} != {
+        k: v for k, v in after.items() if k not in rest
+    }:
+        return False
+    words, more = before.get("values", {}), after.get("values", {})
+    if any(
+        more.get(kind, {}).get(said) != word for kind in words for said, word in words[kind].items()
+    ):
+        return False
+    time, other = before.get("time", {}), after.get("time", {})
+    formats, given = time.get("formats", []), other.get("formats", [])
+    return (
+        time.get("zone") == other.get("zone")
+        and time.get("columns", {}) == other.get("columns", {})
+        and list(given[: len(formats)]) == list(formats)
+    )
 
 
 def _open_source(tenant_id: int, source: str, mapping: Mapping | None, at: datetime) -> Connection:
@@ -249,7 +396,7 @@ def _open_source(tenant_id: int, source: str, mapping: Mapping | None, at: datet
     return connection
 
 
-def _run_of(
+def run_of(
     tenant_id: int, connection: Connection, name: str, digest: bytes, at: datetime
 ) -> ImportRun:
     """The run of this file: an earlier one of the same bytes, or a new one."""
@@ -263,19 +410,28 @@ def _run_of(
     )
 
 
-def _finish(tenant_id: int, this_run: ImportRun, report: Report, at: datetime) -> None:
-    if this_run.finished_at is not None:
-        return
-    this_run.finished_at = at
-    this_run.counts = {
-        "rows": this_run.rows_done,
-        "rows_refused": report.rows_refused,
-        "fields_lost": report.fields_lost,
-        "new_events": report.new_events,
-        "new_ratings": report.new_ratings,
-    }
+def _arrival(this_run: ImportRun) -> str:
+    """The run's place among the source's files, in the order in which they came."""
+    earlier = ImportRun.objects.for_tenant(this_run.tenant_id).filter(
+        connection=this_run.connection_id, pk__lte=this_run.pk
+    )
+    return f"{earlier.count():06}"
+
+
+def _finish(tenant_id: int, this_run: ImportRun, at: datetime) -> None:
+    """Count what the whole run refused, whoever was interrupted in it; write what differs."""
     with acting(tenant_id):
-        this_run.save(update_fields=["finished_at", "counts"])
+        refused = QuarantinedRow.objects.for_tenant(tenant_id).filter(run=this_run)
+        totals = refused.aggregate(
+            rows_refused=Count("row_number", filter=Q(row_refused=True), distinct=True),
+            fields_lost=Count("pk", filter=Q(row_refused=False)),
+        )
+        counts = {"new_events": 0, "new_ratings": 0, **this_run.counts, **totals}
+        counts["rows"] = this_run.rows_done
+        if this_run.finished_at is None or counts != this_run.counts:
+            this_run.finished_at = this_run.finished_at or at
+            this_run.counts = counts
+            this_run.save(update_fields=["finished_at", "counts"])
 
 
 def _domain_of(tenant_id: int, create: Create | None) -> Domain | None:
@@ -304,7 +460,7 @@ def _ensure_capabilities(
     if domain is None or mapping.create is None or not mapping.create.capabilities:
         return []
     known = set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
-    new = {slug: name for slug, name in batch.names.items() if slug not in known}
+    new = batch.new_capabilities(known)
     Capability.objects.bulk_create(
         Capability(tenant_id=tenant_id, slug=slug, name=name, domain=domain)
         for slug, name in sorted(new.items())
@@ -327,7 +483,20 @@ def _drop_unknown_capabilities(
     return problems
 
 
-def _quarantine(this_run: ImportRun, problems: Iterable[Problem]) -> None:
+def _quarantine_again(this_run: ImportRun, batch: _Batch, problems: list[Problem]) -> None:
+    """Bring the quarantine of rows that are read once more to what is wrong with them now."""
+    stored = QuarantinedRow.objects.for_tenant(this_run.tenant_id).filter(
+        run=this_run, row_number__gt=batch.last - batch.size, row_number__lte=batch.last
+    )
+    wrong = {(p.row, p.field[:100]): p.reason[:300] for p in problems}
+    gone = [row.pk for row in stored if wrong.get((row.row_number, row.field)) != row.reason]
+    QuarantinedRow.objects.for_tenant(this_run.tenant_id).filter(pk__in=gone).delete()
+    kept = {(row.row_number, row.field) for row in stored if row.pk not in set(gone)}
+    quarantine(this_run, [p for p in problems if (p.row, p.field[:100]) not in kept])
+
+
+def quarantine(this_run: ImportRun, problems: Iterable[Problem]) -> None:
+    """Keep rows and fields that could not be used, by number and reason."""
     QuarantinedRow.objects.bulk_create(
         (
             QuarantinedRow(

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +24,7 @@ from django.utils.text import slugify
 
 from portal.catalogue.severity import Severity
 from tickets.canonical import ActorKind, State
+from tickets.files import DELIMITERS, ENCODINGS, Layout
 
 SHIPPED = Path(__file__).parent / "mappings"
 
@@ -29,7 +34,7 @@ VERSIONS, TICKETS, EVENTS = "versions", "tickets", "events"
 #: Columns a mapping may name, and what each one means.
 MEANINGS = {
     "ticket": "the ticket's number in the source",
-    "at": "when this version of the ticket was written, or the event happened",
+    "at": "when this version or row of the ticket was written, or the event happened",
     "type": "what happened, see [values.type] (rows = events)",
     "value": "what it became: the new state, severity, group … (rows = events)",
     "reason": "why it was escalated (rows = events)",
@@ -51,8 +56,10 @@ MEANINGS = {
     "score": "the rating",
     "remark": "the words beside the rating",
 }
-_INSTANTS = frozenset({"at", "opened_at", "first_response_at", "resolved_at", "rated_at"})
-_REQUIRED = {
+#: Meanings that are instants.
+INSTANTS = frozenset({"at", "opened_at", "first_response_at", "resolved_at", "rated_at"})
+#: What a row of each shape cannot be without.
+REQUIRED = {
     VERSIONS: ("ticket", "at", "opened_at"),
     TICKETS: ("ticket", "opened_at"),
     EVENTS: ("ticket", "at", "type"),
@@ -79,6 +86,7 @@ _TABLES = frozenset(
         "title",
         "rows",
         "unknown",
+        "file",
         "time",
         "columns",
         "values",
@@ -87,10 +95,22 @@ _TABLES = frozenset(
         "create",
     }
 )
+_FILE = frozenset({"encoding", "delimiter", "sheet", "header_row"})
+_TIME = frozenset({"zone", "formats", "columns"})
 _CREATE = frozenset({"domain", "name", "zone", "hours", "capabilities"})
 _SCALE = re.compile(r"[a-z]+_\d+_\d+")
 #: As long as the narrowest column that may hold it; a longer value is a mistake in the file.
 _LONGEST = {"group": 150, "channel": 40, "capability": 150, "requester_email": 254}
+#: Capabilities one file may name: a column with more is no list of topics.
+MOST_CAPABILITIES = 500
+#: Instants outside these years are noughts of other clocks and slips of the pen.
+_FIRST_YEAR, _LAST_YEAR = 1971, 2099
+#: What is remembered of a column: so many values, each no longer than so many characters.
+_REMEMBERED, _WORTH_REMEMBERING = 20_000, 100
+#: Characters PostgreSQL keeps in no text: NUL and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+#: UTF-8 that was read as Windows-1252 and written again.
+MOJIBAKE = re.compile("[ÃÂ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€")
 
 
 class MappingError(ValueError):
@@ -135,13 +155,16 @@ class Mapping:
     columns: dict[str, str]
     values: dict[str, dict[str, str]]
     unknown: frozenset[str]
+    #: How dates are written, and in columns that have a way of their own, by meaning.
     formats: tuple[str, ...]
+    formats_of: dict[str, tuple[str, ...]]
     zone: ZoneInfo
     severity: str
     actor_kind: str
     scale: str
     create: Create | None
     final: dict[str, str]
+    file: Layout = field(default_factory=Layout)
 
     @classmethod
     def load(cls, name: str | Path) -> Mapping:
@@ -161,23 +184,36 @@ class Mapping:
         mistakes: list[str] = []
         _refuse_unknown("a mapping", source, _TABLES, mistakes)
         rows = source.get("rows")
-        if rows not in _REQUIRED:
-            mistakes.append(f"rows must be one of {', '.join(_REQUIRED)}, not {rows!r}.")
+        if rows not in REQUIRED:
+            mistakes.append(f"rows must be one of {', '.join(REQUIRED)}, not {rows!r}.")
         columns = source.get("columns", {})
         _refuse_unknown("[columns]", columns, frozenset(MEANINGS), mistakes)
         mistakes += [
             f"[columns] must name {needed}: {MEANINGS[needed]}."
-            for needed in _REQUIRED.get(str(rows), ())
+            for needed in REQUIRED.get(str(rows), ())
             if needed not in columns
         ]
+        if rows == TICKETS and "state" in columns and "at" not in columns:
+            mistakes.append(
+                '[columns] state needs at when rows = "tickets": since when does the ticket stand'
+                " so? Without such a column leave state out and name resolved_at."
+            )
         time = source.get("time", {})
+        _refuse_unknown("[time]", time, _TIME, mistakes)
         zone = _zone(time.get("zone"), mistakes)
         formats = tuple(time.get("formats", ()))
-        if not formats:
+        formats_of = {str(name): tuple(some) for name, some in time.get("columns", {}).items()}
+        _refuse_unknown("[time.columns]", formats_of, INSTANTS, mistakes)
+        if not formats and not (formats_of and columns.keys() & INSTANTS <= formats_of.keys()):
             mistakes.append(
                 '[time] formats must list how dates are written, for example ["%d/%m/%Y %H:%M"]'
                 ' or ["iso"].'
             )
+        mistakes += [
+            f"[time] the format {form!r} cannot be used: {why}."
+            for form in {*formats, *(form for some in formats_of.values() for form in some)}
+            if (why := _format_mistake(form))
+        ]
         values = source.get("values", {})
         for kind, words in _WORDS.items():
             mistakes += [
@@ -204,6 +240,7 @@ class Mapping:
         if not _SCALE.fullmatch(scale):
             mistakes.append(f"[defaults] scale = {scale!r} names no ends, as csat_1_5 does.")
         create = _create(source.get("create"), mistakes)
+        layout = _layout(source.get("file", {}), mistakes)
         if mistakes:
             raise MappingError(name, mistakes)
         return cls(
@@ -213,12 +250,14 @@ class Mapping:
             values={kind: dict(words) for kind, words in values.items()},
             unknown=frozenset(source.get("unknown", ("",))) | {""},
             formats=formats,
+            formats_of=formats_of,
             zone=zone,
             severity=severity,
             actor_kind=actor_kind,
             scale=scale,
             create=create,
             final=dict(source.get("final", {})),
+            file=layout,
         )
 
 
@@ -240,6 +279,35 @@ def _zone(name: object, mistakes: list[str]) -> ZoneInfo:
             f'[time] zone must be a time zone, for example "UTC" or "Europe/Berlin", not {name!r}.'
         )
         return ZoneInfo("UTC")
+
+
+def _layout(source: Dictionary[str, Any], mistakes: list[str]) -> Layout:
+    _refuse_unknown("[file]", source, _FILE, mistakes)
+    encoding, delimiter = source.get("encoding", ""), source.get("delimiter", ",")
+    header_row = source.get("header_row", 1)
+    if encoding and encoding not in ENCODINGS:
+        mistakes.append(f"[file] encoding = {encoding!r} is not one of {', '.join(ENCODINGS)}.")
+    if delimiter not in DELIMITERS:
+        listed = " ".join(map(repr, DELIMITERS))
+        mistakes.append(f"[file] delimiter = {delimiter!r} is not one of {listed}.")
+    if not isinstance(header_row, int) or not 1 <= header_row <= 100:
+        mistakes.append(f"[file] header_row = {header_row!r} is not a row from 1 to 100.")
+    if mistakes:
+        return Layout()
+    return Layout(encoding, delimiter, str(source.get("sheet", "")), header_row)
+
+
+def _format_mistake(form: object) -> str:
+    """Why a way of writing dates cannot be used; empty where it can."""
+    if form == "iso":
+        return ""
+    if not isinstance(form, str) or "%" not in form:
+        return 'a format is "iso" or written with %d, %m, %Y, %H, %M …'
+    try:
+        datetime.strptime(datetime(2026, 3, 2, tzinfo=UTC).strftime(form), form)  # noqa: DTZ007 - only tried
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _create(source: Dictionary[str, Any] | None, mistakes: list[str]) -> Create | None:
@@ -267,10 +335,24 @@ class Row:
     number: int
     ticket: str
     values: dict[str, Any] = field(default_factory=dict)
+    #: Dates that can be read in two ways, one sentence each; kept as a flaw of the ticket.
+    doubts: list[str] = field(default_factory=list)
 
 
 class Unreadable(ValueError):
     """A value that means nothing here, with the reason."""
+
+
+class ReadTwoWays(Unreadable):
+    """A date that two of the stated formats read as different days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An instant that had to be chosen by rule (METRICS.md 1.2), and what is said about it."""
+
+    at: datetime
+    detail: str
 
 
 class Columns:
@@ -279,59 +361,103 @@ class Columns:
     def __init__(self, mapping: Mapping, header: list[str]) -> None:
         missing = [name for name in mapping.columns.values() if name not in header]
         if missing:
+            named = ", ".join(header)[:500]
             raise MappingError(
                 "",
-                [
-                    f"The file has no column {name!r}; it has {', '.join(header)}."
-                    for name in missing
-                ],
+                [f"The file has no column {name!r}; it has {named}." for name in missing],
             )
         self._mapping = mapping
-        self._columns = [
-            (meaning, column) for meaning, column in mapping.columns.items() if meaning != "ticket"
+        self._ticket = mapping.columns["ticket"]
+        self._required = REQUIRED[mapping.rows]
+        #: Meaning, column and what was seen in it.
+        self._columns: list[tuple[str, str, dict[str, Any]]] = [
+            (meaning, column, {})
+            for meaning, column in mapping.columns.items()
+            if meaning != "ticket"
         ]
-        self._seen: dict[str, dict[str, Any]] = {meaning: {} for meaning in mapping.columns}
-        self._required = _REQUIRED[mapping.rows]
+        ways = {form: reader_of(form) for form in mapping.formats}
+        self._readers = {
+            meaning: [
+                ways.get(form) or reader_of(form)
+                for form in mapping.formats_of.get(meaning, mapping.formats)
+            ]
+            for meaning in INSTANTS
+        }
         #: Source words for capabilities, by slug: the names of those an import creates.
         self.capability_names: dict[str, str] = {}
+        #: Values that look as if UTF-8 had been read as another encoding, by column.
+        self.mojibake: Counter[str] = Counter()
 
     def read(self, raw: Dictionary[str, Any], number: int) -> tuple[Row | None, list[Problem]]:
         """Read one row. None where the row is refused; problems say which field and why."""
+        ticket = _text(raw.get(self._ticket))
+        if reason := self._no_ticket(ticket):
+            return None, [Problem(number, printable(ticket, 200), self._ticket, printable(ticket),
+                                  reason)]  # fmt: skip
         problems: list[Problem] = []
-        ticket = _text(raw.get(self._mapping.columns["ticket"]))
-        if ticket in self._mapping.unknown or len(ticket) > 200 or "\x00" in ticket:
-            reason = "empty: whose row is this?"
-            if ticket not in self._mapping.unknown:
-                reason = "longer than 200 characters, or with a NUL character"
-            ticket = ticket.replace("\x00", "?")
-            column = self._mapping.columns["ticket"]
-            problems.append(Problem(number, ticket[:200], column, ticket[:300], reason))
-            return None, problems
         row = Row(number, ticket)
-        for meaning, column in self._columns:
+        for meaning, column, seen in self._columns:
             said = raw.get(column)
-            if not isinstance(said, str):
-                said = _text(said)
-            seen = self._seen[meaning]
-            if said in seen:
+            if type(said) is str and said in seen:
                 value = seen[said]
             else:
-                value = self._convert(meaning, said.strip())
-                if len(seen) < 50_000:  # bounded memory, whatever the file repeats
-                    seen[said] = value
+                said, value = self._fresh(meaning, column, said, seen)
             if value is None:
                 continue
-            if isinstance(value, Unreadable):
-                refused = meaning in self._required
-                problems.append(
-                    Problem(number, ticket, column, said[:300], str(value), refused=refused)
-                )
+            if isinstance(value, (Unreadable, Doubt)):
+                problems += self._in_doubt(row, meaning, column, said, value)
             else:
                 row.values[meaning] = value
         if self._mapping.rows == EVENTS:
             problems += self._place_value(row)
-        problems += self._missing(row, problems)
-        return (None if any(p.refused for p in problems) else row), problems
+        if problems or not self._has_required(row):
+            problems += self._missing(row, problems)
+            if any(p.refused for p in problems):
+                return None, problems
+        return row, problems
+
+    def _fresh(
+        self, meaning: str, column: str, said: object, seen: dict[str, Any]
+    ) -> tuple[str, Any]:
+        """What a cell says and what that is here; remembered where it may come again."""
+        if isinstance(said, datetime) and meaning in INSTANTS:
+            return said.isoformat(" "), self._placed(said)
+        text = said if isinstance(said, str) else _text(said)
+        value = self._convert(meaning, text.strip())
+        if not text.isascii() and MOJIBAKE.search(text):
+            self.mojibake[column] += 1
+        elif len(seen) < _REMEMBERED and len(text) <= _WORTH_REMEMBERING:
+            seen[text] = value  # bounded memory, whatever the file repeats
+        return text, value
+
+    def _in_doubt(
+        self, row: Row, meaning: str, column: str, said: str, value: Unreadable | Doubt
+    ) -> list[Problem]:
+        """Put down what cannot be used, or only by rule."""
+        if isinstance(value, Doubt):
+            row.values[meaning] = value.at
+            row.doubts.append(f"{column}: {value.detail}")
+            return []
+        if isinstance(value, ReadTwoWays):
+            row.doubts.append(f"{column}: {printable(said, 60)} {value}")
+        refused = meaning in self._required
+        shown = printable(said)
+        return [Problem(row.number, row.ticket, column, shown, str(value), refused=refused)]
+
+    def _no_ticket(self, ticket: str) -> str:
+        """Why a row's ticket cannot be its name; empty where it can."""
+        if ticket in self._mapping.unknown:
+            return "empty: whose row is this?"
+        if len(ticket) > 200:
+            return "longer than 200 characters"
+        if not ticket.isprintable():
+            for character in ticket:
+                if unicodedata.category(character)[0] == "C":
+                    return f"holds a character that cannot be seen (U+{ord(character):04X})"
+        return ""
+
+    def _has_required(self, row: Row) -> bool:
+        return all(name in row.values for name in self._required[1:])
 
     def _missing(self, row: Row, known: list[Problem]) -> list[Problem]:
         """Needed values the row does not hold, where that is not known yet."""
@@ -353,7 +479,7 @@ class Columns:
         if value is None or isinstance(value, Unreadable):
             column = self._mapping.columns.get("value", "value")
             reason = str(value) if value is not None else f"empty: which {kind}?"
-            return [Problem(row.number, row.ticket, column, said[:300], reason)]
+            return [Problem(row.number, row.ticket, column, printable(said), reason)]
         row.values[kind] = value
         return []
 
@@ -361,22 +487,24 @@ class Columns:
         """Return the value in this product's words, None where nothing is said, or Unreadable."""
         if said in self._mapping.unknown:
             return None
-        if meaning in _INSTANTS:
-            return self._instant(said)
+        if meaning in INSTANTS:
+            return self._instant(meaning, said)
         if meaning in _WORDS:
             word = self._mapping.values.get(meaning, {}).get(said)
             return word or Unreadable(f"[values.{meaning}] does not say what this word means")
-        if meaning == "capability":
-            return self._capability(said)
         if meaning == "score":
             return _score(said, self._mapping.scale)
+        if _UNSTORABLE.search(said):
+            return Unreadable(
+                "holds a NUL character" if "\x00" in said else "holds half of a character"
+            )
+        if meaning == "capability":
+            return self._capability(said)
         longest = _LONGEST.get(meaning)
         if longest and len(said) > longest:
             return Unreadable(f"longer than {longest} characters")
         if meaning in ("agent", "actor", "requester") and len(said) > 200:
             return Unreadable("longer than 200 characters")
-        if "\x00" in said:
-            return Unreadable("holds a NUL character")
         return said
 
     def _capability(self, said: str) -> str | Unreadable:
@@ -386,26 +514,104 @@ class Columns:
         slug = slugify(named or said)[:80]
         if not slug:
             return Unreadable("has no letters or digits to make a name of")
-        self.capability_names.setdefault(slug, named or said)
+        if slug not in self.capability_names:
+            if len(self.capability_names) >= MOST_CAPABILITIES:
+                return Unreadable(f"the file names more than {MOST_CAPABILITIES} capabilities")
+            self.capability_names[slug] = named or said
         return slug
 
-    def _instant(self, said: str) -> datetime | Unreadable:
-        for form in self._mapping.formats:
+    def _instant(self, meaning: str, said: str) -> datetime | Doubt | Unreadable:
+        found: datetime | None = None
+        for read in self._readers[meaning]:
             try:
-                at = _read_instant(said, form)
+                at = read(said)
             except ValueError:
                 continue
-            if at.tzinfo is None:
-                at = at.replace(tzinfo=self._mapping.zone)
+            if found is None or at == found:
+                found = at
+            elif (at.tzinfo is None) == (found.tzinfo is None):
+                return ReadTwoWays(
+                    f"can be read in two ways: as {found:%Y-%m-%d %H:%M} and as"
+                    f" {at:%Y-%m-%d %H:%M}; state one order of day and month"
+                )
+        if found is None:
+            formats = self._mapping.formats_of.get(meaning, self._mapping.formats)
+            return Unreadable(f"not a date written as {' or '.join(formats)}")
+        return self._placed(found)
+
+    def _placed(self, at: datetime) -> datetime | Doubt | Unreadable:
+        """The instant in UTC; a local time that comes twice is the first of the two."""
+        if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+            return Unreadable(f"a year outside {_FIRST_YEAR} to {_LAST_YEAR}")
+        if at.tzinfo is not None:
             return at.astimezone(UTC)
-        return Unreadable(f"not a date written as {' or '.join(self._mapping.formats)}")
+        zone = self._mapping.zone
+        local = at.replace(tzinfo=zone)
+        if zone.key == "UTC":
+            return local.astimezone(UTC)
+        placed = local.astimezone(UTC)
+        before, behind = local.utcoffset(), local.replace(fold=1).utcoffset()
+        if before == behind or before is None or behind is None:
+            return placed
+        if before > behind:
+            why = f"{at:%Y-%m-%d %H:%M} comes twice in {zone.key}: read as the first"
+        else:
+            why = f"{at:%Y-%m-%d %H:%M} is skipped by the clocks of {zone.key}: moved on by the gap"
+        return Doubt(placed, why)
 
 
-def _read_instant(said: str, form: str) -> datetime:
-    """An instant as written; without a zone where the form holds none (the mapping states it)."""
+#: Directives that stand for digits only, and how many.
+_DIGITS = {"d": "1,2", "m": "1,2", "Y": "4", "H": "1,2", "M": "1,2", "S": "1,2"}
+_FIELDS = {"d": 2, "m": 1, "Y": 0, "H": 3, "M": 4, "S": 5}
+#: ISO 8601 with a time of day: a day alone has to be stated as a format of its own.
+_ISO_TIME = re.compile(r"[T ]\d\d")
+
+
+def reader_of(form: str) -> Callable[[str], datetime]:
+    """What reads dates of a format; it raises ValueError for others.
+
+    An instant is without a zone where the format holds none: the mapping states it.
+    """
     if form == "iso":
-        return datetime.fromisoformat(said)
+        return _read_iso
+    pattern, fields, place = "", [], 0
+    for match in re.finditer(r"%(.)|\s+", form):
+        pattern += re.escape(form[place : match.start()])
+        place = match.end()
+        directive = match[1]
+        if directive is None:
+            pattern += r"\s+"
+        elif directive in _DIGITS and directive not in fields:
+            pattern += f"([0-9]{{{_DIGITS[directive]}}})"
+            fields.append(directive)
+        else:
+            return partial(_read_format, form)
+    pattern += re.escape(form[place:])
+    if not {"d", "m", "Y"} <= set(fields):
+        return partial(_read_format, form)
+    return partial(_read_digits, re.compile(pattern), [_FIELDS[one] for one in fields])
+
+
+def _read_iso(said: str) -> datetime:
+    if not _ISO_TIME.search(said):
+        raise ValueError("a day without a time of day")
+    return datetime.fromisoformat(said)
+
+
+def _read_format(form: str, said: str) -> datetime:
     return datetime.strptime(said, form)  # noqa: DTZ007 - the caller adds the mapping's zone
+
+
+def _read_digits(pattern: re.Pattern[str], places: list[int], said: str) -> datetime:
+    """What strptime reads of formats made of digits, ten times as fast."""
+    match = pattern.fullmatch(said)
+    if match is None:
+        raise ValueError(said)
+    parts = [1, 1, 1, 0, 0, 0]
+    for place, digits in zip(places, match.groups(), strict=True):
+        parts[place] = int(digits)
+    year, month, day, hour, minute, second = parts
+    return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - as above
 
 
 def _score(said: str, scale: str) -> int | Unreadable:
@@ -418,6 +624,11 @@ def _score(said: str, scale: str) -> int | Unreadable:
     if not score.is_integer():
         return Unreadable("not a whole number")
     return int(score) if low <= score <= high else Unreadable(f"not between {low} and {high}")
+
+
+def printable(said: str, longest: int = 300) -> str:
+    """Text as it can be kept and shown: what PostgreSQL refuses stands as a replacement mark."""
+    return _UNSTORABLE.sub("\ufffd", said[:longest])
 
 
 def _text(value: object) -> str:

@@ -811,3 +811,56 @@ class QuarantinedRow(TenantOwned):
                 fields=["tenant", "run", "row_number", "field"], name="quarantined_once"
             ),
         ]
+
+
+class Upload(TenantOwned):
+    """A file that came by a page: its bytes lie in UPLOADS_FOLDER until they have been imported."""
+
+    name = models.CharField(max_length=300)
+    #: The file's name below the organisation's folder: random, with the kind's ending.
+    stored_as = models.CharField(max_length=50)
+    size = models.PositiveBigIntegerField()
+    sha256 = models.BinaryField(max_length=32)
+    uploaded_at = models.DateTimeField()
+    uploaded_by = models.CharField(max_length=200)
+    #: When its bytes were removed: after the import, or a week without one.
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-uploaded_at", "-id")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "stored_as"], name="upload_stored_once"),
+        ]
+
+
+class ImportOrder(TenantOwned):
+    """That an uploaded file is to be imported, how it is to be read, and how far it has come."""
+
+    upload = models.ForeignKey(Upload, on_delete=models.PROTECT, related_name="orders")
+    #: The source's name; it may be new.
+    source = models.SlugField(max_length=60)
+    #: The help desk whose raw records these are, and their stream; empty: read with `mapping`.
+    kind = models.CharField(max_length=30, blank=True)
+    stream = models.CharField(max_length=60, blank=True)
+    mapping = models.JSONField(default=dict)
+    asked_at = models.DateTimeField()
+    asked_by = models.CharField(max_length=200)
+    #: Until when a worker has it; behind that another one goes on.
+    leased_until = models.DateTimeField(null=True, blank=True)
+    #: Workers that took it up without getting any further.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    run = models.ForeignKey(
+        ImportRun, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    began_at = models.DateTimeField(null=True, blank=True)
+    rows = models.PositiveBigIntegerField(default=0)
+    #: How much of the file has been read, 0 to 1.
+    share = models.FloatField(default=0)
+    heard_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    #: Why it ended early, in words for a person; empty: it did not.
+    trouble = models.CharField(max_length=1000, blank=True)
+    report = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-asked_at", "-id")

@@ -14,7 +14,8 @@ from hashlib import blake2b
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, State
-from tickets.mapping import EVENTS, TICKETS, TOLD, Mapping, Problem, Row
+from tickets.flaws import FLAW, FlawKind
+from tickets.mapping import EVENTS, TICKETS, TOLD, Mapping, Problem, Row, printable
 
 
 @dataclass(slots=True)
@@ -152,71 +153,73 @@ _EVENT_TYPES = {
 }
 
 
-class RowReader:
-    """Turns mapped rows into news and ratings, and names the instants that cannot be."""
+#: What a snapshot may hold of a row.
+_STANDING = ("state", "severity", "capability", "group", "agent", "requester")
 
-    def __init__(self, mapping: Mapping) -> None:
+
+class RowReader:
+    """Turns mapped rows into news and ratings, and names the instants that cannot be.
+
+    `arrival` orders files whose rows say of no time when they were written: the later file's word
+    on a ticket stands (rows = tickets without `at`).
+    """
+
+    def __init__(self, mapping: Mapping, *, arrival: str = "") -> None:
         self._mapping = mapping
+        self._arrival = arrival
         self._actor_kind = ActorKind(mapping.actor_kind)
         self._fidelity = _FIDELITY.get(mapping.rows, "derived_from_snapshot_diff")
+        self._told_severity = "severity" in mapping.columns
 
     def read(self, rows: Iterable[Row]) -> tuple[list[TicketNews], list[Rating], list[Problem]]:
         """Group rows by ticket. Rows of one ticket may stand anywhere in the file."""
         tickets: dict[str, TicketNews] = {}
+        openings: set[tuple[Any, ...]] = set()
         ratings: list[Rating] = []
         problems: list[Problem] = []
         for row in rows:
             news = tickets.get(row.ticket)
             if news is None:
                 news = tickets[row.ticket] = TicketNews(row.ticket, fidelity=self._fidelity)
-            if self._mapping.rows == TICKETS:
-                self._ticket(row, news, ratings, problems)
-            elif self._mapping.rows == EVENTS:
+            if self._mapping.rows == EVENTS:
                 news.events.append(self._event(row))
             else:
-                self._version(row, news)
+                opening = (row.ticket, row.values["opened_at"], row.values.get("channel"))
+                if opening not in openings:  # most rows repeat it
+                    openings.add(opening)
+                    news.events.append(self._created(row))
+                if self._mapping.rows == TICKETS:
+                    self._ticket(row, news, ratings, problems)
+                else:
+                    self._version(row, news)
+            news.events += [_doubt(row, detail) for detail in row.doubts]
             _label(row, news)
         return list(tickets.values()), ratings, problems
 
-    def _version(self, row: Row, news: TicketNews) -> None:
-        """One version of a ticket: a snapshot, and on first sight its opening."""
+    def _standing(self, row: Row) -> dict[str, Any]:
+        """How the ticket stands in a row; a severity nobody told is the mapping's."""
         values = row.values
-        if not news.events:
-            news.events.append(self._created(row))
-        at, sequence = values["at"], sortable(values.get("sequence", ""))
-        data: dict[str, Any] = {
-            name: values[name]
-            for name in (
-                "state",
-                "severity",
-                "capability",
-                "group",
-                "agent",
-                "requester",
-            )
-            if name in values
-        }
-        if "severity" not in self._mapping.columns:
+        data = {name: values[name] for name in _STANDING if name in values}
+        if not self._told_severity or (self._mapping.rows == TICKETS and "severity" not in data):
             data["severity"] = self._mapping.severity
-        actor = values.get("actor")
-        key = event_key(
-            row.ticket,
-            "snapshot",
-            at.isoformat(),
-            sequence,
-            actor,
-            *sorted(data.items()),
-        )
-        news.events.append(
-            Event(
-                key,
-                EventType.SNAPSHOT,
-                at,
-                sequence=sequence,
-                actor_kind=self._actor_kind if actor else ActorKind.UNKNOWN,
-                actor_key=actor,
-                data=data,
-            )
+        return data
+
+    def _version(self, row: Row, news: TicketNews) -> None:
+        """One version of a ticket: a snapshot of how it stood."""
+        at, sequence = row.values["at"], sortable(row.values.get("sequence", ""))
+        news.events.append(self._snapshot(row, at, sequence, told=sequence))
+
+    def _snapshot(self, row: Row, at: datetime, sequence: str, *, told: str) -> Event:
+        """How the ticket stood at an instant. `told` is what the source says orders it."""
+        data, actor = self._standing(row), row.values.get("actor")
+        return Event(
+            event_key(row.ticket, "snapshot", at.isoformat(), told, actor, *sorted(data.items())),
+            EventType.SNAPSHOT,
+            at,
+            sequence=sequence,
+            actor_kind=self._actor_kind if actor else ActorKind.UNKNOWN,
+            actor_key=actor,
+            data=data,
         )
 
     def _event(self, row: Row) -> Event:
@@ -253,21 +256,19 @@ class RowReader:
     def _ticket(
         self, row: Row, news: TicketNews, ratings: list[Rating], problems: list[Problem]
     ) -> None:
-        """A whole ticket in one row: opening, first response, resolution, rating."""
-        values = row.values
-        self._drop_what_precedes_the_opening(row, problems)
-        news.events.append(self._created(row))
-        agent = values.get("agent")
-        if agent:
-            news.events.append(
-                self._told(
-                    row,
-                    EventType.ASSIGNED,
-                    values["opened_at"],
-                    {"to": agent},
-                    sequence="1",
-                )
-            )
+        """A whole ticket in one row: how it stands, first response, resolution, rating.
+
+        Where the row says when it was written, it stands so from then on; else it stood so from the
+        start, and the file that came last is believed.
+        """
+        values = self._without_what_precedes_the_opening(row, problems)
+        told = sortable(values.get("sequence", ""))
+        if "at" in values:
+            # Behind a resolution of the same instant, which is the event that ratings are about.
+            news.events.append(self._snapshot(row, values["at"], f"4{told}"[:40], told=told))
+        else:
+            sequence = f"0{self._arrival}{told}"[:40]
+            news.events.append(self._snapshot(row, values["opened_at"], sequence, told=told))
         if "first_response_at" in values:
             news.events.append(
                 self._told(
@@ -302,15 +303,17 @@ class RowReader:
                 )
             )
 
-    def _drop_what_precedes_the_opening(self, row: Row, problems: list[Problem]) -> None:
-        columns = self._mapping.columns
+    def _without_what_precedes_the_opening(
+        self, row: Row, problems: list[Problem]
+    ) -> dict[str, Any]:
+        """The row's values, less instants before the opening; the row itself stays as it is."""
         opened_at = row.values["opened_at"]
-        lost: dict[str, datetime] = {}
-        for name in ("first_response_at", "resolved_at"):
-            at = row.values.get(name)
-            if at is not None and at < opened_at:
-                del row.values[name]
-                lost[columns[name]] = at
+        early = {
+            name: at
+            for name in ("first_response_at", "resolved_at")
+            if (at := row.values.get(name)) is not None and at < opened_at
+        }
+        lost = {self._mapping.columns[name]: at for name, at in early.items()}
         problems += [
             Problem(
                 row.number,
@@ -323,20 +326,16 @@ class RowReader:
             )
             for column, at in lost.items()
         ]
+        return {name: value for name, value in row.values.items() if name not in early}
 
     def _created(self, row: Row) -> Event:
-        at = row.values["opened_at"]
-        names: tuple[str, ...] = ("channel",)  # the first version tells the rest
-        if self._mapping.rows == TICKETS:
-            names += ("severity", "capability", "group", "requester")
-        data = {name: row.values[name] for name in names if name in row.values}
-        if self._mapping.rows == TICKETS:
-            data.setdefault("severity", self._mapping.severity)
+        """That it was opened; how it stood then is told by the first snapshot."""
+        at, channel = row.values["opened_at"], row.values.get("channel")
         return Event(
-            event_key(row.ticket, "created", at.isoformat()),
+            event_key(row.ticket, "created", at.isoformat(), *([channel] if channel else ())),
             EventType.CREATED,
             at,
-            data=data,
+            data={"channel": channel} if channel else {},
         )
 
     def _told(
@@ -360,6 +359,13 @@ class RowReader:
             public=type_ is EventType.MESSAGE,
             data=data,
         )
+
+
+def _doubt(row: Row, detail: str) -> Event:
+    """That a date of the row can be read in two ways: a flaw of the ticket."""
+    at = row.values.get("at") or row.values["opened_at"]
+    data = {"name": FLAW, "value": FlawKind.AMBIGUOUS_DATE.value, "detail": printable(detail, 200)}
+    return Event(event_key(row.ticket, "doubt", detail), EventType.OBSERVED, at, data=data)
 
 
 def _label(row: Row, news: TicketNews) -> None:

@@ -22,7 +22,7 @@ from tests.factories import Cast, ConnectionFactory, TicketFactory
 from tests.governance.sheets import propose_sheet
 from tests.roles import OWNER, as_role
 from tests.tickets.events import event
-from tickets.models import ImportRun
+from tickets.models import ImportRun, Upload
 
 #: An import's number in addresses.
 IMPORT = 4711
@@ -67,6 +67,10 @@ def test_an_address_that_is_missing_from_the_matrix_is_found(
     assert set(names(get_resolver().url_patterns)) - in_the_matrix() == {"home"}
 
 
+#: The id of an uploaded file of Acme's.
+UPLOAD = 7_001
+
+
 @pytest.fixture
 def sheet(cast: Cast) -> int:
     with as_role(OWNER), acting(cast.acme.pk):
@@ -77,6 +81,16 @@ def sheet(cast: Cast) -> int:
             file_name="export.csv",
             file_sha256=bytes(32),
             started_at=timezone.now(),
+        )
+        Upload.objects.create(
+            pk=UPLOAD,
+            tenant=cast.acme,
+            name="tickets.csv",
+            stored_as="gone.csv",
+            size=1,
+            sha256=bytes(32),
+            uploaded_at=timezone.now(),
+            uploaded_by="Ada",
         )
     with acting(cast.acme.pk):
         return int(propose_sheet(cast).pk)
@@ -104,6 +118,9 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "mapping_versions": f"{home}sources/desk/mapping/versions/",
         "source_roles": f"{home}sources/desk/roles/",
         "source_import": f"{home}sources/desk/imports/{IMPORT}/",
+        "uploads": f"{home}sources/upload/",
+        "upload": f"{home}sources/upload/{UPLOAD}/",
+        "upload_refused": f"{home}sources/upload/{UPLOAD}/refused.csv",
     }[name]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -163,6 +164,15 @@ class Connector:
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
         """What a message says, pure. Raises Unusable; a part that cannot be read is a remark."""
         raise NotImplementedError
+
+    def dumped(
+        self, stream: str, records: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Topic and bytes of messages that hold raw records an extractor dumped (tickets/dumps.py).
+
+        As most help desks' pages do: one object with the stream's name over its records.
+        """
+        yield stream, json.dumps({stream: records}, sort_keys=True).encode()
 
     def guess_state(self, word: str) -> Guess | None:
         """What a status of this help desk probably means."""

@@ -6,8 +6,9 @@ read by the same function, which the door asks before it stores anything.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,6 +64,14 @@ class Generic(Connector):
         raise Unusable(
             {"field": "topic", "reason": f"{topic!r} is not understood: event or events"}
         )
+
+    def dumped(
+        self, stream: str, records: Sequence[Mapping[str, Any]]
+    ) -> Iterator[tuple[str, bytes]]:
+        """A message for each event: one that cannot be used does not take others along."""
+        topic = EVENT if stream in (EVENT, EVENTS) else stream
+        for record in records:
+            yield topic, json.dumps(record, sort_keys=True).encode()
 
 
 def _batch(bodies: list[Any], context: Context) -> Told:

@@ -15,22 +15,28 @@ from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
 from surveys import imported_ratings
 from surveys.releasing import release_ready
-from tickets import explaining, importing
+from tickets import dumps, explaining, guessing, importing, inbound
+from tickets.dumps import DumpReport
 from tickets.files import UnreadableFile
 from tickets.importing import ImportRefused, Report
 from tickets.mapping import Mapping, MappingError
+from tickets.models import Connection
+from tickets.sampling import sample
 
 Options = dict[str, Any]
 
 
 class Command(BaseCommand):
-    """Import tickets, or with --explain set the file's own figures beside ours."""
+    """Import tickets, propose a mapping, or set the file's own figures beside ours."""
 
-    help = "Import tickets from CSV (plain or .gz) or JSON lines. Importing again changes nothing."
+    help = (
+        "Import tickets from CSV (plain or .gz), JSON lines or XLSX, or raw records that an"
+        " extractor dumped. Importing again changes nothing."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--organisation", required=True, metavar="SLUG")
-        parser.add_argument("--source", required=True, metavar="NAME")
+        parser.add_argument("--organisation", metavar="SLUG")
+        parser.add_argument("--source", metavar="NAME")
         parser.add_argument(
             "--mapping",
             metavar="FILE.toml",
@@ -47,10 +53,59 @@ class Command(BaseCommand):
             action="store_true",
             help="write nothing; compare the file's own figures with ours, ticket by ticket",
         )
+        parser.add_argument(
+            "--guess",
+            action="store_true",
+            help="print a proposed mapping for the file, with what a person must decide; needs no"
+            " organisation and no source, and writes nothing",
+        )
+        parser.add_argument(
+            "--kind",
+            metavar="HELPDESK",
+            help="the lines are raw records of this help desk (Singer, Airbyte, dlt, vendors'"
+            " exports): no mapping is needed",
+        )
+        parser.add_argument(
+            "--stream",
+            default="",
+            metavar="NAME",
+            help="with --kind: the stream of records that do not name theirs; without it the"
+            " file's name does",
+        )
         parser.add_argument("--json", action="store_true", dest="as_json")
-        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE|DIRECTORY")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        paths = self._paths(options)
+        try:
+            if options["guess"]:
+                for path in paths:
+                    self.stdout.write(guessing.guess(sample(path)).toml())
+                return
+            self._handle(paths, options)
+        except (MappingError, ImportRefused, UnreadableFile) as error:
+            raise CommandError(str(error)) from error
+
+    def _paths(self, options: Options) -> list[Path]:
+        """The files that are named, and those in the directories that are."""
+        found: list[Path] = []
+        for path in options["files"]:
+            inside = dumps.files_in(path) if path.is_dir() else [path]
+            if not inside:
+                raise CommandError(f"{path} holds no JSON lines files; nothing was read.")
+            found += inside
+        for path in found:
+            if not path.is_file():
+                raise CommandError(f"{path} is not a file; nothing was read.")
+        return found
+
+    def _handle(self, paths: list[Path], options: Options) -> None:
+        missing = [name for name in ("organisation", "source") if not options[name]]
+        if missing:
+            raise CommandError(
+                f"--{' and --'.join(missing)} must be named; nothing was read. Only --guess needs"
+                " neither."
+            )
         try:
             organisation = Organisation.objects.get(slug=options["organisation"])
         except Organisation.DoesNotExist:
@@ -58,18 +113,52 @@ class Command(BaseCommand):
                 f"There is no organisation {options['organisation']!r}; nothing was read. Found it"
                 " first with manage.py create_organisation."
             ) from None
-        for path in options["files"]:
-            if not path.is_file():
-                raise CommandError(f"{path} is not a file; nothing was read.")
-        try:
-            mapping = Mapping.load(options["mapping"]) if options["mapping"] else None
-            for path in options["files"]:
-                if options["explain"]:
-                    self._explain(organisation, path, mapping, options)
-                else:
-                    self._import(organisation, path, mapping, options)
-        except (MappingError, ImportRefused, UnreadableFile) as error:
-            raise CommandError(str(error)) from error
+        if options["kind"]:
+            self._store_dumps(organisation, paths, options)
+            return
+        mapping = Mapping.load(options["mapping"]) if options["mapping"] else None
+        for path in paths:
+            if options["explain"]:
+                self._explain(organisation, path, mapping, options)
+            else:
+                self._import(organisation, path, mapping, options)
+
+    def _store_dumps(self, organisation: Organisation, paths: list[Path], options: Options) -> None:
+        """Store raw records as deliveries, then enter what is waiting."""
+        if options["mapping"] or options["preview"] or options["explain"]:
+            raise CommandError(
+                "--kind reads records as the help desk's connector does: it goes with neither"
+                " --mapping nor --preview nor --explain. Nothing was read."
+            )
+        stored: list[tuple[DumpReport, list[int]]] = []
+        for path in paths:
+            bar = ProgressBar(path.name)
+            stored.append(
+                dumps.store(
+                    tenant_id=organisation.pk,
+                    source=options["source"],
+                    kind=options["kind"],
+                    path=path,
+                    stream=options["stream"],
+                    at=timezone.now(),
+                    progress=bar,
+                )
+            )
+            bar.done()
+        if any(new for _, new in stored):
+            inbound.sweep(timezone.now())
+            imported_ratings.sweep(timezone.now())
+            with acting(organisation.pk):
+                release_ready(tenant_id=organisation.pk, now=timezone.now())
+        with acting(organisation.pk):
+            connection = Connection.objects.for_tenant(organisation.pk).get(name=options["source"])
+        for report, new in stored:
+            dumps.tell_outcomes(report, organisation.pk, new)
+            self.stdout.write(
+                json.dumps(report.as_dict(), ensure_ascii=False)
+                if options["as_json"]
+                else dump_sentences(report, is_live=connection.live_since is not None)
+            )
 
     def _import(
         self, organisation: Organisation, path: Path, mapping: Mapping | None, options: Options
@@ -149,6 +238,28 @@ class ProgressBar:
             sys.stderr.write("\n")
 
 
+def dump_sentences(report: DumpReport, *, is_live: bool) -> str:
+    """What became of a dump, for people."""
+    streams = ", ".join(f"{number:,} of {name}" for name, number in sorted(report.streams.items()))
+    lines = [f"{report.file}: {report.records:,} records ({streams or 'none'})."]
+    if report.changed_nothing:
+        lines.append("Everything in it was known before: nothing was changed.")
+    else:
+        lines.append(
+            f"{report.new_deliveries:,} of {report.deliveries:,} deliveries were new:"
+            f" {report.folded:,} entered, {report.quarantined:,} in quarantine,"
+            f" {report.waiting:,} waiting."
+        )
+    if report.waiting and not is_live:
+        lines.append(
+            "They wait until somebody has said on the mapping page what the source's words mean."
+        )
+    if report.rows_refused:
+        lines.append(f"In quarantine: {report.rows_refused:,} lines that hold no record.")
+        lines += [f"  line {p.row}: {p.reason}" for p in report.problems]
+    return "\n".join(lines)
+
+
 def sentences(report: Report, released: int) -> str:
     """A report for people."""
     lines = []
@@ -168,6 +279,12 @@ def sentences(report: Report, released: int) -> str:
                 f"{released:,} ratings entered the live figures; others wait until their batch"
                 " holds 5 answers on the work of 3 agents."
             )
+    if report.mojibake:
+        named = ", ".join(f"{column} ({n:,})" for column, n in sorted(report.mojibake.items()))
+        lines.append(
+            f"Letters that were read in a wrong encoding before the file was written: {named}."
+            " They are kept as they stand."
+        )
     if report.capabilities_created:
         would = "would be created" if report.preview else "created"
         lines.append(f"Capabilities {would}: {', '.join(report.capabilities_created)}.")
