@@ -29,6 +29,7 @@ from tickets.connectors.records import (
     moment_or_none,
     needed,
     rows_of,
+    texts,
 )
 from tickets.connectors.signatures import CHATWOOT
 from tickets.meaning import meaning_of
@@ -386,7 +387,7 @@ def _author(row: Record, outgoing: bool | None) -> tuple[ActorKind, str | None]:
 def _meaning(row: Record, text: str, context: Context) -> Meaning:
     return meaning_of(
         text,
-        templates=context.options.get("acknowledgements") or (),
+        templates=texts(context.options.get("acknowledgements")),
         attachments=len(row.get("attachments") or ()),
     )
 

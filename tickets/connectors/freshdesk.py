@@ -25,11 +25,13 @@ from tickets.connectors.records import (
     Record,
     document,
     each,
+    entries,
     inside,
     moment,
     moment_or_none,
     needed,
     rows_of,
+    texts,
 )
 from tickets.flaws import PROMISE
 from tickets.meaning import meaning_of
@@ -468,7 +470,7 @@ class _Reading:
     def _facets(self) -> dict[str, str]:
         values = {name: self.row.get(field) for field, name in _FACETS.items()}
         custom = self.row.get("custom_fields") or {}
-        own = {f"field {field}": custom.get(field) for field in self.options.get("fields") or ()}
+        own = {f"field {field}": custom.get(field) for field in entries(self.options.get("fields"))}
         return {name: str(word) for name, word in {**values, **own}.items() if word}
 
 
@@ -490,7 +492,7 @@ def _conversation(row: Record, context: Context) -> Told:
     if public and not row.get("incoming"):
         data["meaning"] = meaning_of(
             text,
-            templates=context.options.get("acknowledgements") or (),
+            templates=texts(context.options.get("acknowledgements")),
             attachments=len(row.get("attachments") or ()),
         ).value
     automatic = bool(row.get("auto_response"))

@@ -97,3 +97,23 @@ def inside(row: Record, *names: str) -> Any:
             return None
         value = value.get(name)
     return value
+
+
+def entries(option: Any) -> list[str]:
+    """The entries of an option: a list, or text with commas between them."""
+    parts = option.split(",") if isinstance(option, str) else option or ()
+    return [text for entry in parts if (text := str(entry).strip())]
+
+
+def texts(option: Any) -> list[str]:
+    """The texts of an option: a list, or text with an empty line between them."""
+    parts = option.split("\n\n") if isinstance(option, str) else option or ()
+    return [text for entry in parts if (text := str(entry).strip())]
+
+
+def pairs(option: Any) -> dict[str, str]:
+    """An option that says something of each of several: a mapping, or `this=that` by commas."""
+    if isinstance(option, Mapping):
+        return {str(name): str(value) for name, value in option.items()}
+    parted = (entry.partition("=") for entry in entries(option))
+    return {name.strip(): value.strip() for name, _, value in parted}

@@ -32,12 +32,15 @@ from tickets.connectors.records import (
     Record,
     document,
     each,
+    entries,
     inside,
     mapping_of,
     moment,
     moment_or_none,
     needed,
+    pairs,
     rows_of,
+    texts,
 )
 from tickets.connectors.signatures import ZENDESK
 from tickets.flaws import PROMISE, REOPEN_COUNT
@@ -100,6 +103,28 @@ class Zendesk(Connector):
             required=False,
         ),
         Asked("token", "API token or OAuth access token", secret=True),
+        Asked(
+            "fields", "Custom fields that may name a capability", "their numbers", required=False
+        ),
+        Asked(
+            "custom_statuses",
+            "Custom statuses that mean something else than their category",
+            "their numbers",
+            required=False,
+        ),
+        Asked(
+            "tiers",
+            "Tiers of groups",
+            "such as 360001=1, 360002=2: a move to a higher tier is an escalation",
+            required=False,
+        ),
+        Asked(
+            "escalation_tags",
+            "Tags that mean an escalation",
+            "such as to_vendor=functional, to_management=hierarchical",
+            required=False,
+        ),
+        Asked("survey_points", "Points of the survey", "2, 3 or 5; empty: 5", required=False),
     )
     rights = (
         "An OAuth access token with the scope “read”, of a user with the role Administrator: only"
@@ -113,7 +138,8 @@ class Zendesk(Connector):
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         """The session, with ten exports a minute."""
-        token, email = secrets.get("token", ""), secrets.get("email", "")
+        token = secrets.get("token", "")
+        email = str(secrets.get("email") or options.get("email") or "")
         if email:
             return Http(base_url, auth=(f"{email}/token", token), budgets=(EXPORTS,))
         return Http(base_url, headers={"Authorization": f"Bearer {token}"}, budgets=(EXPORTS,))
@@ -516,7 +542,8 @@ class _Audit:
         found = [event for event in row.get("events") or [] if isinstance(event, Mapping)]
         self.events = sorted(found, key=lambda event: str(event.get("id", "")).zfill(20))
         self.news = TicketNews(self.ticket, label_at=self.at)
-        self.tiers = {str(k): int(v) for k, v in (self.options.get("tiers") or {}).items()}
+        tiers = pairs(self.options.get("tiers"))
+        self.tiers = {group: int(tier) for group, tier in tiers.items() if tier.isdecimal()}
 
     def tell(self) -> Told:
         """The audit's events in our words."""
@@ -600,11 +627,11 @@ class _Audit:
                 self._add(EventType.ASSIGNED, event, _FIELD, {"to": _text(event.get("value"))})
 
     def _facet_fields(self) -> dict[str, str]:
-        own = {str(field): f"field {field}" for field in self.options.get("fields") or ()}
+        own = {field: f"field {field}" for field in entries(self.options.get("fields"))}
         return {**_FACETS, **own}
 
     def _custom_statuses(self) -> set[str]:
-        return {str(id_) for id_ in self.options.get("custom_statuses") or ()}
+        return set(entries(self.options.get("custom_statuses")))
 
     def _changed(self, event: Record, field: str, value: Any) -> None:
         facet = self._facet_fields().get(field)
@@ -659,9 +686,9 @@ class _Audit:
     def _tagged(self, event: Record, added: set[str]) -> None:
         if MERGED_TAG in added:
             self.news.events.append(_merged(self.ticket, self.at, self._survivor(), self.id))
-        for tag, kind in (self.options.get("escalation_tags") or {}).items():
+        for tag, kind in pairs(self.options.get("escalation_tags")).items():
             if tag in added:
-                reason = {"kind": str(kind), "reason": f"tag {tag}"}
+                reason = {"kind": kind or "functional", "reason": f"tag {tag}"}
                 self._add(EventType.ESCALATED, event, _FIELD, reason, tag)
 
     def _survivor(self) -> str:
@@ -694,7 +721,7 @@ class _Audit:
     def _meaning(self, text: str, event: Record) -> Meaning:
         return meaning_of(
             text,
-            templates=self.options.get("acknowledgements") or (),
+            templates=texts(self.options.get("acknowledgements")),
             attachments=len(event.get("attachments") or ()),
         )
 
@@ -782,7 +809,7 @@ def _response(row: Record, context: Context) -> Told:
 def _points(answer: Record, options: Mapping[str, Any]) -> tuple[str, int]:
     """Scale and points; two answers are good or bad and never points of five."""
     offered = inside(answer, "question", "options")
-    points = len(offered) if isinstance(offered, list) else int(options.get("survey_points", 5))
+    points = len(offered) if isinstance(offered, list) else int(options.get("survey_points") or 5)
     rating = int(answer["rating"])
     if points not in (2, 3, 5) or not 1 <= rating <= points:
         raise Unusable({"field": "rating", "reason": f"{rating} is not one of {points} points"})

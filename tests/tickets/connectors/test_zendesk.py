@@ -518,6 +518,28 @@ def test_group_form_and_custom_field_may_say_what_it_is_about() -> None:
     assert of(made, EventType.CATEGORY_CHANGED)[0].data["facets"] == {"field 360001": "wifi"}
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ({"tiers": f"{FIRST_LINE}=1, {NETWORK}=2"}, z.OPTIONS),
+        ({"fields": "360001, 360002"}, {"fields": [360001, 360002]}),
+        ({"custom_statuses": "22644243148813"}, {"custom_statuses": [22644243148813]}),
+        ({"escalation_tags": "vip=hierarchical"}, {"escalation_tags": {"vip": "hierarchical"}}),
+        ({"tiers": "", "fields": "", "custom_statuses": "", "escalation_tags": ""}, {}),
+    ],
+)
+def test_options_may_be_typed_on_a_page_or_stored_as_they_are_meant(
+    typed: dict[str, str], meant: dict[str, Any]
+) -> None:
+    made = [
+        opened(7, day("08:00:00"), **{"360001": "vpn"}),
+        audit(7, day("09:00:00"), AGNES, change("group_id", FIRST_LINE, NETWORK),
+              change("custom_status_id", 1, 22644243148813), change("tags", [], ["vip"]),
+              change("360002", "a", "b")),
+    ]  # fmt: skip
+    assert audited(*made, options=typed) == audited(*made, options=meant)
+
+
 def test_an_absent_promise_is_a_flaw_and_never_a_kept_one(cast: Cast, live: Connection) -> None:
     story(cast, live, opened(7, day("08:00:00")), opened(8, day("08:00:00")))
     page = tickets_page(
