@@ -108,6 +108,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "target_sheet": f"{home}targets/{sheet}/",
         "propose_targets": f"{home}targets/propose/",
         "accept_sheet": f"{home}targets/{sheet}/accept/",
+        "contradictions": f"{home}voice/contradictions/",
         "sources": f"{home}sources/",
         "connect_source": f"{home}sources/connect/",
         "data_quality": f"{home}sources/quality/",

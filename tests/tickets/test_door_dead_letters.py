@@ -197,7 +197,7 @@ def test_the_list_shows_dead_letters_with_reasons_and_never_a_body(
     page = ada.get(LIST).content.decode()
     assert f"{LIST}{letters[0]}/change/" in page
     assert f"{LIST}{letters[1]}/change/" not in page
-    assert "time: &#x27;yesterday&#x27; is not an instant as RFC 3339 writes it" in page
+    assert "time: &#x27;yesterday&#x27; is not an instant" in page
     entered = ada.get(f"{LIST}?status=folded").content.decode()
     assert f"{LIST}{letters[1]}/change/" in entered
     assert f"{LIST}{letters[0]}/change/" not in entered

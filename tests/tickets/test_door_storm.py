@@ -63,8 +63,8 @@ def run(environment: dict[str, str], *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def staged() -> Iterator[dict[str, str]]:
     """A migrated database with a connection and its hook, to copy; what its processes need."""
-    drop = f'DROP DATABASE IF EXISTS "{NAME}" WITH (FORCE)'
-    database(drop, f'CREATE DATABASE "{NAME}"')
+    gone = [f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in (NAME, f"{NAME}_staged")]
+    database(*gone, f'CREATE DATABASE "{NAME}"')
     environment = {
         **{key: value for key, value in os.environ.items() if key != "BROKER_URL"},
         **{URL_VARIABLES[role]: on(role) for role in ("owner", "worker", "web", "test")},
@@ -81,7 +81,7 @@ def staged() -> Iterator[dict[str, str]]:
         database(f'ALTER DATABASE "{NAME}" RENAME TO "{NAME}_staged"')
         yield environment | {"DATABASE_ROLE": "worker", "HOOK": path}
     finally:
-        database(drop, f'DROP DATABASE IF EXISTS "{NAME}_staged" WITH (FORCE)')
+        database(*gone)
 
 
 @contextmanager
