@@ -73,8 +73,8 @@ class Source:
 
     @property
     def maps(self) -> bool:
-        """Whether its words need a mapping: tools that speak ours do not."""
-        return self.version > 0 or maps(self.connection)
+        """Whether its words need a mapping: tools that speak ours only do not."""
+        return self.version > 0 or self.unmapped > 0 or maps(self.connection)
 
 
 def maps(connection: Connection) -> bool:

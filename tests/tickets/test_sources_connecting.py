@@ -242,7 +242,6 @@ def test_the_former_secret_is_accepted_while_one_is_changed(cast: Cast, ada: Cli
         ("second", {"act": "open", "secret": "short"}, "16 to 500 characters"),
         ("second", {"act": "rotate"}, "no hook address yet"),
         ("second", {"act": "retire"}, "no hook address"),
-        ("desk", {"act": "open"}, "sends no webhooks"),
     ],
 )
 def test_a_hook_that_cannot_be_is_refused(
