@@ -242,8 +242,8 @@ def refused_rows(request: MemberRequest, organisation: str, upload: int) -> File
     """Every row and value that was refused, as CSV."""
     stored = get_object_or_404(Upload.objects.for_tenant(request.organisation.pk), pk=upload)
     ordered = stored.orders.exclude(run=None).select_related("run").first()
-    # Written here, where the organisation's rows can be read, and sent from disk.
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    # Written here, where the organisation's rows can be read, and sent from memory or disk.
+    file = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115 - the response closes it
     for line in refused.lines(ordered.run) if ordered and ordered.run else ():
         file.write(line.encode("utf-8"))
     file.seek(0)
