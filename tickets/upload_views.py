@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection as database
-from django.http import FileResponse, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.text import slugify
@@ -238,18 +237,11 @@ def _pace(ordered: ImportOrder) -> tuple[float, timedelta | None]:
 
 @needs(Right.CONFIGURE)
 @require_safe
-def refused_rows(request: MemberRequest, organisation: str, upload: int) -> FileResponse:
-    """Every row and value that was refused, as CSV."""
+def refused_rows(request: MemberRequest, organisation: str, upload: int) -> HttpResponse:
+    """The rows and values that were refused, as CSV."""
     stored = get_object_or_404(Upload.objects.for_tenant(request.organisation.pk), pk=upload)
     ordered = stored.orders.exclude(run=None).select_related("run").first()
-    # Written here, where the organisation's rows can be read, and sent from disk.
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    for line in refused.lines(ordered.run) if ordered and ordered.run else ():
-        file.write(line.encode("utf-8"))
-    file.seek(0)
-    return FileResponse(
-        file,
-        as_attachment=True,
-        filename=f"refused-{stored.pk}.csv",
-        content_type="text/csv; charset=utf-8",
-    )
+    lines = refused.lines(ordered.run) if ordered and ordered.run else iter(())
+    answer = HttpResponse("".join(lines), content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="refused-{stored.pk}.csv"'
+    return answer

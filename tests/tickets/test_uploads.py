@@ -125,7 +125,7 @@ def test_refused_rows_are_a_file_in_which_no_cell_begins_a_formula(cast: Cast, a
     swept(cast)
     answer = ada.get(f"{page}refused.csv")
     assert answer.headers["Content-Disposition"].startswith("attachment")
-    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    rows = list(csv.reader(io.StringIO(answer.content.decode())))
     assert [row[0] for row in rows[1:]] == ["3", "4"]
     assert rows[2][1] == "'=cmd|'/C calc'!A0"
     assert not any(
