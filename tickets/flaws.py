@@ -73,7 +73,8 @@ FLAWS: dict[FlawKind, Explanation] = {
     ),
     FlawKind.AMBIGUOUS_DATE: Explanation(
         "A date that can be read in two ways",
-        "The value is left out; times that rest on it are unknown.",
+        "Where day and month may be swapped the value is left out and times that rest on it are"
+        " unknown; an hour that came twice when the clocks changed is read as the first.",
         "State the order of day and month, or the time zone, and import the file again.",
     ),
     FlawKind.REOPENS_DIFFER: Explanation(
