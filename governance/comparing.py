@@ -10,7 +10,7 @@ from governance.models import Target
 from governance.targets import Status, in_words, lives, measurement_changed
 from metrics.definitions import find
 from metrics.measure import Reading
-from metrics.standing import UNDECIDABLE, Reliability, kept, status
+from metrics.standing import UNDECIDABLE, Reliability, kept, silent, status
 from portal.tenancy.models import Organisation
 
 
@@ -105,4 +105,14 @@ def _compared(reading: Reading, standing: Standing) -> Reading:
         target=_described(standing),
         kept=observed,
         status=status(reading.interval, target, direction, state).value,
+        beside={**reading.beside, **_of_the_silent(reading, target)},
     )
+
+
+def _of_the_silent(reading: Reading, target: float) -> dict[str, float]:
+    """The share the silent would need for the target to be met (METRICS.md 1.12)."""
+    answered, satisfied = reading.denominator, reading.numerator
+    if not reading.response_rate or reading.value is None or not answered or satisfied is None:
+        return {}
+    needed = silent(round(answered / reading.response_rate), answered, satisfied, target).needed
+    return {} if needed is None else {"needed_of_the_silent": needed}

@@ -7,8 +7,9 @@ apply it says "none, because …". A definition knows no target: governance comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 
 from metrics import asking, columns, contradicting, effort, evaluating, flow, self_service
@@ -17,6 +18,30 @@ from metrics.kinds import Estimate, Unit
 from metrics.standing import Direction
 
 Evaluate = Callable[[Facts], Estimate]
+
+
+class Family(StrEnum):
+    """What a metric is about, in the order in which a scorecard shows it."""
+
+    SELF_SERVICE = "self-service"
+    SATISFACTION = "satisfaction"
+    SPEED = "speed"
+    DURABILITY = "durability"
+    FLOW = "flow"
+
+    @property
+    def heading(self) -> str:
+        """What stands above it."""
+        return _TITLES[self]
+
+
+_TITLES = {
+    Family.SELF_SERVICE: "Self-service",
+    Family.SATISFACTION: "Satisfaction",
+    Family.SPEED: "Speed",
+    Family.DURABILITY: "Did it hold",
+    Family.FLOW: "Flow",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +57,8 @@ class View:
     per_severity: bool = False
     #: Which way is good where it is not the metric's own: a share kept in time is better higher.
     direction: Direction | None = None
+    #: Whether its course is drawn on the scorecard, and not only where courses are looked at.
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +67,7 @@ class Metric:
 
     code: str
     key: str
+    family: Family
     name: str
     question: str
     formula: str
@@ -82,14 +110,14 @@ class Metric:
         return f"the period of {self.dating}"
 
 
-def _share(key: str, name: str, evaluate: Evaluate, words: str) -> View:
-    return View(key, name, Unit.SHARE, evaluate, words)
+def _share(key: str, name: str, evaluate: Evaluate, words: str, *, leads: bool = False) -> View:
+    return View(key, name, Unit.SHARE, evaluate, words, leads=leads)
 
 
-def _in_time(key: str, name: str, kind: columns.Kind, words: str) -> View:
+def _in_time(key: str, name: str, kind: columns.Kind, words: str, *, leads: bool = False) -> View:
     """A share of promises kept: the higher the better, whatever the metric is in."""
     evaluate = partial(evaluating.attainment, kind=kind)
-    return View(key, name, Unit.SHARE, evaluate, words, direction=Direction.HIGHER)
+    return View(key, name, Unit.SHARE, evaluate, words, direction=Direction.HIGHER, leads=leads)
 
 
 def _time(key: str, name: str, evaluate: Evaluate, words: str) -> View:
@@ -103,6 +131,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M01",
         key="csat_share",
+        family=Family.SATISFACTION,
         name="Satisfied",
         question="Of the people who told us about this event, how many were satisfied?",
         formula="Satisfied answers of all counted answers (4 and 5 of five, 6 and 7 of seven); the"
@@ -116,6 +145,7 @@ METRICS: tuple[Metric, ...] = (
                 "Satisfied",
                 evaluating.satisfied_share,
                 "of the people who answered were satisfied",
+                leads=True,
             ),
         ),
         evidence="survey comments and QA reviews of the same weeks",
@@ -129,6 +159,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M02",
         key="csat_mean",
+        family=Family.SATISFACTION,
         name="Average rating",
         question="How high is the rating on its scale?",
         formula="Mean of counted ratings, from ten answers on; a second line under the share.",
@@ -156,6 +187,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M03",
         key="csat_scale_rules",
+        family=Family.SATISFACTION,
         name="Scales in use",
         question="Can a thumbs-up score be compared with a five-point score? Mostly not.",
         formula="The satisfied share of each scale side by side, the scale named; never pooled and"
@@ -183,6 +215,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M04",
         key="ces",
+        family=Family.SATISFACTION,
         name="Effort",
         question="How hard did we make it?",
         formula="By the wording asked. Made it easy (1 to 7): 5 to 7 of all, higher is better. How"
@@ -213,6 +246,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M05",
         key="nps",
+        family=Family.SATISFACTION,
         name="Would recommend",
         question="Would people recommend us?",
         formula="100 times promoters (9, 10) less detractors (0 to 6) of all answers, -100 to 100;"
@@ -241,6 +275,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M06",
         key="response_rate",
+        family=Family.SATISFACTION,
         name="Response rate",
         question="How far can we trust the survey figures?",
         formula="Answered of sent, bounced ones included, once the 14 days to answer are over.",
@@ -273,6 +308,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M07",
         key="survey_coverage",
+        family=Family.SATISFACTION,
         name="Coverage of the survey",
         question="Of everything we could have asked about, how much did we ask about?",
         formula="Invitations sent of eligible events, before limits and sampling; the reasons for"
@@ -339,6 +375,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M09",
         key="policy_denial_satisfaction",
+        family=Family.SATISFACTION,
         name="Satisfied with policy answers",
         question="What do people think of the policies we must apply?",
         formula="As the satisfied share, over events flagged as policy denial or out of scope.",
@@ -364,6 +401,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M10",
         key="telemetry_proxy",
+        family=Family.SATISFACTION,
         name="Estimated from telemetry",
         question="What would people who never answer probably say?",
         formula="Events are likely satisfied (worked, quick enough, no error shown), likely"
@@ -392,6 +430,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M12",
         key="first_response",
+        family=Family.SPEED,
         name="First reply",
         question="How long until a human said something?",
         formula="Business time from opening to the first public reply of a person. " + _SPEED,
@@ -427,6 +466,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M13",
         key="first_meaningful_response",
+        family=Family.SPEED,
         name="First helpful reply",
         question="How long until a human said something that helped?",
         formula="Business time from opening to the first public reply of a person that carries a"
@@ -440,6 +480,7 @@ METRICS: tuple[Metric, ...] = (
                 "Helped in time",
                 columns.MEANINGFUL_RESPONSES,
                 "had a helpful reply in time",
+                leads=True,
             ),
             _time(
                 "median",
@@ -463,6 +504,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M14",
         key="resolution_time",
+        family=Family.SPEED,
         name="Time to resolution",
         question="How long until the problem was really gone?",
         formula="Business time from opening to the resolution that held, without waiting for the"
@@ -515,6 +557,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M15",
         key="sla_attainment",
+        family=Family.SPEED,
         name="Promised time kept",
         question="How often do we keep the promised time?",
         formula="Met of met and missed; each item is decided once, at its fulfilment if in time,"
@@ -528,6 +571,7 @@ METRICS: tuple[Metric, ...] = (
                 "Resolved in time",
                 columns.RESOLUTION_PROMISES,
                 "were resolved in the promised time",
+                leads=True,
             ),
             _in_time(
                 "response",
@@ -545,6 +589,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M16",
         key="fcr",
+        family=Family.DURABILITY,
         name="Solved at first contact",
         question="Was it solved in one go, and did it stay solved?",
         formula="Verified: at most one reply, no further message of the requester, no escalation,"
@@ -559,6 +604,7 @@ METRICS: tuple[Metric, ...] = (
                 "Solved at first contact, verified",
                 evaluating.first_contact,
                 "were solved at first contact and stayed solved",
+                leads=True,
             ),
             _share(
                 "claimed",
@@ -582,6 +628,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M17",
         key="repeat_contact",
+        family=Family.DURABILITY,
         name="Needed again",
         question="Did the same person need us again for the same thing?",
         formula="Items whose requester opened another one for the same capability within 14 days of"
@@ -606,6 +653,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M18",
         key="reopen_rate",
+        family=Family.DURABILITY,
         name="Reopened",
         question="Did our solutions hold?",
         formula="Items with a resolution that did not hold for 14 days, each once; a thank-you, a"
@@ -614,7 +662,13 @@ METRICS: tuple[Metric, ...] = (
         dating="the resolution that failed",
         direction=Direction.LOWER,
         views=(
-            _share("rate", "Reopened", evaluating.reopen_rate, "were reopened within 14 days"),
+            _share(
+                "rate",
+                "Reopened",
+                evaluating.reopen_rate,
+                "were reopened within 14 days",
+                leads=True,
+            ),
             _share(
                 "policy_denial",
                 "Policy answers disputed",
@@ -637,6 +691,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M19",
         key="escalation_rate",
+        family=Family.FLOW,
         name="Escalated",
         question="How often is help needed from further up?",
         formula="Items resolved in the period with at least one escalation.",
@@ -649,6 +704,7 @@ METRICS: tuple[Metric, ...] = (
                 "Escalated",
                 lambda facts: evaluating.escalated(facts, "functional", "hierarchical"),
                 "were escalated",
+                leads=True,
             ),
             _share(
                 "functional",
@@ -671,6 +727,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M20",
         key="reassignments",
+        family=Family.FLOW,
         name="Sent from group to group",
         question="How many people were passed on and on?",
         formula="Resolved items that changed group twice or more after the first assignment.",
@@ -693,6 +750,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M20b",
         key="requester_returns",
+        family=Family.FLOW,
         name="Many turns",
         question="How often does a case need many turns, where a form could ask it all at once?",
         formula="Resolved items with three or more messages of the requester after the opening;"
@@ -716,6 +774,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M21",
         key="resolution_share",
+        family=Family.FLOW,
         name="Resolved of what came in",
         question="Does what comes in get resolved, and does the pile grow?",
         formula="Share: of the items opened in the period, resolved and not reopened now, withdrawn"
@@ -747,6 +806,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M22",
         key="backlog",
+        family=Family.FLOW,
         name="Open",
         question="How much is open, and how old is it?",
         formula="Items open at the end of the period, reopened ones included; age since opening.",
@@ -785,6 +845,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M23",
         key="self_service_completion",
+        family=Family.SELF_SERVICE,
         name="Finished without us",
         question="Can people finish the job without us?",
         formula="Attempts completed within 24 h after which the same person did not ask us about"
@@ -809,6 +870,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M24",
         key="self_service_share",
+        family=Family.SELF_SERVICE,
         name="Served themselves",
         question="Of everything that people could do themselves, how much did they do themselves?",
         formula="Completed self-service events of those and assisted items, over capabilities on"
@@ -832,6 +894,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M25",
         key="should_have_been_self_service",
+        family=Family.SELF_SERVICE,
         name="Should have been self-service",
         question="How much of our work should not need us?",
         formula="Items that are routine people should be able to do themselves, of those"
@@ -845,6 +908,7 @@ METRICS: tuple[Metric, ...] = (
                 "Should have been self-service",
                 evaluating.should_have_been_self_service,
                 "should have been self-service",
+                leads=True,
             ),
         ),
         evidence="the items' texts and agents' observations",
@@ -854,7 +918,13 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 
-BY_KEY: Mapping[str, Metric] = {metric.key: metric for metric in METRICS}
+#: The registry: whatever goes through all metrics goes through this.
+BY_KEY: dict[str, Metric] = {metric.key: metric for metric in METRICS}
+
+
+def names() -> list[str]:
+    """Every view of every metric as `metric.view`, in the order of their declaration."""
+    return [f"{metric.key}.{view.key}" for metric in BY_KEY.values() for view in metric.views]
 
 
 class UnknownMetric(KeyError):

@@ -71,12 +71,20 @@ class Facts:
     resolved_a_business_day: Callable[[], float | None] = lambda: None
 
 
-class ScalesPooled(ValueError):
+class NotOneFigure(ValueError):
+    """What was asked for cannot be told as one figure; the message says why."""
+
+
+class ScalesPooled(NotOneFigure):
     """Answers on several scales were asked for as one figure."""
 
 
-class SeveritiesPooled(ValueError):
+class SeveritiesPooled(NotOneFigure):
     """A duration was asked for over several severities."""
+
+
+class NoSeverity(NotOneFigure):
+    """What people do without us was asked for by severity."""
 
 
 def trusted(facts: Facts, sent: int | None, answered: int) -> Reliability:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
@@ -139,6 +141,23 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
         Row(reason, words.count(count, "time", "times")) for reason, count in reasons.most_common(4)
     )
     return Piece("Why it was escalated", rows, "" if rows else "Nothing was escalated.")
+
+
+#: What is read beside a metric, by its key; the others name their evidence and have none here yet.
+BESIDE: Mapping[str, Callable[[Reader, Slice], Piece]] = {
+    "csat_share": comments,
+    "policy_denial_satisfaction": partial(comments, policy_denial=True),
+    "resolution_time": escalation_reasons,
+    "repeat_contact": repeat_contacts,
+    "reopen_rate": reopen_messages,
+    "escalation_rate": escalation_reasons,
+}
+
+
+def beside(reader: Reader, cut: Slice, metric: str) -> list[Piece]:
+    """The evidence of a metric, by its key; empty where none is collected."""
+    found = BESIDE.get(metric)
+    return [found(reader, cut)] if found else []
 
 
 def _resolutions(reader: Reader, cut: Slice) -> QuerySet[Resolution]:

@@ -19,9 +19,9 @@ from metrics import columns, words
 from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load, load_where
 from metrics.deciding_settings import settings_of
 from metrics.definitions import Metric, View, find
-from metrics.evaluating import Facts, Rows, SeveritiesPooled, epoch
+from metrics.evaluating import Facts, NoSeverity, Rows, ScalesPooled, SeveritiesPooled, epoch
 from metrics.intervals import Interval
-from metrics.kinds import NO_INTERVAL, Estimate, Unit
+from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
 from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
 from metrics.standing import Reliability
@@ -35,6 +35,8 @@ from tickets.quality import flaws_between
 
 #: Business days over which the pace of resolving is told (METRICS.md M22).
 PACE_DAYS = 20
+#: How far back those days are looked for: holidays and weekends are none.
+PACE_REACH = timedelta(days=4 * PACE_DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +146,31 @@ class Reader:
                 key: rows for key, rows in self._narrowed.items() if key[0] is not kind
             }
 
+    def fetch_for(self, start: date, until: date) -> None:
+        """Fetch what every metric may ask about a period: its days, and those of the pace."""
+        self.fetch(min(start, min(until, self.today()) - PACE_REACH), until)
+
     def measure(self, name: str, cut: Slice) -> Reading:
         """The reading of `metric` or `metric.view`.
 
-        Raises UnknownMetric; SeveritiesPooled for a duration without one severity; ScalesPooled.
+        Raises UnknownMetric; SeveritiesPooled for a duration without one severity; ScalesPooled;
+        NoSeverity.
         """
         metric, view = find(name)
         estimate = self.estimate(view, cut)
+        return reading(metric, view, estimate, cut=cut, reader=self)
+
+    def tell(self, name: str, cut: Slice) -> Reading:
+        """As `measure`, for whoever asks for all there is: what cannot be one figure is unknown.
+
+        Answers on several scales, and a severity where there is none, then say so instead of
+        refusing the whole page.
+        """
+        metric, view = find(name)
+        try:
+            estimate = self.estimate(view, cut)
+        except (ScalesPooled, NoSeverity) as error:
+            estimate = unknown(str(error).rstrip("."))
         return reading(metric, view, estimate, cut=cut, reader=self)
 
     def estimate(self, view: View, cut: Slice) -> Estimate:
@@ -193,7 +213,7 @@ class Reader:
         calendars = {self.calendars.calendar(one, severity) for one in served}
         until = min(cut.until, self.today())
         day, found = until, 0
-        while found < PACE_DAYS and until - day < timedelta(days=4 * PACE_DAYS):
+        while found < PACE_DAYS and until - day < PACE_REACH:
             day -= timedelta(days=1)
             bounds = self.midnight(day), self.midnight(day + timedelta(days=1))
             found += any(calendar.elapsed(*bounds) for calendar in calendars)
@@ -270,6 +290,8 @@ def _served_by(rows: Rows, capabilities: frozenset[int] | None) -> Rows:
 def _of_severity(rows: Rows, severity: str | None) -> Rows:
     if severity is None:
         return rows
+    if "severity" not in (rows.dtype.names or ()):
+        raise NoSeverity("What people do without us has no severity.")
     return np.asarray(rows[rows["severity"] == SEVERITIES.index(severity) + 1])
 
 

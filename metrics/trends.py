@@ -31,6 +31,6 @@ def months_before(until: date, count: int) -> list[Period]:
 def trend(reader: Reader, name: str, cut: Slice, periods: list[Period]) -> list[Reading]:
     """The reading of each period, everything else as in `cut`."""
     return [
-        reader.measure(name, replace(cut, start=period.start, until=period.until))
+        reader.tell(name, replace(cut, start=period.start, until=period.until))
         for period in periods
     ]

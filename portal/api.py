@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView
 from governance.api import TargetList
 from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.organisations import anybody
-from portal.readings_api import ReadingView
+from portal.readings_api import ReadingExport, ReadingView
 from tickets.api import TicketDetail, TicketList
 from tickets.ingest_api import (
     EventList,
@@ -47,5 +47,6 @@ urlpatterns = [
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),
     path("readings/", ReadingView.as_view(), name="api_readings"),
     path("data-quality/", DataQuality.as_view(), name="api_data_quality"),
+    path("readings/export/", ReadingExport.as_view(), name="api_readings_export"),
     path("targets/", TargetList.as_view(), name="api_targets"),
 ]

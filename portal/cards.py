@@ -25,8 +25,21 @@ class Pill:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """One view in the table of its card, and as a sentence of its own."""
+
+    anchor: str
+    name: str
+    sentence: str
+    value: str
+    counted: str
+    interval: str
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
-    """One figure as a page shows it."""
+    """A metric as a page shows it: the sentence of its first view, and all of them in a table."""
 
     anchor: str
     label: str
@@ -38,6 +51,7 @@ class Card:
     #: The flaws of the data behind it in one line, and where they are mended; empty: none known.
     data_quality: str = ""
     quality_url: str = ""
+    figures: tuple[Figure, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
     series: Series | None = None
     evidence: Sequence[Piece] = field(default_factory=tuple)
@@ -52,6 +66,11 @@ class Card:
     def rest(self) -> str:
         """The sentence after its figure."""
         return self.sentence[len(self.figure) :]
+
+    @property
+    def further(self) -> tuple[Figure, ...]:
+        """The other views of the metric."""
+        return self.figures[1:]
 
 
 #: "53.8 %", "3 of 7", "12".
@@ -73,7 +92,7 @@ _STATUSES = {
 
 
 def card(
-    reading: Reading,
+    readings: Sequence[Reading],
     *,
     method_url: str,
     quality_url: str = "",
@@ -81,21 +100,66 @@ def card(
     series: Series | None = None,
     evidence: Sequence[Piece] = (),
 ) -> Card:
-    """The card of a reading."""
+    """The card of readings of one metric and slice; the first of them leads."""
+    reading = readings[0]
     return Card(
-        anchor=reading.key.replace(".", "-").replace("_", "-") + _suffix(reading),
+        anchor=anchor(reading),
         label=label or reading.name,
         sentence=reading.sentence + _kept_words(reading),
         method_url=f"{method_url}#{reading.key.partition('.')[0]}",
         status=_status(reading),
         standing=_STANDINGS.get(reading.reliability_state or ""),
-        flags=reading.flags + (("provisional",) if reading.provisional else ()),
+        flags=_flags(reading),
         data_quality=flaws_in_words(reading),
         quality_url=quality_url,
+        figures=tuple(figure(one) for one in readings),
         definitions=tuple(_definitions(reading)),
         series=series,
         evidence=evidence,
     )
+
+
+def figure(reading: Reading) -> Figure:
+    """A reading as one row: its value with what a value is never shown without (1.14)."""
+    _, view = find(reading.key)
+    notes = [pill.words for pill in (_status(reading), _STANDINGS.get(reading.reliability_state or
+             "")) if pill]  # fmt: skip
+    return Figure(
+        anchor=anchor(reading),
+        name=reading.name,
+        sentence=reading.sentence + _kept_words(reading),
+        value="unknown" if reading.value is None else value_words(reading.value, view.unit),
+        counted=counted_words(reading),
+        interval=interval_words(reading),
+        notes="; ".join((*notes, *_flags(reading))),
+    )
+
+
+def anchor(reading: Reading) -> str:
+    """Where a reading stands on its page."""
+    return reading.key.replace(".", "-").replace("_", "-") + _suffix(reading)
+
+
+def counted_words(reading: Reading) -> str:
+    """Numerator and denominator, or n; nothing where even n is not told."""
+    if reading.denominator is None:
+        return ""
+    if reading.numerator is None:
+        return f"n = {reading.denominator}"
+    return f"{reading.numerator} of {reading.denominator}"
+
+
+def interval_words(reading: Reading) -> str:
+    """The interval with its unit; nothing where there is none."""
+    _, view = find(reading.key)
+    low, high = reading.interval.lower, reading.interval.upper
+    if low is None and high is None:
+        return ""
+    return f"{_limit(low, view.unit)} to {_limit(high, view.unit)}"
+
+
+def _flags(reading: Reading) -> tuple[str, ...]:
+    return reading.flags + (("provisional",) if reading.provisional else ())
 
 
 def _suffix(reading: Reading) -> str:
@@ -122,15 +186,7 @@ def _status(reading: Reading) -> Pill | None:
 
 def _definitions(reading: Reading) -> list[tuple[str, str]]:
     metric, view = find(reading.key)
-    told = [("Value", value_words(reading.value, view.unit) if reading.value is not None else
-             "unknown")]  # fmt: skip
-    if reading.denominator is not None:
-        counted = f"{reading.numerator} of {reading.denominator}"
-        told.append(("Counted", counted if reading.numerator is not None else
-                     f"n = {reading.denominator}"))  # fmt: skip
-    low, high = reading.interval.lower, reading.interval.upper
-    if low is not None or high is not None:
-        told.append(("Interval (95 %)", f"{_limit(low, view.unit)} to {_limit(high, view.unit)}"))
+    told: list[tuple[str, str]] = []
     if metric.from_answers:
         rate = reading.response_rate
         told.append(("Response rate", words.percent(rate) if rate is not None else "unknown"))
@@ -148,9 +204,9 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         told.append(("Still open", str(reading.still_open)))
     told += [(f"Left out: {reason}", str(count)) for reason, count in reading.left_out.items()]
     told += [
-        (_BESIDE[name], _beside(name, value, view.unit))
+        (_BESIDE.get(name, name.replace("_", " ").capitalize()), _beside(name, value, view.unit))
         for name, value in reading.beside.items()
-        if name in _BESIDE and value is not None
+        if value is not None
     ]
     told += [
         (f"Flaw: {lower_first(flaw.title)}", words.count(flaw.tickets, "ticket", "tickets"))
@@ -162,6 +218,7 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         ("Period", f"{reading.period['from']} up to, not including, {reading.period['until']}")
     )
     told.append(("Definition", f"version {reading.definition_version}"))
+    told.append(("Settings", f"version {reading.settings_version}"))
     return told
 
 
@@ -177,6 +234,8 @@ _BESIDE = {
     "mean": "Group changes, on average",
     "if_the_silent_were": "If all who are silent were satisfied",
     "if_the_silent_were_not": "If nobody who is silent were satisfied",
+    "needed_of_the_silent": "For the target, of all who are silent this share would have to be"
+    " satisfied",
     "if_unclassified_helped": "If every reply nobody classified had helped",
     "requester_elapsed": "As the calendar counts it",
     "pause_share": "Share of the time that was paused",
@@ -201,9 +260,19 @@ def _beside(name: str, value: float, unit: Unit) -> str:
         return words.calendar(value)
     if name == "if_unclassified_helped":
         return value_words(value, unit)
+    if name == "needed_of_the_silent":
+        return _needed(value)
     if name.startswith("if_") or name == "pause_share" or name in SCALES:
         return words.percent(value)
     return words.rounded(value, 1) if isinstance(value, float) else str(value)
+
+
+def _needed(share: float) -> str:
+    if share <= 0:
+        return "none: the target is kept whatever they think"
+    if share > 1:
+        return "more than all of them: the target is out of reach whatever they think"
+    return words.percent(share)
 
 
 def value_words(value: float, unit: Unit) -> str:

@@ -1,17 +1,19 @@
 """A reading as somebody outside asks for it: names of the slice in, the display contract out.
 
-The command and the REST endpoint ask here; pages, which know their objects, ask `metrics.measure`.
+The command, the REST endpoints and every export ask here; pages, which know their objects, ask
+`metrics.measure`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import product
 
-from governance.comparing import against, standings
+from governance.comparing import Standing, against, standings
 from metrics.data_quality import with_data_quality
+from metrics.definitions import find, names
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
 from portal.catalogue.models import Capability, Domain
@@ -48,38 +50,108 @@ class Asked:
             )
 
 
-def tell(reader: Reader, metric: str, asked: Asked) -> Reading:
-    """The reading of `metric` or `metric.view`, beside its target if one capability is asked for.
+class Answering:
+    """Answers questions of one reader by name; catalogue and targets are looked up once."""
 
-    A target is one for each capability of its domain, so a pooled reading stands beside none.
-    Raises NotAskable, and what `Reader.measure` raises.
-    """
-    tenant = reader.tenant
-    served = Capability.objects.for_tenant(tenant)
-    if asked.domain is not None:
-        if not Domain.objects.for_tenant(tenant).filter(key=asked.domain).exists():
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        tenant = reader.tenant
+        self._domains = dict(Domain.objects.for_tenant(tenant).values_list("key", "pk"))
+        self._served = {
+            slug: (pk, domain)
+            for slug, pk, domain in Capability.objects.for_tenant(tenant).values_list(
+                "slug", "pk", "domain_id"
+            )
+        }
+        self._standings: dict[int, list[Standing]] = {}
+
+    def measure(self, metric: str, asked: Asked) -> Reading:
+        """The reading of one figure. Raises NotAskable, and what `Reader.measure` raises."""
+        cut = self._cut(asked)
+        return self._beside(self.reader.measure(metric, cut), cut, asked)
+
+    def tell(self, metric: str, asked: Asked) -> Reading:
+        """As `measure`; answers on several scales are unknown and say so (`Reader.tell`)."""
+        cut = self._cut(asked)
+        return self._beside(self.reader.tell(metric, cut), cut, asked)
+
+    def all(
+        self, metrics: Sequence[str], asked: Asked, dimensions: Collection[str]
+    ) -> list[Reading]:
+        """The readings of several figures, or of all there are where none is named.
+
+        Split by the dimensions. A duration that is asked for among all of them is told for each
+        severity; one that is named without is refused.
+        """
+        self.reader.fetch_for(asked.start, asked.until)
+        told = []
+        for name in metrics or names():
+            _, view = find(name)
+            by = {*dimensions, "severity"} if view.per_severity and not metrics else dimensions
+            told += [
+                (self.measure if metrics else self.tell)(name, part)
+                for part in self.split(asked, by)
+            ]
+        return told
+
+    def split(self, asked: Asked, dimensions: Collection[str]) -> Iterator[Asked]:
+        """The slice in parts, one for each combination of the dimensions' values, in their order.
+
+        Without a dimension it is the slice itself.
+        """
+        values: Mapping[str, list[str]] = {
+            "capability": [asked.capability] if asked.capability else self._slugs(asked.domain),
+            "severity": [asked.severity] if asked.severity else [s.value for s in Severity],
+            "domain": [asked.domain] if asked.domain else sorted(self._domains),
+        }
+        names = [name for name in DIMENSIONS if name in dimensions]
+        for combination in product(*(values[name] for name in names)):
+            part = replace(asked, **dict(zip(names, combination, strict=True)))
+            if part.domain is None or part.capability in (None, *self._slugs(part.domain)):
+                yield part
+
+    def _slugs(self, domain: str | None) -> list[str]:
+        of = None if domain is None else self._domains.get(domain)
+        return sorted(slug for slug, (_, d) in self._served.items() if domain is None or d == of)
+
+    def _cut(self, asked: Asked) -> Slice:
+        return Slice(asked.start, asked.until, self._capabilities(asked), asked.severity)
+
+    def _capabilities(self, asked: Asked) -> frozenset[int] | None:
+        tenant = self.reader.tenant
+        if asked.domain is not None and asked.domain not in self._domains:
             raise NotAskable(f"There is no domain {asked.domain!r} in {tenant.slug}.")
-        served = served.filter(domain__key=asked.domain)
-    one = None
-    if asked.capability is not None:
-        one = served.filter(slug=asked.capability).first()
-        if one is None:
-            where = f"domain {asked.domain!r}" if asked.domain else tenant.slug
-            raise NotAskable(f"There is no capability {asked.capability!r} in {where}.")
-    named = {one.pk} if one else set(served.values_list("pk", flat=True)) if asked.domain else None
-    cut = Slice(
-        asked.start, asked.until, None if named is None else frozenset(named), asked.severity
-    )
-    reading = with_data_quality(reader.measure(metric, cut), cut, reader)
-    if one is not None:
-        reading = against(
-            reading,
-            standings(tenant, domain_id=one.domain_id, on=reader.today()),
-            capability_id=one.pk,
-            severity=asked.severity,
-            period=(asked.start, asked.until),
-        )
-    return replace(reading, slice={name: getattr(asked, name) for name in DIMENSIONS})
+        domain = self._domains[asked.domain] if asked.domain is not None else None
+        if asked.capability is not None:
+            pk, of = self._served.get(asked.capability, (None, None))
+            if pk is None or domain not in (None, of):
+                where = f"domain {asked.domain!r}" if asked.domain else tenant.slug
+                raise NotAskable(f"There is no capability {asked.capability!r} in {where}.")
+            return frozenset([pk])
+        if domain is None:
+            return None
+        return frozenset(pk for pk, of in self._served.values() if of == domain)
+
+    def _beside(self, reading: Reading, cut: Slice, asked: Asked) -> Reading:
+        """The reading with its flaws and its target.
+
+        A target is one for each capability of its domain: a pooled reading has none.
+        """
+        reading = with_data_quality(reading, cut, self.reader)
+        if asked.capability is not None:
+            pk, domain = self._served[asked.capability]
+            if domain not in self._standings:
+                self._standings[domain] = standings(
+                    self.reader.tenant, domain_id=domain, on=self.reader.today()
+                )
+            reading = against(
+                reading,
+                self._standings[domain],
+                capability_id=pk,
+                severity=asked.severity,
+                period=(asked.start, asked.until),
+            )
+        return replace(reading, slice={name: getattr(asked, name) for name in DIMENSIONS})
 
 
 def reader_of(
@@ -91,45 +163,3 @@ def reader_of(
     if as_of > now:
         raise NotAskable(f"{as_of.isoformat()} has not come yet; nothing is known of it.")
     return past_reader(tenant, as_of=as_of, start=start, until_day=until)
-
-
-def split(tenant: Organisation, asked: Asked, dimensions: Collection[str]) -> Iterator[Asked]:
-    """The slice in parts, one for each combination of the dimensions' values, in their order."""
-    values: Mapping[str, list[str]] = {
-        "capability": _capabilities(tenant, asked),
-        "severity": [asked.severity] if asked.severity else [s.value for s in Severity],
-        "domain": _domains(tenant, asked),
-    }
-    names = [name for name in DIMENSIONS if name in dimensions]
-    served = _domain_of_capabilities(tenant)
-    for combination in product(*(values[name] for name in names)):
-        chosen = dict(zip(names, combination, strict=True))
-        part = replace(
-            asked,
-            capability=chosen.get("capability", asked.capability),
-            severity=chosen.get("severity", asked.severity),
-            domain=chosen.get("domain", asked.domain),
-        )
-        whole = part.domain is None or part.capability is None
-        if whole or served.get(part.capability or "") == part.domain:
-            yield part
-
-
-def _capabilities(tenant: Organisation, asked: Asked) -> list[str]:
-    if asked.capability is not None:
-        return [asked.capability]
-    served = Capability.objects.for_tenant(tenant).order_by("slug")
-    if asked.domain is not None:
-        served = served.filter(domain__key=asked.domain)
-    return list(served.values_list("slug", flat=True))
-
-
-def _domains(tenant: Organisation, asked: Asked) -> list[str]:
-    if asked.domain is not None:
-        return [asked.domain]
-    keys = Domain.objects.for_tenant(tenant).order_by("key")
-    return list(keys.values_list("key", flat=True))
-
-
-def _domain_of_capabilities(tenant: Organisation) -> dict[str, str]:
-    return dict(Capability.objects.for_tenant(tenant).values_list("slug", "domain__key"))

@@ -1,24 +1,29 @@
-"""The REST endpoint of readings: one figure with everything that must stand beside it."""
+"""The REST endpoints of readings: one figure with what must stand beside it, or a table of many."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metrics.definitions import UnknownMetric
-from metrics.evaluating import ScalesPooled, SeveritiesPooled
+from metrics.evaluating import NoSeverity, NotOneFigure, ScalesPooled, SeveritiesPooled
 from metrics.measure import Reader
 from metrics.standing import Status
 from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.endpoint import Endpoint
+from portal.exporting import FORMATS
 from portal.people.roles import Scope
-from portal.readings import Asked, NotAskable, tell
+from portal.readings import DIMENSIONS, Answering, Asked, NotAskable
 from portal.rest import refuse_unknown
 
 
@@ -109,10 +114,9 @@ class ReadingOut(serializers.Serializer[Any]):
     data_quality = RestsOnOut(many=True)
 
 
-class Question(serializers.Serializer[Any]):
-    """What is asked for; `until` is not included."""
+class SliceQuestion(serializers.Serializer[Any]):
+    """Of which slice; `until` is not included."""
 
-    metric = serializers.CharField(max_length=100)
     until = serializers.DateField()
     capability = serializers.CharField(max_length=80, required=False)
     severity = serializers.ChoiceField(choices=SEVERITY_CHOICES, required=False)
@@ -121,6 +125,29 @@ class Question(serializers.Serializer[Any]):
     def get_fields(self) -> dict[str, Any]:
         """`from` is a word of Python, so it cannot be an attribute here."""
         return {**super().get_fields(), "from": serializers.DateField()}
+
+
+class Question(SliceQuestion):
+    """One figure of a slice."""
+
+    metric = serializers.CharField(max_length=100)
+
+
+class ExportQuestion(SliceQuestion):
+    """Many figures of a slice and its parts."""
+
+    metric = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        default=list,
+        help_text="KEY or KEY.VIEW, repeated; every view of every metric where none is named",
+    )
+    split = serializers.ListField(
+        child=serializers.ChoiceField(choices=DIMENSIONS),
+        required=False,
+        default=list,
+        help_text="dimensions to tell apart, repeated",
+    )
 
 
 class ReadingView(Endpoint):
@@ -141,23 +168,89 @@ class ReadingView(Endpoint):
         question = Question(data=request.query_params)
         refuse_unknown(request, set(question.fields) | {"format"})
         question.is_valid(raise_exception=True)
-        said = dict(question.validated_data)
-        try:
-            asked = Asked(
-                said["from"],
-                said["until"],
-                said.get("capability"),
-                said.get("severity"),
-                said.get("domain"),
-            )
-            reading = tell(Reader(self.organisation, as_of=timezone.now()), said["metric"], asked)
-        except (UnknownMetric, NotAskable, SeveritiesPooled, ScalesPooled) as error:
-            raise ValidationError({_about(error): [str(error)]}) from error
+        said = question.validated_data
+        with _refusals_told():
+            answering = Answering(Reader(self.organisation, as_of=timezone.now()))
+            reading = answering.measure(said["metric"], _asked(said))
         return Response(ReadingOut(reading.to_json()).data)
+
+
+class _Table(BaseRenderer):
+    """Writes readings; a refusal stays a problem document, whatever was asked for."""
+
+    def render(self, data: Any, media_type: str | None = None, context: Any = None) -> bytes:
+        if context["response"].exception:
+            return JSONRenderer().render(data)
+        return FORMATS[self.format].write(data)
+
+
+class CsvTable(_Table):
+    """The default."""
+
+    media_type, format = "text/csv", "csv"
+
+
+class XlsxTable(_Table):
+    """For spreadsheets."""
+
+    media_type, format = FORMATS["xlsx"].media_type, "xlsx"
+    charset, render_style = None, "binary"
+
+
+class JsonTable(_Table):
+    """For programs."""
+
+    media_type, format = "application/json", "json"
+    charset = None
+
+
+class ReadingExport(Endpoint):
+    """The same figures as a table to take away, whole or split."""
+
+    scopes = {"GET": (Scope.READ_INTERNAL,)}
+    renderer_classes = [CsvTable, XlsxTable, JsonTable]
+
+    @extend_schema(
+        operation_id="readings_export",
+        parameters=[
+            ExportQuestion,
+            OpenApiParameter("format", str, enum=list(FORMATS), description="csv by default"),
+        ],
+        responses={
+            (200, CsvTable.media_type): OpenApiTypes.STR,
+            (200, XlsxTable.media_type): OpenApiTypes.BINARY,
+            (200, JsonTable.media_type): ReadingOut(many=True),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        """Export figures; a duration among all of them is told for each severity."""
+        question = ExportQuestion(data=request.query_params)
+        refuse_unknown(request, set(question.fields) | {"format"})
+        question.is_valid(raise_exception=True)
+        said = question.validated_data
+        with _refusals_told():
+            answering = Answering(Reader(self.organisation, as_of=timezone.now()))
+            told = answering.all(said["metric"], _asked(said), said["split"])
+        name = f"readings-{said['from']}-{said['until']}.{request.accepted_renderer.format}"
+        return Response(told, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _asked(said: Mapping[str, Any]) -> Asked:
+    """The slice of a question that was found valid."""
+    return Asked(said["from"], said["until"], *(said.get(name) for name in DIMENSIONS))
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turn what cannot be answered into a refusal that names the parameter it is about."""
+    try:
+        yield
+    except (UnknownMetric, NotAskable, NotOneFigure) as error:
+        raise ValidationError({_about(error): [str(error)]}) from error
 
 
 def _about(error: Exception) -> str:
     """Which parameter a refusal is about."""
-    if isinstance(error, SeveritiesPooled):
+    if isinstance(error, SeveritiesPooled | NoSeverity):
         return "severity"
     return "metric" if isinstance(error, UnknownMetric | ScalesPooled) else "slice"

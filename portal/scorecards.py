@@ -11,18 +11,23 @@ from django.urls import reverse
 from governance.comparing import Standing, against, standings
 from metrics import evidence
 from metrics.data_quality import with_data_quality
-from metrics.definitions import find
-from metrics.evidence import Piece
+from metrics.definitions import BY_KEY, Metric, View, find
+from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
 from metrics.trends import months_before, trend
 from portal.cards import Card, card, series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities, policy_capabilities
 from portal.catalogue.severity import Severity
+from portal.drawing import Series
+from portal.exporting import FORMATS
 from portal.organisations import Member
+from portal.readings import Answering, Asked
 from tickets.models import Ticket
 
 TREND_MONTHS = 12
+#: The only metric that the owner of a policy reads.
+POLICY = "policy_denial_satisfaction"
 #: A figure that needs a follow-up window is mature two weeks after its period.
 FOLLOW_UP = timedelta(days=14)
 
@@ -62,6 +67,8 @@ class Page:
     period_error: str = ""
     families: list[Family] = field(default_factory=list)
     targets: list[TargetRow] = field(default_factory=list)
+    #: How its figures may be taken away.
+    formats: tuple[str, ...] = tuple(FORMATS)
 
 
 def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) -> Page | None:
@@ -88,15 +95,43 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         period_error=error,
         targets=_targets(found, capability),
     )
-    live = live_capabilities(tenant.pk, person=member.person, roles=member.roles)
-    policy = policy_capabilities(tenant.pk, person=member.person, roles=member.roles)
-    reader = Reader(tenant, as_of=now)
-    telling = _Telling(reader, capability, Slice(start, until, frozenset([capability.pk])), found)
-    if live.filter(pk=capability.pk).exists():
-        shown.families = telling.families()
-    elif policy.filter(pk=capability.pk).exists():
-        shown.families = [telling.policy()]
+    whole = _reads(member, capability)
+    if whole is not None:
+        cut = Slice(start, until, frozenset([capability.pk]))
+        telling = _Telling(Reader(tenant, as_of=now), capability, cut, found)
+        shown.families = telling.families() if whole else [telling.policy()]
     return shown
+
+
+def readings(
+    *, member: Member, slug: str, query: Mapping[str, str], now: datetime
+) -> list[Reading]:
+    """What the scorecard shows of a period, whole and by severity; empty for whoever may not read.
+
+    A period that cannot be read is refused by the page in words; here the usual one is told.
+    """
+    tenant = member.organisation
+    capability = Capability.objects.for_tenant(tenant).filter(slug=slug).first()
+    whole = None if capability is None else _reads(member, capability)
+    if whole is None:
+        return []
+    start, until, _ = period(query, now.astimezone(tenant.zone).date())
+    answering = Answering(Reader(tenant, as_of=now))
+    asked = Asked(start, until, slug)
+    if not whole:
+        return answering.all([f"{POLICY}.{view.key}" for view in BY_KEY[POLICY].views], asked, ())
+    pooled = [one for one in answering.all((), asked, ()) if one.slice["severity"] is None]
+    return [*pooled, *answering.all((), asked, ["severity"])]
+
+
+def _reads(member: Member, capability: Capability) -> bool | None:
+    """Whether a member reads every figure of a capability live, policy denials only, or nothing."""
+    tenant_id = member.organisation.pk
+    live = live_capabilities(tenant_id, person=member.person, roles=member.roles)
+    if live.filter(pk=capability.pk).exists():
+        return True
+    policy = policy_capabilities(tenant_id, person=member.person, roles=member.roles)
+    return False if policy.filter(pk=capability.pk).exists() else None
 
 
 def period(query: Mapping[str, str], today: date) -> tuple[date, date, str]:
@@ -175,111 +210,75 @@ class _Telling:
         self.periods = months_before(cut.until, TREND_MONTHS)
         reader.fetch(min(self.periods[0].start, cut.start), cut.until)
         self.method_url = reverse("method", args=[reader.tenant.slug])
+        self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
 
     def families(self) -> list[Family]:
         """Self-service first: above 30 % nothing reads as well served (METRICS.md M25)."""
         return [
-            Family("self-service", "Self-service", self._self_service()),
-            Family("satisfaction", "Satisfaction", self._satisfaction()),
-            *self._speed(),
-            Family("durability", "Did it hold", self._durability()),
-            Family("flow", "Flow", self._flow()),
+            section for family in About for section in [self._family(family), *self._speeds(family)]
         ]
 
     def policy(self) -> Family:
         """What the policy's owner reads: policy denials and nothing else."""
-        return Family("policy", "Policy", [self._policy_card()])
+        metric, _ = find(POLICY)
+        return Family("policy", "Policy", [self._card(metric, metric.views)])
 
-    def _self_service(self) -> list[Card]:
-        return [self._card("should_have_been_self_service.share", trend_of=True)]
+    def _family(self, family: About) -> Family:
+        """The metrics of a family, those of their views that are told over all severities."""
+        cards = []
+        for metric in BY_KEY.values():
+            whole = [view for view in metric.views if not view.per_severity]
+            if metric.family is family and whole:
+                cards.append(self._card(metric, whole))
+        title = "Speed: promises kept" if family is About.SPEED else family.heading
+        return Family(family.value, title, cards)
 
-    def _satisfaction(self) -> list[Card]:
-        comments = evidence.comments(self.reader, self.cut)
-        return [
-            self._card("csat_share.share", trend_of=True, pieces=[comments]),
-            self._policy_card(),
-            self._card("csat_mean.mean"),
-            self._card("response_rate.rate"),
-            self._card("survey_coverage.coverage"),
-        ]
-
-    def _policy_card(self) -> Card:
-        comments = evidence.comments(self.reader, self.cut, policy_denial=True)
-        return self._card("policy_denial_satisfaction.share", pieces=[comments])
-
-    def _speed(self) -> list[Family]:
-        families = [
-            Family(
-                "in-time",
-                "Speed: promises kept",
-                [
-                    self._card("first_meaningful_response.attainment", trend_of=True),
-                    self._card("first_response.attainment"),
-                    self._card("sla_attainment.resolution", trend_of=True),
-                ],
-            )
-        ]
-        return [*families, *(self._speed_of(severity) for severity in Severity)]
-
-    def _speed_of(self, severity: Severity) -> Family:
-        reasons = evidence.escalation_reasons(self.reader, _with(self.cut, severity))
-        return Family(
-            f"speed-{severity.value}",
-            f"Speed: {severity.value}",
-            [
-                self._card("first_meaningful_response.median", severity),
-                self._card("resolution_time.cohort_median", severity, pieces=[reasons]),
-                self._card("resolution_time.cohort_p90", severity),
-                self._card("resolution_time.resolved_median", severity),
-                self._card("sla_attainment.resolution", severity),
-            ],
-        )
-
-    def _durability(self) -> list[Card]:
-        messages = evidence.reopen_messages(self.reader, self.cut)
-        again = evidence.repeat_contacts(self.reader, self.cut)
-        return [
-            self._card("reopen_rate.rate", trend_of=True, pieces=[messages]),
-            self._card("reopen_rate.policy_denial"),
-            self._card("reopen_rate.twice"),
-            self._card("fcr.verified", trend_of=True),
-            self._card("fcr.claimed"),
-            self._card("repeat_contact.rate", pieces=[again]),
-        ]
-
-    def _flow(self) -> list[Card]:
-        reasons = evidence.escalation_reasons(self.reader, self.cut)
-        return [
-            self._card("escalation_rate.rate", trend_of=True, pieces=[reasons]),
-            self._card("reassignments.bounced"),
-            self._card("backlog.open"),
-        ]
+    def _speeds(self, family: About) -> list[Family]:
+        """After the promises: every severity with its durations, which are never pooled."""
+        if family is not About.SPEED:
+            return []
+        sections = []
+        for severity in Severity:
+            cards = []
+            for metric in BY_KEY.values():
+                apart = [view for view in metric.views if view.per_severity]
+                views = apart if metric.family is not About.SPEED else [*apart, *_others(metric)]
+                if views:
+                    cards.append(self._card(metric, views, severity))
+            sections.append(Family(f"speed-{severity}", f"Speed: {severity}", cards))
+        return sections
 
     def _card(
-        self,
-        name: str,
-        severity: Severity | None = None,
-        *,
-        trend_of: bool = False,
-        pieces: Sequence[Piece] = (),
+        self, metric: Metric, views: Sequence[View], severity: Severity | None = None
     ) -> Card:
         cut = _with(self.cut, severity) if severity else self.cut
-        measured = with_data_quality(self.reader.measure(name, cut), cut, self.reader)
-        reading = self._against(measured, severity, cut)
-        drawn = None
-        if trend_of:
-            told = [self._against(r, severity, cut) for r in
-                    trend(self.reader, name, cut, self.periods)]  # fmt: skip
-            drawn = series(f"{reading.name}, by month", told, [p.label for p in self.periods])
-        label = f"{reading.name}, {severity.value}" if severity else reading.name
+        names = [f"{metric.key}.{view.key}" for view in views]
+        readings = [
+            self._against(
+                with_data_quality(self.reader.tell(name, cut), cut, self.reader), severity, cut
+            )
+            for name in names
+        ]
         return card(
-            reading,
+            readings,
             method_url=self.method_url,
-            quality_url=reverse("data_quality", args=[self.reader.tenant.slug]),
-            label=label,
-            series=drawn,
-            evidence=pieces,
+            quality_url=self.quality_url,
+            label=f"{metric.name}, {severity}" if severity else metric.name,
+            series=None if severity else self._series(metric, views),
+            evidence=evidence.beside(self.reader, cut, metric.key),
         )
+
+    def _series(self, metric: Metric, views: Sequence[View]) -> Series | None:
+        """The course of the view that leads its metric, if there is one."""
+        for view in views:
+            if view.leads:
+                name = f"{metric.key}.{view.key}"
+                told = [
+                    self._against(reading, None, self.cut)
+                    for reading in trend(self.reader, name, self.cut, self.periods)
+                ]
+                return series(f"{view.name}, by month", told, [p.label for p in self.periods])
+        return None
 
     def _against(self, reading: Reading, severity: Severity | None, cut: Slice) -> Reading:
         return against(
@@ -289,6 +288,10 @@ class _Telling:
             severity=severity.value if severity else None,
             period=(cut.start, cut.until),
         )
+
+
+def _others(metric: Metric) -> list[View]:
+    return [view for view in metric.views if not view.per_severity]
 
 
 def _with(cut: Slice, severity: Severity) -> Slice:

@@ -7,9 +7,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from metrics.definitions import METRICS
+from metrics.definitions import BY_KEY
+from portal import exporting, own_page, scorecards, voice
 from portal import home as home_page
-from portal import own_page, scorecards, voice
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
 from portal.people.roles import Right
@@ -24,6 +24,7 @@ __all__ = [
     "method",
     "own_readings",
     "scorecard",
+    "scorecard_export",
     "start",
 ]
 
@@ -64,6 +65,18 @@ def scorecard(request: MemberRequest, organisation: str, capability: str) -> Htt
     return render(request, "portal/scorecard.html", {"page": page})
 
 
+@needs(Right.READ_PAGES)
+def scorecard_export(request: MemberRequest, organisation: str, capability: str) -> HttpResponse:
+    """The scorecard's figures as a file, for those who read them on the page."""
+    told = scorecards.readings(
+        member=request.member, slug=capability, query=request.GET, now=timezone.now()
+    )
+    how = request.GET.get("format", "csv")
+    if not told or how not in exporting.FORMATS:
+        raise Http404
+    return exporting.attachment(told, how=how, name=capability)
+
+
 @needs(Right.READ_OWN)
 def own_readings(request: MemberRequest, organisation: str) -> HttpResponse:
     """The signed-in agent's own figures; the database shows nobody else's."""
@@ -86,4 +99,4 @@ def contradictions(request: MemberRequest, organisation: str) -> HttpResponse:
 @needs(Right.READ_PAGES)
 def method(request: MemberRequest, organisation: str) -> HttpResponse:
     """How everything is measured, written from the definitions."""
-    return render(request, "portal/method.html", {"metrics": METRICS})
+    return render(request, "portal/method.html", {"metrics": BY_KEY.values()})

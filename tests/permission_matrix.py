@@ -14,6 +14,7 @@ NOBODY_ELSE: frozenset[str] = frozenset()
 PAGES: dict[str, frozenset[str]] = {
     "home": EVERYBODY,
     "scorecard": EVERYBODY,
+    "scorecard_export": frozenset({"olga", "sam", "bea", "pia"}),
     "method": EVERYBODY,
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
     "own_readings": frozenset({"agnes", "arjun"}),
@@ -70,6 +71,7 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_capabilities", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_capability", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_readings", "GET"): frozenset({"read:internal"}),
+    ("api_readings_export", "GET"): frozenset({"read:internal"}),
     ("api_data_quality", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }

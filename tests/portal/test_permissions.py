@@ -101,6 +101,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
     return {
         "home": home,
         "scorecard": f"{home}capabilities/accounts/",
+        "scorecard_export": f"{home}capabilities/accounts/export/",
         "method": f"{home}method/",
         "own_readings": f"{home}my-readings/",
         "mailbox": f"{home}mailbox/",
@@ -285,6 +286,10 @@ CALLS: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("api_capability", "GET"): ("capabilities/accounts/", None),
     ("api_readings", "GET"): (
         "readings/?metric=reopen_rate&capability=accounts&from=2026-01-01&until=2026-02-01",
+        None,
+    ),
+    ("api_readings_export", "GET"): (
+        "readings/export/?metric=reopen_rate&from=2026-01-01&until=2026-02-01",
         None,
     ),
     ("api_data_quality", "GET"): ("data-quality/", None),

@@ -130,6 +130,7 @@ def test_a_pooled_duration_is_refused_with_its_reason(told: Cast) -> None:
         ({"metric": "reopen_rate", "capability": "plumbing"}, "no capability 'plumbing'"),
         ({"metric": "reopen_rate", "domain": "hr"}, "no domain 'hr'"),
         ({"metric": "reopen_rate", "severity": "awful"}, "not a valid choice"),
+        ({"metric": "telemetry_proxy", "severity": "low"}, "has no severity"),
         ({"metric": "reopen_rate", "agent": "agnes"}, "Unknown parameter"),
         ({"metric": "reopen_rate", "until": "2026-02-01"}, "empty or longer than three years"),
         ({"metric": "reopen_rate", "until": "2126-02-01"}, "empty or longer than three years"),

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from metrics.data_quality import flaws_in_words
 from metrics.definitions import UnknownMetric
-from metrics.evaluating import ScalesPooled, SeveritiesPooled
-from portal.readings import DIMENSIONS, Asked, NotAskable, reader_of, split, tell
+from metrics.evaluating import NotOneFigure
+from portal.readings import DIMENSIONS, Answering, Asked, NotAskable, reader_of
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
 
@@ -81,7 +81,7 @@ class Command(BaseCommand):
             raise CommandError(f"--where names {', '.join(twice)} more than once.")
         try:
             told = self._told(tenant, options)
-        except (UnknownMetric, NotAskable, SeveritiesPooled, ScalesPooled) as error:
+        except (UnknownMetric, NotAskable, NotOneFigure) as error:
             raise CommandError(str(error)) from error
         if options["as_json"]:
             plain = [reading.to_json() for reading in told]
@@ -105,5 +105,8 @@ class Command(BaseCommand):
                 start=asked.start,
                 until=asked.until,
             )
-            parts = split(tenant, asked, options["split"]) if options["split"] else [asked]
-            return [tell(reader, options["metric"], part) for part in parts]
+            answering = Answering(reader)
+            return [
+                answering.measure(options["metric"], part)
+                for part in answering.split(asked, options["split"])
+            ]
