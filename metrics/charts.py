@@ -152,6 +152,7 @@ def individuals(
     baseline: int = BASELINE,
     screened: bool = False,
     bounds: tuple[float, float] = (-inf, inf),
+    run: int = RUN,
 ) -> Chart:
     """XmR chart of a series; None where a period has no value.
 
@@ -161,7 +162,7 @@ def individuals(
     on it.
     """
     points = [_Point(at, value) for at, value in enumerate(values) if value is not None]
-    return _chart(points, len(values), breaks, baseline, screened=screened, bounds=bounds)
+    return _chart(points, len(values), breaks, baseline, screened=screened, bounds=bounds, run=run)
 
 
 def shares(
@@ -171,6 +172,7 @@ def shares(
     breaks: Iterable[int] = (),
     baseline: int = BASELINE,
     screened: bool = False,
+    run: int = RUN,
 ) -> Chart:
     """Chart of shares, 0 to 1, of mature units; shares of fewer than 10 are not plotted.
 
@@ -182,7 +184,8 @@ def shares(
         for at, (x, n) in enumerate(zip(successes, sizes, strict=True))
         if n >= PLOTTED_FROM
     ]
-    return _chart(points, len(sizes), breaks, baseline, screened=screened, bounds=(0.0, 1.0))
+    bounds = (0.0, 1.0)
+    return _chart(points, len(sizes), breaks, baseline, screened=screened, bounds=bounds, run=run)
 
 
 def every(sizes: Mapping[Every, Sequence[int]]) -> Every | None:
@@ -205,6 +208,7 @@ def _chart(
     *,
     screened: bool,
     bounds: tuple[float, float],
+    run: int,
 ) -> Chart:
     plotted: list[Plotted] = []
     stretches = []
@@ -216,7 +220,7 @@ def _chart(
             continue
         stretch, limited = _limits(part, baseline, screened, bounds)
         stretches.append(stretch)
-        plotted += _judged(limited)
+        plotted += _judged(limited, run)
     shown = {point.index for point in points}
     left_out = tuple(at for at in range(length) if at not in shown)
     return Chart(tuple(plotted), tuple(stretches), left_out)
@@ -261,14 +265,14 @@ def _mean_range(values: list[float], screened: bool) -> float:
     return mean
 
 
-def _judged(points: list[_Limited]) -> list[Plotted]:
+def _judged(points: list[_Limited], run: int) -> list[Plotted]:
     signals: list[set[Rule]] = [set() for _ in points]
     completes: list[set[Rule]] = [set() for _ in points]
     for at, point in enumerate(points):
         if point.beyond(1):
             signals[at].add(Rule.BEYOND_LIMITS)
             completes[at].add(Rule.BEYOND_LIMITS)
-    for rule, pattern in (*_runs(points), *_threes(points)):
+    for rule, pattern in (*_runs(points, run), *_threes(points)):
         completes[pattern[-1]].add(rule)
         for at in pattern:
             signals[at].add(rule)
@@ -278,15 +282,15 @@ def _judged(points: list[_Limited]) -> list[Plotted]:
     ]
 
 
-def _runs(points: list[_Limited]) -> list[tuple[Rule, list[int]]]:
-    """Every run of eight or more so far; a point on the mean neither extends nor breaks one."""
+def _runs(points: list[_Limited], long: int) -> list[tuple[Rule, list[int]]]:
+    """Every run long enough so far; a point on the mean neither extends nor breaks one."""
     found, run, side = [], list[int](), 0
     for at, point in enumerate(points):
         if point.side == 0:
             continue
         run = [*run, at] if point.side == side else [at]
         side = point.side
-        if len(run) >= RUN:
+        if len(run) >= long:
             found.append((Rule.RUN_OF_EIGHT, run))
     return found
 

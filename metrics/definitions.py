@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from functools import partial
 
@@ -86,6 +87,8 @@ class Metric:
     minimum: int = 5
     never_pooled_across: str = ""
     version: int = 1
+    #: The day since which this version holds; courses begin anew there. None for the first one.
+    changed: date | None = None
 
     def __post_init__(self) -> None:
         for name in ("question", "formula", "evidence", "guardrail", "gaming", "source"):
@@ -94,6 +97,8 @@ class Metric:
                 raise ValueError(f"{self.key} declares no {name}; say 'none, because …' if so.")
         if not self.views or len({view.key for view in self.views}) < len(self.views):
             raise ValueError(f"{self.key} needs views with names of their own.")
+        if (self.version > 1) != (self.changed is not None):
+            raise ValueError(f"{self.key} does not say since when version {self.version} holds.")
 
     @property
     def headline(self) -> View:
@@ -347,6 +352,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         code="M08",
         key="score_comment_mismatch",
+        family=Family.SATISFACTION,
         name="Score against words",
         question="Does the score say what the words say?",
         formula="Satisfied scores beside words that are negative and dissatisfied scores beside"

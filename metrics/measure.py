@@ -19,7 +19,15 @@ from metrics import columns, words
 from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load, load_where
 from metrics.deciding_settings import settings_of
 from metrics.definitions import Metric, View, find
-from metrics.evaluating import Facts, NoSeverity, Rows, ScalesPooled, SeveritiesPooled, epoch
+from metrics.evaluating import (
+    SATISFACTION,
+    Facts,
+    NoSeverity,
+    Rows,
+    ScalesPooled,
+    SeveritiesPooled,
+    epoch,
+)
 from metrics.intervals import Interval
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
 from metrics.small_numbers import Shown, ninetieth, proportion
@@ -143,7 +151,7 @@ class Reader:
         for kind in kinds or tuple(columns.KINDS.values()):
             self._fetched[kind.name] = (start, until, self._load(kind, start, until))
             self._narrowed = {
-                key: rows for key, rows in self._narrowed.items() if key[0] is not kind
+                key: rows for key, rows in self._narrowed.items() if key[0] != kind.name
             }
 
     def fetch_for(self, start: date, until: date) -> None:
@@ -159,6 +167,12 @@ class Reader:
         metric, view = find(name)
         estimate = self.estimate(view, cut)
         return reading(metric, view, estimate, cut=cut, reader=self)
+
+    def scales(self, cut: Slice) -> frozenset[str]:
+        """The satisfaction scales on which the answers of a slice came."""
+        rows = self._rows(columns.SURVEYED, cut)
+        given = np.unique(rows["scale"][rows["score"] != columns.NO_SCORE])
+        return frozenset(columns.SCALE_KEYS[int(one) - 1] for one in given if one) & SATISFACTION
 
     def tell(self, name: str, cut: Slice) -> Reading:
         """As `measure`, for whoever asks for all there is: what cannot be one figure is unknown.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from portal.catalogue.models import Capability
+from portal.people.models import Person
 from portal.tenancy.models import TenantOwned
 
 LAYOUT_DIGITS = 16
@@ -54,3 +56,44 @@ class SettingsVersion(TenantOwned):
 
     def __str__(self) -> str:
         return f"version {self.number}"
+
+
+class SignalAnswer(TenantOwned):
+    """What a named person said about a signal of a course: explained, or begun anew. Append-only.
+
+    The course is that of a view of a metric for a capability, of one severity or of all (""). A
+    course that was rebased has its limits taken anew from that day on, whatever its step.
+    """
+
+    class Kind(models.TextChoices):
+        """What was decided."""
+
+        EXPLAINED = "explained", "explained"
+        REBASED = "rebased", "limits begun anew"
+
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    metric = models.CharField(max_length=100)
+    severity = models.CharField(max_length=10, blank=True)
+    #: Week, month or quarter: how long the period is in which the signal stood.
+    step = models.CharField(max_length=10)
+    #: First day of that period.
+    day = models.DateField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    reason = models.CharField(max_length=500)
+    answered_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-at", "-id")
+        indexes = [
+            models.Index(fields=["tenant", "capability", "metric"], name="signal_answer_of_course")
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reason__regex=r"\S"), name="signal_answer_has_reason"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.day}: {self.kind}"

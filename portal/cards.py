@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from metrics import words
+from metrics.charts import Plotted, Rule
 from metrics.data_quality import flaws_in_words, lower_first
 from metrics.definitions import find
 from metrics.evidence import Piece
 from metrics.kinds import Unit
 from metrics.measure import Reading
 from metrics.scales import SCALES
+from metrics.trends import Course
 from portal.drawing import Point, Series
 
 
@@ -294,24 +296,52 @@ def _limit(limit: float | None, unit: Unit) -> str:
     return "not determined" if limit is None else value_words(limit, unit)
 
 
-def series(title: str, readings: Sequence[Reading], labels: Sequence[str]) -> Series:
-    """A trend of readings of one view; periods with fewer than ten are gaps."""
+_RULES = {
+    Rule.BEYOND_LIMITS: "outside the usual range",
+    Rule.RUN_OF_EIGHT: "part of a long run on one side",
+    Rule.THREE_OF_FOUR: "one of several close to a limit",
+}
+
+
+def series(title: str, course: Course) -> Series:
+    """A course with what it usually does; periods with fewer than ten are gaps."""
+    readings = course.readings
     metric, view = find(readings[0].key)
     factor = {Unit.SHARE: 100.0, Unit.SECONDS: 1 / 3600}.get(view.unit, 1.0)
     target = readings[-1].target
+    points = []
+    for index, (period, reading) in enumerate(zip(course.periods, readings, strict=True)):
+        plotted = course.plotted.get(index)
+        points.append(
+            Point(
+                period.label,
+                plotted.value * factor if plotted else None,
+                reading.denominator,
+                note=_note(course, index),
+                usual=_usual(plotted, factor),
+                asks=bool(plotted and plotted.signals),
+                anew=index in course.breaks,
+            )
+        )
     return Series(
         title=title,
-        points=[
-            Point(
-                label,
-                reading.value * factor
-                if reading.value is not None and (reading.denominator or 0) >= 10
-                else None,
-                reading.denominator,
-            )
-            for reading, label in zip(readings, labels, strict=True)
-        ],
+        points=points,
         unit={Unit.SHARE: "%", Unit.SECONDS: "h"}.get(view.unit, ""),
         target=float(str(target["value"])) * factor if target is not None else None,
         counted="answers" if metric.from_answers else "items",
     )
+
+
+def _usual(point: Plotted | None, factor: float) -> tuple[float, float, float] | None:
+    if point is None or point.lower is None or point.mean is None or point.upper is None:
+        return None
+    return point.lower * factor, point.mean * factor, point.upper * factor
+
+
+def _note(course: Course, index: int) -> str:
+    """What a reader must know of a period: why it asks for a look, why the series begins anew."""
+    told = [course.breaks[index]] if index in course.breaks else []
+    point = course.plotted.get(index)
+    if point is not None:
+        told += [_RULES[rule] for rule in Rule if rule in point.signals]
+    return "; ".join(told)

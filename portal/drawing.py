@@ -34,6 +34,11 @@ class Point:
     n: int | None = None
     #: Why the value is unknown, or what else a reader must know of this period.
     note: str = ""
+    #: What the series usually does here (low, mean, high); None where too little is known.
+    usual: tuple[float, float, float] | None = None
+    #: Whether the point asks for a look, and whether the series begins anew with it.
+    asks: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,28 @@ class Series:
 
     @property
     def rows(self) -> list[dict[str, str]]:
-        """The chart's figures in words, oldest first: label, value, n, note."""
+        """The chart's figures in words, oldest first: label, value, n, usual range, note."""
         return [
             {
                 "label": point.label,
                 "value": in_words(point.value, self.unit),
                 "n": "unknown" if point.n is None else str(point.n),
+                "usual": self._usual(point),
                 "note": point.note,
             }
             for point in self.points
         ]
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether any point has limits of its own."""
+        return any(point.usual for point in self.points)
+
+    def _usual(self, point: Point) -> str:
+        if point.usual is None:
+            return "not known"
+        low, _, high = point.usual
+        return f"{in_words(low, self.unit)} to {in_words(high, self.unit)}"
 
     @property
     def target_words(self) -> str:
@@ -115,7 +132,11 @@ def trend(
     """
     _refuse_infinite([*(point.value for point in points), target, *(limits or ())])
     known = [point.value for point in points if point.value is not None]
-    low, high = _axis([*known, *(limits or ()), *([] if target is None else [target])], unit)
+    usual = [end for point in points for end in point.usual or ()]
+    _refuse_infinite(usual)
+    low, high = _axis(
+        [*known, *usual, *(limits or ()), *([] if target is None else [target])], unit
+    )
     across = _Scale(0, max(len(points) - 1, 1), _LEFT + 4, WIDTH - _RIGHT)
     if len(points) == 1:
         across = _Scale(-1, 1, _LEFT + 4, WIDTH - _RIGHT)
@@ -126,6 +147,7 @@ def trend(
     ]
     parts = [
         _limits_band(limits, up),
+        *_usual_bands(places, up),
         _axis_lines(low, high, unit, up),
         _target_line(target, up),
         *_lines(places),
@@ -240,6 +262,24 @@ def _limits_band(limits: tuple[float, float] | None, up: _Scale) -> SafeString:
     return _rect("limits", _LEFT, top, WIDTH - _RIGHT - _LEFT + 8, bottom - top)
 
 
+def _usual_bands(places: Sequence[_Place], up: _Scale) -> list[SafeString]:
+    """The usual range about each point with its mean, and a line where the series begins anew."""
+    parts = []
+    step = places[1][1] - places[0][1] if len(places) > 1 else 16.0
+    for limited, run in groupby(enumerate(places), lambda one: one[1][0].usual):
+        stretch = [place for _, place in run]
+        start, end = stretch[0][1] - step / 2, stretch[-1][1] + step / 2
+        if limited is not None:
+            low, mean, high = (up(value) for value in limited)
+            parts.append(_rect("limits", start, high, end - start, max(low - high, 1)))
+            parts.append(_line("mean", start, mean, end, mean))
+    for point, x, _ in places:
+        if point.anew:
+            edge = x - step / 2
+            parts.append(_line("anew", edge, _TOP, edge, TREND_HEIGHT - _BOTTOM))
+    return parts
+
+
 def _axis_lines(low: float, high: float, unit: str, up: _Scale) -> SafeString:
     right = WIDTH - _RIGHT + 8
     short = unit if unit == "%" else ""
@@ -290,10 +330,14 @@ def _dot(point: Point, x: float, y: float | None, unit: str, counted: str) -> Sa
             _n(x - 6),
             _n(base - 12),
         )
+    ring = _EMPTY
+    if point.asks:
+        ring = format_html('<circle class="asks" cx="{}" cy="{}" r="6"/>', _n(x), _n(y))
     return format_html(
-        '<g><title>{}</title><circle class="dot" cx="{}" cy="{}" r="2.5"/>'
+        '<g><title>{}</title>{}<circle class="dot" cx="{}" cy="{}" r="2.5"/>'
         '<circle class="hit" cx="{}" cy="{}" r="9"/></g>',
         words,
+        ring,
         _n(x),
         _n(y),
         _n(x),
@@ -351,6 +395,9 @@ def _trend_in_words(points: Sequence[Point], target: float | None, unit: str) ->
         words = f"{first.label}: {in_words(first.value, unit)}. " + words
     if target is not None:
         words += f" Target {in_words(target, unit)}."
+    asking = sum(point.asks for point in points)
+    if asking:
+        words += f" {asking} of {len(points)} periods ask for a look."
     unknown = len(points) - len(known)
     if unknown:
         words += f" Unknown in {unknown} of {len(points)} periods."

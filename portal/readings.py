@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import product
+from typing import Any
 
 from governance.comparing import Standing, against, standings
 from metrics.data_quality import with_data_quality
@@ -106,7 +107,8 @@ class Answering:
         }
         names = [name for name in DIMENSIONS if name in dimensions]
         for combination in product(*(values[name] for name in names)):
-            part = replace(asked, **dict(zip(names, combination, strict=True)))
+            chosen: dict[str, Any] = dict(zip(names, combination, strict=True))
+            part = replace(asked, **chosen)
             if part.domain is None or part.capability in (None, *self._slugs(part.domain)):
                 yield part
 

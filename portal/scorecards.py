@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from django.urls import reverse
 
 from governance.comparing import Standing, against, standings
 from metrics import evidence
+from metrics.answering_signals import answers_by_metric, breaks_of, settings_breaks
+from metrics.charts import Every
 from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
-from metrics.trends import months_before, trend
+from metrics.trends import course, months_before
 from portal.cards import Card, card, series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities, policy_capabilities
@@ -207,8 +209,10 @@ class _Telling:
         self, reader: Reader, capability: Capability, cut: Slice, found: Sequence[Standing]
     ) -> None:
         self.reader, self.capability, self.cut, self.found = reader, capability, cut, found
-        self.periods = months_before(cut.until, TREND_MONTHS)
-        reader.fetch(min(self.periods[0].start, cut.start), cut.until)
+        first = months_before(cut.until, TREND_MONTHS)[0].start
+        reader.fetch_for(min(first, cut.start), cut.until)
+        self.answers = answers_by_metric(capability)
+        self.settings_changes = settings_breaks(reader.tenant)
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
 
@@ -273,11 +277,17 @@ class _Telling:
         for view in views:
             if view.leads:
                 name = f"{metric.key}.{view.key}"
-                told = [
-                    self._against(reading, None, self.cut)
-                    for reading in trend(self.reader, name, self.cut, self.periods)
-                ]
-                return series(f"{view.name}, by month", told, [p.label for p in self.periods])
+                found = course(
+                    self.reader,
+                    name,
+                    self.cut,
+                    Every.MONTH,
+                    until=self.cut.until,
+                    count=TREND_MONTHS,
+                    breaks=breaks_of(name, self.answers.get(name, ()), self.settings_changes),
+                )
+                told = [self._against(reading, None, self.cut) for reading in found.readings]
+                return series(f"{view.name}, by month", replace(found, readings=told))
         return None
 
     def _against(self, reading: Reading, severity: Severity | None, cut: Slice) -> Reading:

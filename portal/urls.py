@@ -40,6 +40,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("capabilities/<slug:capability>/", views.scorecard, name="scorecard"),
     path("capabilities/<slug:capability>/export/", views.scorecard_export, name="scorecard_export"),
+    path("capabilities/<slug:capability>/trends/", views.trends, name="trends"),
     path("my-readings/", views.own_readings, name="own_readings"),
     path("method/", views.method, name="method"),
     path("voice/contradictions/", views.contradictions, name="contradictions"),

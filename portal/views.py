@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from metrics.definitions import BY_KEY
-from portal import exporting, own_page, scorecards, voice
+from portal import courses, exporting, own_page, scorecards, voice
 from portal import home as home_page
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
@@ -26,6 +26,7 @@ __all__ = [
     "scorecard",
     "scorecard_export",
     "start",
+    "trends",
 ]
 
 
@@ -75,6 +76,24 @@ def scorecard_export(request: MemberRequest, organisation: str, capability: str)
     if not told or how not in exporting.FORMATS:
         raise Http404
     return exporting.attachment(told, how=how, name=capability)
+
+
+@needs(Right.READ_LIVE)
+def trends(request: MemberRequest, organisation: str, capability: str) -> HttpResponse:
+    """One figure's course with its limits; signals are answered here, with a reason."""
+    asked = request.POST if request.method == "POST" else request.GET
+    page = courses.page(member=request.member, slug=capability, query=asked, now=timezone.now())
+    if page is None or (request.method == "POST" and not page.may_answer):
+        raise Http404
+    status = 200
+    if request.method == "POST":
+        refused = courses.answer(
+            page=page, member=request.member, said=request.POST, at=timezone.now()
+        )
+        if not refused:
+            return redirect(f"{request.path}?{page.query}")
+        page.refused, status = refused, 400
+    return render(request, "portal/trends.html", {"page": page}, status=status)
 
 
 @needs(Right.READ_OWN)

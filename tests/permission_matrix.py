@@ -15,6 +15,7 @@ PAGES: dict[str, frozenset[str]] = {
     "home": EVERYBODY,
     "scorecard": EVERYBODY,
     "scorecard_export": frozenset({"olga", "sam", "bea", "pia"}),
+    "trends": frozenset({"olga", "sam", "bea"}),
     "method": EVERYBODY,
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
     "own_readings": frozenset({"agnes", "arjun"}),
@@ -44,6 +45,7 @@ ACTS: dict[str, frozenset[str]] = {
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining
+    "trends": frozenset({"olga", "sam"}),
     "connect_source": frozenset({"ada"}),
     "source": frozenset({"ada"}),  # testing, pausing
     "source_access": frozenset({"ada"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -118,7 +118,7 @@ def test_a_target_whose_measurement_changed_is_to_be_signed_again(
     client = client_of(cast, "rui")
     assert "to be signed again" not in client.get(page(active)).content.decode()
     metric, view = find(KEY)
-    newer = replace(metric, version=metric.version + 1)
+    newer = replace(metric, version=metric.version + 1, changed=date(2026, 2, 1))
     monkeypatch.setattr(targets, "find", lambda name: (newer, view))
     shown = client.get(page(active)).content.decode()
     assert "to be signed again" in shown

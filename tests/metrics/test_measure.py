@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from metrics import intervals
 from metrics.evaluating import ScalesPooled
 from metrics.folded import past_reader
-from metrics.measure import Reading, Slice
+from metrics.measure import Reader, Reading, Slice
 from portal.tenancy.context import acting
 from surveys.models import AnswerRevision
 from tests import roles
@@ -344,3 +344,15 @@ def test_a_mean_of_few_answers_says_when_it_is_shown(cast: Cast) -> None:
     for _ in range(7):
         asked(cast, 5)
     assert read(cast, "csat_mean").sentence == "Unknown: a mean is shown from 10 answers on."
+
+
+def test_a_stretch_that_is_fetched_anew_is_not_answered_from_the_one_before(cast: Cast) -> None:
+    enter(cast, news("first", moved(2, "resolved")))
+    enter(cast, news("second", moved(2, "resolved"), opened_at=MONDAY + 7 * DAY))
+    with acting(cast.acme.pk):
+        reader = Reader(cast.acme, as_of=MAY)
+        network = frozenset([cast.network.pk])
+        for week in range(2):
+            start = MONDAY.date() + timedelta(7 * week)
+            cut = Slice(start, start + timedelta(7), network)
+            assert reader.measure("reopen_rate", cut).denominator == 1

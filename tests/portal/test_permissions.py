@@ -102,6 +102,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "home": home,
         "scorecard": f"{home}capabilities/accounts/",
         "scorecard_export": f"{home}capabilities/accounts/export/",
+        "trends": f"{home}capabilities/accounts/trends/",
         "method": f"{home}method/",
         "own_readings": f"{home}my-readings/",
         "mailbox": f"{home}mailbox/",

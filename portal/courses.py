@@ -1,0 +1,221 @@
+"""The course of one figure: its limits, its signals, and what people said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from metrics.answering_signals import (
+    About,
+    NoReason,
+    NoSignalThere,
+    NotTheirSignal,
+    answer_signal,
+    answers_about,
+    breaks_of,
+    may_answer,
+    settings_breaks,
+    step_of,
+)
+from metrics.charts import Every, Method
+from metrics.definitions import BY_KEY, View, find, names
+from metrics.measure import Reader, Slice
+from metrics.models import SignalAnswer
+from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
+from portal.cards import series
+from portal.catalogue.models import Capability
+from portal.catalogue.scope import live_capabilities
+from portal.catalogue.severity import Severity
+from portal.drawing import Series
+from portal.organisations import Member
+
+#: What is shown first: the figure that says whether the work held.
+FIRST = "reopen_rate.rate"
+LONGEST_REASON = 500
+REFUSALS = (NotTheirSignal, NoSignalThere, NoReason)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An entry of a list to choose from."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A period that asks for a look, with what was said of it."""
+
+    day: date
+    label: str
+    value: str
+    why: str
+    answers: tuple[SignalAnswer, ...]
+    evidence_url: str
+
+
+@dataclass(slots=True)
+class Page:
+    """Everything the template shows."""
+
+    capability: Capability
+    about: About
+    figure: str
+    question: str
+    course: Course
+    series: Series
+    limits: str
+    query: str
+    may_answer: bool
+    figures: list[Choice]
+    severities: list[Choice]
+    every: list[Choice]
+    signals: list[Signal] = field(default_factory=list)
+    #: Every plotted period: where limits may begin anew.
+    points: list[Choice] = field(default_factory=list)
+    answers: list[SignalAnswer] = field(default_factory=list)
+    refused: str = ""
+    reason_at_most: int = LONGEST_REASON
+
+
+def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) -> Page | None:
+    """The course a query asks for; None where the member may not read the capability live."""
+    tenant = member.organisation
+    capability = (
+        live_capabilities(tenant.pk, person=member.person, roles=member.roles)
+        .filter(slug=slug)
+        .select_related("domain", "tenant")
+        .first()
+    )
+    if capability is None:
+        return None
+    name = query.get("metric", "")
+    name = name if name in names() else FIRST
+    metric, view = find(name)
+    severity = _severity(query.get("severity", ""), view)
+    reader = Reader(tenant, as_of=now)
+    until = mature_until(reader, name)
+    longest = periods_before(until, Every.QUARTER, LENGTH[Every.QUARTER])[0].start
+    reader.fetch_for(longest, until)
+    cut = Slice(until - timedelta(days=1), until, frozenset([capability.pk]), severity)
+    step = step_of(query.get("every", "")) or steps(reader, name, cut, until) or Every.QUARTER
+    about = About(capability, name, severity or "")
+    answers = answers_about(about)
+    found = course(
+        reader,
+        name,
+        cut,
+        step,
+        until=until,
+        breaks=breaks_of(name, answers, settings_breaks(tenant)),
+    )
+    return Page(
+        capability=capability,
+        about=about,
+        figure=view.name,
+        question=metric.question,
+        course=found,
+        series=series(f"{view.name}, by {step.value}", found),
+        limits=_limits(found),
+        query=urlencode({"metric": name, "severity": severity or "", "every": step.value}),
+        may_answer=may_answer(member.person, member.roles, capability),
+        figures=[
+            Choice(f"{m.key}.{v.key}", v.name, f"{m.key}.{v.key}" == name)
+            for m in BY_KEY.values()
+            for v in m.views
+        ],
+        severities=[
+            Choice("", "all", severity is None),
+            *(Choice(one.value, one.value, one.value == severity) for one in Severity),
+        ],
+        every=[Choice(one.value, one.value, one is step) for one in Every],
+        signals=_signals(found, series(view.name, found), answers, capability),
+        points=[
+            Choice(p.start.isoformat(), p.label, False)
+            for index, p in enumerate(found.periods)
+            if index in found.plotted
+        ],
+        answers=answers,
+    )
+
+
+def answer(*, page: Page, member: Member, said: Mapping[str, str], at: datetime) -> str:
+    """Keep what somebody says of a signal of the page; returns why it was refused, if it was."""
+    try:
+        day = date.fromisoformat(said.get("day", ""))
+        kind = SignalAnswer.Kind(said.get("kind", ""))
+    except ValueError:
+        return "Choose a period, and whether it is explained or its limits begin anew."
+    reason = said.get("reason", "")
+    if len(reason) > LONGEST_REASON:
+        return f"The reason is longer than {LONGEST_REASON} characters."
+    try:
+        answer_signal(
+            tenant=member.organisation,
+            about=page.about,
+            course=page.course,
+            day=day,
+            kind=kind,
+            reason=reason,
+            by=member.person,
+            roles=member.roles,
+            at=at,
+        )
+    except REFUSALS as refusal:
+        return str(refusal)
+    return ""
+
+
+def _severity(asked: str, view: View) -> str | None:
+    """The severity asked for; a duration without one is told for the middle one."""
+    if asked in set(Severity):
+        return asked
+    return Severity.MEDIUM.value if view.per_severity else None
+
+
+def _signals(
+    found: Course, drawn: Series, answers: list[SignalAnswer], capability: Capability
+) -> list[Signal]:
+    """The periods that ask for a look, the latest first."""
+    told = []
+    scorecard = reverse("scorecard", args=[capability.tenant.slug, capability.slug])
+    for index, row in reversed(list(enumerate(drawn.rows))):
+        point = found.plotted.get(index)
+        if point is None or not point.signals:
+            continue
+        period = found.periods[index]
+        days = urlencode({"from": period.start.isoformat(), "until": period.until.isoformat()})
+        mine = tuple(one for one in answers if period.start <= one.day < period.until)
+        told.append(
+            Signal(
+                period.start,
+                period.label,
+                row["value"],
+                row["note"],
+                mine,
+                f"{scorecard}?{days}",
+            )
+        )
+    return told
+
+
+def _limits(found: Course) -> str:
+    """Where the limits come from, in words."""
+    if not found.chart.stretches:
+        return (
+            "No limits yet: they are taken from at least eight periods with ten or more each, and"
+            " fewer are here."
+        )
+    last = found.chart.stretches[-1]
+    how = {
+        Method.XMR: "from the usual step between neighbouring periods (XmR)",
+        Method.P_PRIME: "wider where fewer are counted (p-prime)",
+    }[last.method]
+    still = " They are provisional until twelve periods are there." if last.provisional else ""
+    return f"The shaded range is what this figure usually does, {how}.{still}"
