@@ -241,6 +241,16 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     return Estimate(value, n, x, interval, flags=flags, reliability=state, beside=beside, **around)
 
 
+def dissatisfied(facts: Facts) -> tuple[int, int, int]:
+    """M11: counted answers, the dissatisfied among them, and the eligible events behind them."""
+    rows = answers(facts, policy_denial=False).rows
+    unhappy = (
+        int(np.isin(rows["score"], sorted(_scale(rows).dissatisfied)).sum()) if len(rows) else 0
+    )
+    eligible = facts.rows(columns.SURVEYED)
+    return len(rows), unhappy, int((eligible["policy_denial"] == 0).sum())
+
+
 def _clustered(rows: Rows, happy: NDArray[np.bool_]) -> intervals.Clustered:
     """One entry a requester; somebody unknown is a person of their own."""
     unknown_people = rows["requester"] == 0

@@ -194,7 +194,7 @@ class Reader:
                 f"{view.name} is a duration: it is never pooled across severities, because averages"
                 f" mix outages with typos. Ask for one of {', '.join(SEVERITIES)}."
             )
-        return view.evaluate(self._facts(cut))
+        return view.evaluate(self.facts(cut))
 
     def flaws(self, cut: Slice) -> Mapping[tuple[FlawKind, str], int]:
         """Tickets with a flaw by kind and severity, of any severity; asked once a period."""
@@ -206,7 +206,8 @@ class Reader:
             )
         return self._flaws[key]
 
-    def _facts(self, cut: Slice) -> Facts:
+    def facts(self, cut: Slice) -> Facts:
+        """The rows of a slice, for an evaluation that is no view of a metric."""
         return Facts(
             rows=lambda kind: self._rows(kind, cut),
             backlog=lambda: self._backlog(cut),

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from metrics.definitions import BY_KEY
-from portal import courses, exporting, own_page, scorecards, voice
+from portal import comparisons, courses, dissatisfaction, exporting, own_page, scorecards, voice
 from portal import home as home_page
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
@@ -17,7 +17,9 @@ from portal.tenancy.models import Organisation
 from surveys.models import Sentiment
 
 __all__ = [
+    "compare",
     "contradictions",
+    "drivers",
     "healthz",
     "home",
     "mailbox",
@@ -94,6 +96,24 @@ def trends(request: MemberRequest, organisation: str, capability: str) -> HttpRe
             return redirect(f"{request.path}?{page.query}")
         page.refused, status = refused, 400
     return render(request, "portal/trends.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def compare(request: MemberRequest, organisation: str) -> HttpResponse:
+    """A figure in two periods, rate and mix apart, and part against part."""
+    page = comparisons.page(member=request.member, query=request.GET, now=timezone.now())
+    if page is None:
+        raise Http404
+    return render(request, "portal/compare.html", {"page": page})
+
+
+@needs(Right.READ_LIVE)
+def drivers(request: MemberRequest, organisation: str) -> HttpResponse:
+    """What contributes most to dissatisfaction."""
+    page = dissatisfaction.page(member=request.member, query=request.GET, now=timezone.now())
+    if page is None:
+        raise Http404
+    return render(request, "portal/drivers.html", {"page": page})
 
 
 @needs(Right.READ_OWN)

@@ -16,6 +16,8 @@ PAGES: dict[str, frozenset[str]] = {
     "scorecard": EVERYBODY,
     "scorecard_export": frozenset({"olga", "sam", "bea", "pia"}),
     "trends": frozenset({"olga", "sam", "bea"}),
+    "compare": frozenset({"olga", "sam", "bea"}),
+    "drivers": frozenset({"olga", "sam", "bea"}),
     "method": EVERYBODY,
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
     "own_readings": frozenset({"agnes", "arjun"}),

@@ -103,6 +103,8 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "scorecard": f"{home}capabilities/accounts/",
         "scorecard_export": f"{home}capabilities/accounts/export/",
         "trends": f"{home}capabilities/accounts/trends/",
+        "compare": f"{home}compare/",
+        "drivers": f"{home}drivers/",
         "method": f"{home}method/",
         "own_readings": f"{home}my-readings/",
         "mailbox": f"{home}mailbox/",

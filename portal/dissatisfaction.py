@@ -1,0 +1,119 @@
+"""Drivers: which service contributes most to dissatisfaction, busy told from bad (M11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from django.urls import reverse
+
+from metrics import evidence, words
+from metrics.drivers import Driver, Group, rank
+from metrics.evaluating import NotOneFigure, dissatisfied
+from metrics.evidence import Piece
+from metrics.measure import Reader, Slice
+from metrics.small_numbers import SMALLEST
+from portal.catalogue.models import Capability
+from portal.catalogue.scope import live_capabilities
+from portal.organisations import Member
+from portal.scorecards import in_words, period
+
+#: Comments are shown of as many.
+TOP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A service with what it contributes, in words."""
+
+    name: str
+    url: str
+    answers: str
+    volume: str
+    people: str
+    contribution: str
+    excess: str
+    reads_as: str
+
+
+@dataclass(slots=True)
+class Page:
+    """Everything the template shows."""
+
+    start: date
+    until: date
+    period_words: str
+    period_error: str = ""
+    rows: list[Row] = field(default_factory=list)
+    #: Comments of the services that contribute most, by name.
+    comments: list[tuple[str, Piece]] = field(default_factory=list)
+    #: Services whose answers came on several scales.
+    left_out: list[str] = field(default_factory=list)
+    strength: str = ""
+
+
+def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | None:
+    """The ranking of the services a member reads live; None where there are none."""
+    tenant = member.organisation
+    live = list(
+        live_capabilities(tenant.pk, person=member.person, roles=member.roles).order_by("name")
+    )
+    if not live:
+        return None
+    start, until, error = period(query, now.astimezone(tenant.zone).date())
+    shown = Page(start, until, in_words(start, until), error)
+    reader = Reader(tenant, as_of=now)
+    reader.fetch_for(start, until)
+    served = {one.name: one for one in live}
+    groups = []
+    for name, capability in served.items():
+        cut = Slice(start, until, frozenset([capability.pk]))
+        try:
+            answered, unhappy, volume = dissatisfied(reader.facts(cut))
+        except NotOneFigure:
+            shown.left_out.append(name)
+            continue
+        groups.append(Group(name, answered, unhappy, volume))
+    ranking = rank(groups)
+    if ranking is None:
+        return shown
+    shown.rows = [_row(driver, served, tenant.slug) for driver in ranking.drivers]
+    strength = words.rounded(ranking.shrinkage.strength, 0)
+    shown.strength = (
+        f"Overall {words.percent(ranking.shrinkage.overall)} of the answers are dissatisfied; each"
+        f" service is read as if it had {strength} more answers of that sort, so that few answers"
+        " do not lead the list."
+    )
+    top = [driver.group.name for driver in ranking.drivers if not driver.is_others][:TOP]
+    shown.comments = [
+        (name, evidence.comments(reader, Slice(start, until, frozenset([served[name].pk]))))
+        for name in top
+    ]
+    return shown
+
+
+def _row(driver: Driver, served: Mapping[str, Capability], organisation: str) -> Row:
+    group = driver.group
+    if group.answered < SMALLEST:
+        return Row("Others", "", "fewer than 5", "", "", "", "", "too few answers to say")
+    capability = served.get(group.name)
+    contribution = driver.contribution
+    return Row(
+        name="Others" if driver.is_others else group.name,
+        url=reverse("scorecard", args=[organisation, capability.slug]) if capability else "",
+        answers=f"{group.dissatisfied} of {group.answered}",
+        volume=f"{group.volume:,}",
+        people=words.rounded(driver.people, 0),
+        contribution="unknown" if contribution is None else words.percent(contribution),
+        excess=words.rounded(driver.excess, 0).replace("-", "\N{MINUS SIGN}"),
+        reads_as=_reads_as(driver),
+    )
+
+
+def _reads_as(driver: Driver) -> str:
+    if driver.is_others:
+        return "no one thing"
+    if round(driver.excess) == 0:
+        return "like the rest"
+    return "worse than the rest" if driver.excess > 0 else "big because busy"

@@ -1,0 +1,164 @@
+"""Periods, parts and drivers: only what is proven is worded as a difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metrics import columns
+from tests.factories import Cast
+from tests.metrics.told import DAY, MONDAY, asked, enter, moved, news, replied
+from tests.portal.test_one_number import browser
+
+SPRING = {"from": "2026-04-01", "until": "2026-05-01"}
+
+
+def tickets(cast: Cast, number: int, back: int, *, weeks: int = 0, **created: Any) -> None:
+    """Resolved tickets of a day, `back` of them reopened."""
+    again = (moved(48, "open"), replied(49), moved(50, "resolved"))
+    enter(
+        cast,
+        *(
+            news(
+                f"{created} {weeks} {n}",
+                moved(2, "resolved"),
+                *(again if n < back else ()),
+                opened_at=MONDAY + 7 * weeks * DAY,
+                **created,
+            )
+            for n in range(number)
+        ),
+    )
+
+
+@pytest.fixture
+def changed(cast: Cast) -> Cast:
+    """The network got worse from March to April, accounts did not; most of April is the network."""
+    tickets(cast, 20, 2, capability="network")
+    tickets(cast, 40, 2, weeks=6, capability="network")
+    tickets(cast, 40, 30, weeks=7, capability="network", severity="high")
+    tickets(cast, 60, 6, capability="accounts")
+    tickets(cast, 20, 2, weeks=6, capability="accounts")
+    return cast
+
+
+def row(page: str, name: str) -> str:
+    """The first row of that name."""
+    found = page.split(f'<th scope="row">{name}</th>')[1]
+    return found.split("</tr>")[0]
+
+
+def test_a_change_is_split_into_rate_and_mix_and_worded_only_if_proven(changed: Cast) -> None:
+    page = browser(changed).get("/acme/compare/", SPRING).content.decode()
+    assert "1 April 2026 to 30 April 2026, against as many days before: 2 March 2026" in page
+    assert "Worse: 34.0 % (34 of 100) were reopened within 14 days, after 10.0 % (8 of 80)" in page
+    assert "+24.0 points" in page
+    # rate: (0.25 + 0.8) / 2 * (40 - 10) points; mix: (10 + 40) / 2 * 0.55 - 10 * 0.55 points
+    assert "What the parts did themselves: +15.8 points" in page
+    assert "in other numbers: +8.3 points" in page
+    assert "Mostly a change of mix" not in page
+    assert "<strong>worse</strong>" in row(page, "Network")
+    assert "10.0 % (2 of 20)" in row(page, "Network")
+    assert "no clear change" in row(page, "Accounts") or "no clear difference" in row(
+        page, "Accounts"
+    )
+    assert "<strong>" not in row(page, "Accounts")
+
+
+def test_parts_are_set_against_the_largest(changed: Cast) -> None:
+    page = browser(changed).get("/acme/compare/", SPRING).content.decode()
+    against = page.split('id="differences"')[1]
+    assert "Each against Network" in against
+    assert "<strong>lower</strong>" in row(against, "Accounts")
+    one = {"capability": "network", **SPRING}
+    by_severity = browser(changed).get("/acme/compare/", one).content.decode()
+    assert "<strong>lower</strong>" in row(by_severity.split('id="differences"')[1], "medium")
+
+
+def test_a_change_of_mix_is_called_one(cast: Cast) -> None:
+    tickets(cast, 60, 6, capability="accounts")
+    tickets(cast, 20, 12, capability="network")
+    tickets(cast, 20, 2, weeks=6, capability="accounts")
+    tickets(cast, 60, 36, weeks=6, capability="network")
+    page = browser(cast).get("/acme/compare/", SPRING).content.decode()
+    assert "Mostly a change of mix." in page
+    assert "What the parts did themselves: 0.0 points" in page
+
+
+def test_answers_of_several_services_are_not_thrown_together(cast: Cast) -> None:
+    for capability in (cast.network, cast.accounts):
+        for number in range(12):
+            asked(cast, 5 if number < 8 else 2, capability=capability, at=MONDAY + 42 * DAY)
+    question = {"metric": "csat_share.share", **SPRING}
+    page = browser(cast).get("/acme/compare/", question).content.decode()
+    assert "never thrown together" in page
+    assert "(16 of 24)" not in page
+    one = browser(cast).get("/acme/compare/", {**question, "capability": "network"})
+    assert "never thrown together" not in one.content.decode()
+
+
+def test_few_answers_of_a_part_cannot_be_found_by_subtraction(cast: Cast) -> None:
+    for severity, number in (("low", 12), ("medium", 11), ("high", 2)):
+        for _ in range(number):
+            event = asked(cast, 5, at=MONDAY + 42 * DAY)
+            _of(event, severity)
+    question = {"metric": "csat_share.share", "capability": "network", **SPRING}
+    page = browser(cast).get("/acme/compare/", question).content.decode()
+    assert "2 of 2" not in page
+    assert '<th scope="row">high</th>' not in page
+
+
+def _of(event: Any, severity: str) -> None:
+    from portal.tenancy.context import acting
+    from tests import roles
+
+    with roles.as_role(roles.OWNER), acting(event.tenant_id):
+        type(event).objects.filter(pk=event.pk).update(severity=severity)
+
+
+def test_drivers_tell_big_because_busy_from_worse_than_the_rest(cast: Cast) -> None:
+    for capability, number, unhappy in ((cast.accounts, 40, 4), (cast.network, 20, 10)):
+        for one in range(number):
+            asked(cast, 1 if one < unhappy else 5, capability=capability, at=MONDAY + 42 * DAY)
+    page = browser(cast).get("/acme/drivers/", SPRING).content.decode()
+    # 14 of 60 overall, weight 20 (fewer than five groups): shrunk rates by hand
+    p = 14 / 60
+    network, accounts = 20 * (10 + 20 * p) / 40, 40 * (4 + 20 * p) / 60
+    share = 100 * network / (network + accounts)
+    rows = page.split("<tbody>")[1]
+    assert rows.index("Network") < rows.index("Accounts")
+    assert f"{share:.1f} %" in rows.split("</tr>")[0].replace("\xa0", " ")
+    assert "worse than the rest" in rows.split("</tr>")[0]
+    assert "big because busy" in rows.split("</tr>")[1]
+    assert "10 of 20" in rows.split("</tr>")[0]
+
+
+def test_a_service_with_four_answers_is_not_named_among_drivers(cast: Cast) -> None:
+    for capability, number in ((cast.accounts, 10), (cast.network, 4)):
+        for _ in range(number):
+            asked(cast, 1, capability=capability, at=MONDAY + 42 * DAY)
+    page = browser(cast).get("/acme/drivers/", SPRING).content.decode()
+    assert "Network" not in page
+    assert "4 of 4" not in page
+    assert "too few answers to say" in page
+
+
+@pytest.mark.parametrize("path", ["/acme/compare/", "/acme/drivers/"])
+def test_a_page_reads_each_kind_once(
+    changed: Cast, path: str, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    client = browser(changed)
+    fetched: list[int] = []
+    packed = columns._packed
+    monkeypatch.setattr(columns, "_packed", lambda *a: fetched.append(1) or packed(*a))
+    with django_assert_max_num_queries(20):
+        assert client.get(path, SPRING).status_code == 200
+    assert len(fetched) == len(columns.KINDS)
+
+
+def test_what_a_page_is_asked_for_in_vain_is_told_for_the_usual_period(cast: Cast) -> None:
+    page = browser(cast).get("/acme/compare/", {"from": "soon", "metric": "happiness"})
+    assert page.status_code == 200
+    assert "Both days are needed" in page.content.decode()
+    assert "Reopened" in page.content.decode() or "reopened" in page.content.decode()
