@@ -7,9 +7,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from metrics.definitions import BY_KEY
 from portal import comparisons, courses, dissatisfaction, exporting, own_page, scorecards, voice
 from portal import home as home_page
+from portal import method as method_page
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
 from portal.people.roles import Right
@@ -138,4 +138,5 @@ def contradictions(request: MemberRequest, organisation: str) -> HttpResponse:
 @needs(Right.READ_PAGES)
 def method(request: MemberRequest, organisation: str) -> HttpResponse:
     """How everything is measured, written from the definitions."""
-    return render(request, "portal/method.html", {"metrics": BY_KEY.values()})
+    page = method_page.page(request.member.organisation)
+    return render(request, "portal/method.html", {"page": page})

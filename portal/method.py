@@ -1,0 +1,127 @@
+"""Method: the handbook of this installation, written from the declarations that compute figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from metrics.deciding_settings import DEFAULTS, settings_of
+from metrics.definitions import BY_KEY, Metric
+from metrics.kinds import Unit
+from metrics.models import SettingsVersion
+from metrics.settings import Listed, listed
+from metrics.standing import Direction
+from portal.tenancy.models import Organisation
+
+_UNITS = {
+    Unit.SHARE: "percent",
+    Unit.SECONDS: "business time",
+    Unit.SCALE_POINTS: "points of the scale",
+    Unit.NET_POINTS: "points, -100 to 100",
+    Unit.RATIO: "percent, may exceed 100",
+    Unit.DAYS: "business days",
+    Unit.COUNT: "a number",
+}
+_DIRECTIONS = {
+    Direction.HIGHER: "higher is better",
+    Direction.LOWER: "lower is better",
+    Direction.NONE: "no good direction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A metric with its terms in words."""
+
+    key: str
+    name: str
+    question: str
+    terms: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of the settings: when, who, why and what."""
+
+    number: int
+    when: str
+    by: str
+    why: str
+    changed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything the template shows."""
+
+    entries: tuple[Entry, ...]
+    settings: list[Listed]
+    settings_version: int
+    versions: tuple[Version, ...]
+
+
+def page(tenant: Organisation) -> Page:
+    """The page of an organisation, with the settings it has in force."""
+    number, settings = settings_of(tenant)
+    return Page(
+        tuple(_entry(metric) for metric in BY_KEY.values()),
+        listed(settings, tenant.profile),
+        number,
+        _versions(tenant),
+    )
+
+
+def _entry(metric: Metric) -> Entry:
+    figures = "; ".join(
+        f"{view.name} ({_UNITS[view.unit]}, {_DIRECTIONS[metric.direction_of(view)]}"
+        f"{', by severity only' if view.per_severity else ''})"
+        for view in metric.views
+    )
+    since = f", since {metric.changed:%d %B %Y}" if metric.changed else ""
+    told = (
+        ("Formula", metric.formula),
+        ("Counted over", metric.population),
+        ("Counted in", metric.dating_words),
+        ("Figures", figures),
+        ("Smallest number shown", _smallest(metric)),
+        ("Settles after", f"{metric.maturity_days} days" if metric.maturity_days else "at once"),
+        ("Never thrown together", metric.never_pooled_across),
+        ("Read beside it", metric.evidence),
+        ("Guardrail", metric.guardrail),
+        ("Known gaming", metric.gaming),
+        ("Version", f"{metric.version}{since} ({metric.source})"),
+    )
+    return Entry(metric.key, metric.name, metric.question, tuple(pair for pair in told if pair[1]))
+
+
+def _smallest(metric: Metric) -> str:
+    if not metric.minimum:
+        return ""
+    what = "answers" if metric.from_answers else "items where it is published"
+    return f"{metric.minimum} {what}"
+
+
+def _versions(tenant: Organisation) -> tuple[Version, ...]:
+    """Every version of the settings, the newest first, each with what it changed."""
+    rows = list(SettingsVersion.objects.for_tenant(tenant).order_by("number"))
+    defaults = {one.name: one for one in listed(settings_of(tenant)[1], tenant.profile)}
+    before: dict[str, float] = {name: one.default for name, one in defaults.items()}
+    told = [Version(DEFAULTS, "", "", "The defaults of the organisation's profile.", "")]
+    for row in rows:
+        changed = [
+            f"{defaults[name].words}: {before[name]:g} to {value:g}"
+            for name, value in row.values.items()
+            if name in defaults and value != before[name]
+        ]
+        told.append(
+            Version(
+                row.number,
+                f"{timezone.localtime(row.saved_at, tenant.zone):%d %B %Y}",
+                row.saved_by,
+                row.reason,
+                "; ".join(changed) or "nothing that is still decided",
+            )
+        )
+        before |= {name: value for name, value in row.values.items() if name in defaults}
+    return tuple(reversed(told))
