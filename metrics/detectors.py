@@ -264,12 +264,13 @@ def dodging_reopens(found: Reopens) -> Finding:
         if late + early < SMALLEST_SET
         else Check(what, _flag(late > early), float(late - early))
     )
-    courtesy = _doubled(
-        "courtesy share of reopens, this quarter to the last",
-        found.courtesy,
-        found.courtesy_before,
-    )
+    (courtesy,) = courtesy_doubled(found.courtesy, found.courtesy_before).checks
     return Finding((courtesy, after))
+
+
+def courtesy_doubled(now: Of, before: Of) -> Finding:
+    """G5, where nobody knows the follow-ups: the courtesy share of reopens alone."""
+    return Finding((_doubled("courtesy share of reopens, this quarter to the last", now, before),))
 
 
 def empty_replies(found: FirstReplies) -> Finding:
@@ -295,16 +296,23 @@ def hiding_behind_policy(found: Denials) -> Finding:
 def bulk_closing(found: Closing) -> Finding:
     """G10: many items closed at once, for inactivity, or after exactly the same time."""
     burst = found.largest_burst
+    rest = bulk_closing_without_bursts(
+        found.inactivity, found.inactivity_before, found.commonest_clock
+    )
     return Finding(
         (
             Check("resolutions of one account in 10 minutes", _flag(burst > 20), float(burst)),
-            _rise(
-                "inactivity share, up against before",
-                found.inactivity_before,
-                found.inactivity,
-                0.1,
-            ),
-            _above("clocks at one exact value", found.commonest_clock, 0.3, SMALLEST_SET),
+            *rest.checks,
+        )
+    )
+
+
+def bulk_closing_without_bursts(inactivity: Of, before: Of, commonest_clock: Of) -> Finding:
+    """G10, where nobody knows the accounts: closed by silence or by the clock."""
+    return Finding(
+        (
+            _rise("inactivity share, up against before", before, inactivity, 0.1),
+            _above("clocks at one exact value", commonest_clock, 0.3, SMALLEST_SET),
         )
     )
 

@@ -132,7 +132,7 @@ def _one_severity(rows: Rows) -> None:
         )
 
 
-def _mature(rows: Rows, facts: Facts) -> NDArray[np.bool_]:
+def is_mature(rows: Rows, facts: Facts) -> NDArray[np.bool_]:
     """Resolutions whose reopen window has closed (METRICS.md 1.8)."""
     return np.asarray(rows["at"] + FOLLOW_UP_S <= facts.as_of)
 
@@ -563,7 +563,7 @@ def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> 
     rows = rows[rows["number"] == 1]
     if net:
         rows = rows[~np.isin(rows["capability"], sorted(facts.not_first_contact))]
-    mature = _mature(rows, facts)
+    mature = is_mature(rows, facts)
     solved = rows["fcr_claimed"] == 1
     if not claimed:
         solved = solved & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
@@ -580,7 +580,7 @@ def repeat_contact(facts: Facts) -> Estimate:
     """M17: whose requester came again for the same capability within 14 days."""
     rows = facts.rows(columns.RESOLUTIONS)
     rows = rows[rows["number"] == 1]
-    mature = _mature(rows, facts)
+    mature = is_mature(rows, facts)
     again = rows["repeat_at"] > 0
     return share(
         int((again & mature).sum()),
@@ -595,7 +595,7 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
     """M18: work items with a mature resolution that did not hold, each item once."""
     rows = facts.rows(columns.RESOLUTIONS)
     rows = rows[rows["policy_denial"] == int(policy_denial)]
-    mature = _mature(rows, facts)
+    mature = is_mature(rows, facts)
     came_back = rows["reopened"] == 1
     distinct = len(np.unique(rows["item"][mature]))
     _, often = np.unique(rows["item"][mature & came_back], return_counts=True)

@@ -143,7 +143,7 @@ class _Telling:
         pairs = {one: (now[one], then[one]) for one in now if one not in too_small}
         told = compare(pairs)
         shown.changes = [
-            Row(one, _of(then[one]), _of(now[one]), *_said(told[one], self._changed(told[one])))
+            Row(one, of(then[one]), of(now[one]), *said(told[one], self._changed(told[one])))
             for one in pairs
         ]
         if shown.pooled:
@@ -161,7 +161,7 @@ class _Telling:
         reference = parts[shown.reference]
         told = compare({one: (side, reference) for one, side in others.items()})
         shown.differences = [
-            Row(one, _of(reference), _of(side), *_said(told[one], told[one].wording))
+            Row(one, of(reference), of(side), *said(told[one], told[one].wording))
             for one, side in others.items()
         ]
 
@@ -249,14 +249,15 @@ def _mix(parts: Mapping[str, Part]) -> str:
     )
 
 
-def _said(told: Comparison, wording: str | Wording) -> tuple[str, str, bool]:
+def said(told: Comparison, wording: str | Wording) -> tuple[str, str, bool]:
+    """The difference with its interval, the words for it, and whether it is worded as one."""
     if told.wording is Wording.NOT_COMPARED or told.difference is None or told.interval is None:
         return "", f"not compared: {told.why_not}", False
     differs = told.wording in (Wording.HIGHER, Wording.LOWER)
     return f"{_points(told.difference)} {_between(told.interval)}", str(wording), differs
 
 
-def _of(side: Side) -> str:
+def of(side: Side) -> str:
     """Counts, and from ten on the share (METRICS.md 1.11)."""
     if side.n < SMALLEST_SIDE:
         return f"{side.x} of {side.n}" if side.n else "nothing"

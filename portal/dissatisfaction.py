@@ -12,10 +12,13 @@ from metrics import evidence, words
 from metrics.drivers import Driver, Group, rank
 from metrics.evaluating import NotOneFigure, dissatisfied
 from metrics.evidence import Piece
+from metrics.hanging import Hanging, hanging
 from metrics.measure import Reader, Slice
 from metrics.small_numbers import SMALLEST
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
+from portal.comparisons import of, said
+from portal.courses import Choice
 from portal.organisations import Member
 from portal.scorecards import in_words, period
 
@@ -37,6 +40,19 @@ class Row:
     reads_as: str
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Two sorts of items with how many of each were satisfied."""
+
+    first: str
+    of_first: str
+    second: str
+    of_second: str
+    difference: str
+    wording: str
+    differs: bool
+
+
 @dataclass(slots=True)
 class Page:
     """Everything the template shows."""
@@ -51,6 +67,10 @@ class Page:
     #: Services whose answers came on several scales.
     left_out: list[str] = field(default_factory=list)
     strength: str = ""
+    #: The services to choose from, and what satisfaction goes together with in the chosen one.
+    capabilities: list[Choice] = field(default_factory=list)
+    chosen: str = ""
+    hanging: list[Together] = field(default_factory=list)
 
 
 def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | None:
@@ -90,7 +110,23 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
         (name, evidence.comments(reader, Slice(start, until, frozenset([served[name].pk]))))
         for name in top
     ]
+    named = query.get("capability", "")
+    chosen = next((one for one in live if one.slug == named), served.get(top[0]) if top else None)
+    if chosen is not None and chosen.name not in shown.left_out:
+        shown.chosen = chosen.name
+        cut = Slice(start, until, frozenset([chosen.pk]))
+        shown.hanging = [_together(one) for one in hanging(reader, cut)]
+    shown.capabilities = [Choice(one.slug, one.name, one is chosen) for one in live]
     return shown
+
+
+def _together(one: Hanging) -> Together:
+    first, second, factor = one.first, one.second, one.factor
+    if first is None or second is None:
+        return Together(factor.first, "", factor.second, "", "", "too few answers to say", False)
+    return Together(
+        factor.first, of(first), factor.second, of(second), *said(one.told, one.told.wording)
+    )
 
 
 def _row(driver: Driver, served: Mapping[str, Capability], organisation: str) -> Row:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from django.db.models import Count
 from django.urls import reverse
 
+from metrics.answering_signals import may_answer
 from metrics.measure import Reader, Reading, Slice
 from metrics.words import percent
 from portal.catalogue.models import Capability, Domain
@@ -56,19 +57,23 @@ class Page:
     period_words: str
     findings: list[Finding] = field(default_factory=list)
     domains: list[DomainLine] = field(default_factory=list)
+    #: Whether the member owns or runs a service, so that its detectors are theirs to read.
+    watches: bool = False
 
 
 def page(*, member: Member, now: datetime) -> Page:
     """Home as this member may see it."""
     tenant = member.organisation
     start, until, _ = period({}, now.astimezone(tenant.zone).date())
-    live = list(live_capabilities(tenant.pk, person=member.person, roles=member.roles))
+    readable = live_capabilities(tenant.pk, person=member.person, roles=member.roles)
+    live = list(readable.select_related("domain"))
     reader = Reader(tenant, as_of=now)
     shown = Page(in_words(start, until))
     telling = _Telling(reader, live, start, until)
     if live:
         reader.fetch(start, until)
         shown.findings = telling.findings()
+        shown.watches = any(may_answer(member.person, member.roles, one) for one in live)
     volumes = _volumes(tenant.pk, reader, start, until)
     capabilities = list(
         Capability.objects.for_tenant(tenant).select_related("domain").order_by("name")

@@ -42,6 +42,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("capabilities/<slug:capability>/export/", views.scorecard_export, name="scorecard_export"),
     path("capabilities/<slug:capability>/trends/", views.trends, name="trends"),
     path("compare/", views.compare, name="compare"),
+    path("detectors/", views.detectors, name="detectors"),
     path("drivers/", views.drivers, name="drivers"),
     path("my-readings/", views.own_readings, name="own_readings"),
     path("method/", views.method, name="method"),

@@ -7,7 +7,16 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from portal import comparisons, courses, dissatisfaction, exporting, own_page, scorecards, voice
+from portal import (
+    comparisons,
+    courses,
+    dissatisfaction,
+    exporting,
+    own_page,
+    scorecards,
+    voice,
+    watching,
+)
 from portal import home as home_page
 from portal import method as method_page
 from portal.mailbox import mailbox
@@ -19,6 +28,7 @@ from surveys.models import Sentiment
 __all__ = [
     "compare",
     "contradictions",
+    "detectors",
     "drivers",
     "healthz",
     "home",
@@ -114,6 +124,15 @@ def drivers(request: MemberRequest, organisation: str) -> HttpResponse:
     if page is None:
         raise Http404
     return render(request, "portal/drivers.html", {"page": page})
+
+
+@needs(Right.READ_LIVE)
+def detectors(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Patterns that ask for a look, as questions."""
+    page = watching.page(member=request.member, query=request.GET, now=timezone.now())
+    if page is None:
+        raise Http404
+    return render(request, "portal/detectors.html", {"page": page})
 
 
 @needs(Right.READ_OWN)

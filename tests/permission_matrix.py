@@ -17,6 +17,7 @@ PAGES: dict[str, frozenset[str]] = {
     "scorecard_export": frozenset({"olga", "sam", "bea", "pia"}),
     "trends": frozenset({"olga", "sam", "bea"}),
     "compare": frozenset({"olga", "sam", "bea"}),
+    "detectors": frozenset({"olga", "sam"}),
     "drivers": frozenset({"olga", "sam", "bea"}),
     "method": EVERYBODY,
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),

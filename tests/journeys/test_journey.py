@@ -162,6 +162,10 @@ def test_the_scorecard_reads_well_at_both_sizes(stage: Installation, visitor: Vi
     visitor.sign_in("olga@acme.example", PASSWORD)
     visitor.open("/acme/")
     visitor.open("/acme/capabilities/accounts/")
+    visitor.open("/acme/capabilities/accounts/trends/")
+    visitor.open("/acme/compare/")
+    visitor.open("/acme/drivers/")
+    visitor.open("/acme/detectors/")
     visitor.open("/acme/method/")
 
 

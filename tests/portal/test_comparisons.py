@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from metrics import columns
+from portal.tenancy.context import acting
+from surveys.models import SurveyedEvent
+from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import DAY, MONDAY, asked, enter, moved, news, replied
 from tests.portal.test_one_number import browser
+from tickets.models import Resolution
 
 SPRING = {"from": "2026-04-01", "until": "2026-05-01"}
 
@@ -110,9 +114,6 @@ def test_few_answers_of_a_part_cannot_be_found_by_subtraction(cast: Cast) -> Non
 
 
 def _of(event: Any, severity: str) -> None:
-    from portal.tenancy.context import acting
-    from tests import roles
-
     with roles.as_role(roles.OWNER), acting(event.tenant_id):
         type(event).objects.filter(pk=event.pk).update(severity=severity)
 
@@ -139,7 +140,7 @@ def test_a_service_with_four_answers_is_not_named_among_drivers(cast: Cast) -> N
         for _ in range(number):
             asked(cast, 1, capability=capability, at=MONDAY + 42 * DAY)
     page = browser(cast).get("/acme/drivers/", SPRING).content.decode()
-    assert "Network" not in page
+    assert "Network" not in page.split("<tbody>")[1].split("</tbody>")[0]
     assert "4 of 4" not in page
     assert "too few answers to say" in page
 
@@ -162,3 +163,54 @@ def test_what_a_page_is_asked_for_in_vain_is_told_for_the_usual_period(cast: Cas
     assert page.status_code == 200
     assert "Both days are needed" in page.content.decode()
     assert "Reopened" in page.content.decode() or "reopened" in page.content.decode()
+
+
+# --- what satisfaction goes together with ---------------------------------------------------------
+
+
+def answered_about(cast: Cast, scores: list[int]) -> None:
+    """Answers about the resolutions that are there, in the order of their tickets' names."""
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        resolutions = list(
+            Resolution.objects.for_tenant(cast.acme)
+            .filter(number=1)
+            .order_by("ticket__external_id")
+        )
+        assert len(resolutions) == len(scores)
+    for resolution, score in zip(resolutions, scores, strict=True):
+        event = asked(cast, score, at=resolution.at)
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            SurveyedEvent.objects.filter(pk=event.pk).update(
+                ticket_id=resolution.ticket_id, event_key=resolution.event_key
+            )
+
+
+def story(back: bool) -> tuple[Any, ...]:
+    again = (moved(48, "open"), replied(49), moved(50, "resolved"))
+    return (moved(2, "resolved"), *(again if back else ()))
+
+
+MARCH_ONLY = {"from": "2026-03-01", "until": "2026-04-01", "capability": "network"}
+
+
+def test_satisfaction_is_told_beside_what_happened_to_the_items(cast: Cast) -> None:
+    enter(cast, *(news(f"H{n:02}", *story(back=n < 15)) for n in range(40)))
+    answered_about(cast, [2] * 12 + [5] * 3 + [5] * 22 + [1] * 3)
+    page = browser(cast).get("/acme/drivers/", MARCH_ONLY).content.decode()
+    held = row(page, "held")
+    assert "88.0 % (22 of 25)" in held
+    assert "20.0 % (3 of 15)" in held
+    assert "<strong>higher</strong>" in held
+    assert page.index('<th scope="row">held</th>') < page.index(
+        '<th scope="row">not escalated</th>'
+    )
+    assert "too few answers to say" in row(page, "not escalated")  # nothing was escalated
+    assert "too few answers to say" in row(page, "resolved in time")  # nothing was promised
+
+
+def test_two_sides_of_few_answers_are_both_kept_back(cast: Cast) -> None:
+    enter(cast, *(news(f"H{n:02}", *story(back=n < 4)) for n in range(30)))
+    answered_about(cast, [1] * 4 + [5] * 26)
+    page = browser(cast).get("/acme/drivers/", MARCH_ONLY).content.decode()
+    assert "too few answers to say" in row(page, "held")
+    assert "26 of 26" not in page

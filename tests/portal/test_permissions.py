@@ -104,6 +104,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "scorecard_export": f"{home}capabilities/accounts/export/",
         "trends": f"{home}capabilities/accounts/trends/",
         "compare": f"{home}compare/",
+        "detectors": f"{home}detectors/",
         "drivers": f"{home}drivers/",
         "method": f"{home}method/",
         "own_readings": f"{home}my-readings/",

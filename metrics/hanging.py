@@ -1,0 +1,155 @@
+"""What satisfaction goes together with: answers beside what happened to their items (D9).
+
+It says what goes together, not what causes what. Columns of answers do not hold what happened, so
+both are joined here by the resolution that was asked about, one capability at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from metrics.comparing import Comparison, Side, Wording, compare
+from metrics.evaluating import answers, satisfied_in, trusted
+from metrics.measure import Reader, Slice
+from metrics.small_numbers import SMALLEST
+from surveys.models import SurveyedEvent
+from tickets.models import Resolution
+from tickets.timeline import REOPEN_WINDOW
+
+#: Fields of a resolution and its item that the factors look at.
+_FIELDS = (
+    "ticket_id",
+    "event_key",
+    "at",
+    "reopened",
+    "work_item__first_response_s",
+    "work_item__response_target_s",
+    "work_item__clock_s",
+    "work_item__resolution_target_s",
+    "work_item__escalations_functional",
+    "work_item__escalations_hierarchical",
+    "work_item__fcr_claimed",
+)
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Two sorts of items; `is_first` is None where nobody knows which one it is."""
+
+    first: str
+    second: str
+    is_first: Callable[[Item, datetime], bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """The satisfied of both sorts; None where one has too few answers to be told."""
+
+    factor: Factor
+    first: Side | None
+    second: Side | None
+    told: Comparison
+
+
+def _within(clock: str, target: str) -> Callable[[Item, datetime], bool | None]:
+    def judge(item: Item, as_of: datetime) -> bool | None:
+        if item[target] is None:
+            return None
+        return item[clock] is not None and item[clock] <= item[target]
+
+    return judge
+
+
+def _held(item: Item, as_of: datetime) -> bool | None:
+    """Known once the 14 days are over; a reopen is only counted then (METRICS.md 1.8)."""
+    return not item["reopened"] if item["at"] + REOPEN_WINDOW <= as_of else None
+
+
+def _not_escalated(item: Item, as_of: datetime) -> bool | None:
+    escalated = (
+        item["work_item__escalations_functional"] + item["work_item__escalations_hierarchical"]
+    )
+    return bool(escalated == 0)
+
+
+FACTORS = (
+    Factor(
+        "replied in time",
+        "replied late",
+        _within("work_item__first_response_s", "work_item__response_target_s"),
+    ),
+    Factor(
+        "resolved in time",
+        "resolved late",
+        _within("work_item__clock_s", "work_item__resolution_target_s"),
+    ),
+    Factor("not escalated", "escalated", _not_escalated),
+    Factor("held", "reopened", _held),
+    Factor(
+        "one contact", "several contacts", lambda item, as_of: bool(item["work_item__fcr_claimed"])
+    ),
+)
+
+
+def hanging(reader: Reader, cut: Slice) -> list[Hanging]:
+    """The factors of one capability, the largest proven difference first, as one family.
+
+    Raises ScalesPooled where its answers came on several scales.
+    """
+    facts = reader.facts(cut)
+    found = answers(facts, policy_denial=False)
+    state = trusted(facts, found.sent, len(found.rows))
+    satisfied = dict(
+        zip(found.rows["event"].tolist(), satisfied_in(found.rows).tolist(), strict=True)
+    )
+    items = _items(reader, cut)
+    counted = [(items[event], happy) for event, happy in satisfied.items() if event in items]
+    sides: dict[str, tuple[Side, Side]] = {}
+    for factor in FACTORS:
+        counts = {True: [0, 0], False: [0, 0]}
+        for item, happy in counted:
+            which = factor.is_first(item, reader.as_of)
+            if which is not None:
+                counts[which][0] += happy
+                counts[which][1] += 1
+        first, second = counts[True], counts[False]
+        sides[factor.first] = Side(first[0], first[1], state), Side(second[0], second[1], state)
+    told = compare(sides)
+    rows = [_told(factor, *sides[factor.first], told[factor.first]) for factor in FACTORS]
+    return sorted(rows, key=_largest_proven_first)
+
+
+def _told(factor: Factor, first: Side, second: Side, told: Comparison) -> Hanging:
+    """Both sides or none: one alone would follow from the whole by subtraction."""
+    if min(first.n, second.n) < SMALLEST:
+        return Hanging(factor, None, None, Comparison(Wording.NOT_COMPARED, why_not="too few"))
+    return Hanging(factor, first, second, told)
+
+
+def _largest_proven_first(row: Hanging) -> tuple[bool, float]:
+    proven = row.told.wording in (Wording.HIGHER, Wording.LOWER)
+    return not proven, -abs(row.told.difference or 0.0)
+
+
+def _items(reader: Reader, cut: Slice) -> dict[int, Item]:
+    """What happened to the items behind surveyed events of a slice, by event."""
+    first, last = reader.midnight(cut.start), reader.midnight(cut.until)
+    served = cut.capabilities or frozenset()
+    events = SurveyedEvent.objects.for_tenant(reader.tenant).filter(
+        at__gte=first, at__lt=last, capability__in=served
+    )
+    resolutions = {
+        (row["ticket_id"], row["event_key"]): row
+        for row in Resolution.objects.for_tenant(reader.tenant)
+        .filter(at__gte=first, at__lt=last, capability__in=served)
+        .values(*_FIELDS)
+    }
+    return {
+        event: resolutions[ticket, key]
+        for event, ticket, key in events.values_list("pk", "ticket_id", "event_key")
+        if (ticket, key) in resolutions
+    }

@@ -1,0 +1,142 @@
+"""Detectors: patterns that ask for a look, as questions with an innocent explanation invited.
+
+For those who own or run a service, by capability and never by agent (METRICS.md Part 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from metrics import words
+from metrics.answering_signals import may_answer
+from metrics.detecting import Look, look
+from metrics.detectors import Check, Detector, Outcome
+from metrics.measure import Reader, Slice
+from portal.catalogue.models import Capability
+from portal.catalogue.scope import live_capabilities
+from portal.organisations import Member
+from portal.scorecards import in_words, period
+
+_OUTCOMES = {
+    Outcome.FLAG: "asks for a look",
+    Outcome.NOTHING: "nothing unusual",
+    Outcome.TOO_FEW: "too few to tell",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one comparison says of one service."""
+
+    capability: str
+    url: str
+    what: str
+    value: str
+    outcome: str
+    asks: bool
+
+
+@dataclass(slots=True)
+class Pattern:
+    """A detector with what it found in each service."""
+
+    detector: Detector[object]
+    rows: list[Row] = field(default_factory=list)
+    missing: str = ""
+    partly: str = ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody should look."""
+        return any(row.asks for row in self.rows)
+
+
+@dataclass(slots=True)
+class Page:
+    """Everything the template shows."""
+
+    start: date
+    until: date
+    period_words: str
+    before_words: str
+    period_error: str
+    #: Patterns that were looked for, those that ask first, and those whose facts are missing.
+    looked_for: list[Pattern] = field(default_factory=list)
+    missing: list[Pattern] = field(default_factory=list)
+
+
+def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | None:
+    """What the detectors say of the services a member owns or runs; None where there are none."""
+    tenant = member.organisation
+    live = live_capabilities(tenant.pk, person=member.person, roles=member.roles)
+    theirs = [
+        one
+        for one in live.select_related("domain").order_by("name")
+        if may_answer(member.person, member.roles, one)
+    ]
+    if not theirs:
+        return None
+    start, until, error = period(query, now.astimezone(tenant.zone).date())
+    earlier = start - (until - start)
+    shown = Page(start, until, in_words(start, until), in_words(earlier, start), error)
+    reader = Reader(tenant, as_of=now)
+    reader.fetch_for(earlier, until)
+    patterns: dict[str, Pattern] = {}
+    for capability in theirs:
+        one = frozenset([capability.pk])
+        found = look(
+            reader.facts(Slice(start, until, one)), reader.facts(Slice(earlier, start, one))
+        )
+        for seen in found:
+            pattern = patterns.setdefault(seen.detector.key, _pattern(seen))
+            pattern.rows += _rows(seen, capability, tenant.slug, start, until)
+    shown.missing = [one for one in patterns.values() if one.missing]
+    shown.looked_for = sorted(
+        (one for one in patterns.values() if not one.missing), key=lambda one: not one.asks
+    )
+    return shown
+
+
+def _pattern(seen: Look) -> Pattern:
+    return Pattern(seen.detector, missing=seen.missing, partly=seen.partly)
+
+
+def _rows(
+    seen: Look, capability: Capability, organisation: str, start: date, until: date
+) -> list[Row]:
+    if seen.finding is None:
+        return []
+    days = urlencode({"from": start.isoformat(), "until": until.isoformat()})
+    url = f"{reverse('scorecard', args=[organisation, capability.slug])}?{days}"
+    return [
+        Row(
+            capability.name,
+            url,
+            check.what,
+            _value(check),
+            _OUTCOMES[check.outcome],
+            check.outcome is Outcome.FLAG,
+        )
+        for check in seen.finding.checks
+    ]
+
+
+def _value(check: Check) -> str:
+    """A number of items as it is, a share or difference of shares in percent."""
+    if check.value is None:
+        return ""
+    if check.what.startswith("items"):
+        return words.rounded(check.value, 1).replace("-", "\N{MINUS SIGN}")
+    if check.what.startswith("courtesy"):
+        return f"{words.rounded(check.value, 1)} times"
+    told = f"{words.rounded(100 * check.value, 1)} %"
+    if check.interval is not None:
+        low, high = check.interval.lower, check.interval.upper
+        if low is not None and high is not None:
+            told += f" [{words.rounded(100 * low, 1)}, {words.rounded(100 * high, 1)}]"
+    return told.replace("-", "\N{MINUS SIGN}")
