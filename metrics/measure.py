@@ -36,7 +36,7 @@ from metrics.standing import Reliability
 from portal.catalogue.models import Capability
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
-from surveys.reading_comments import agreement
+from surveys.reading_comments import Agreement, agreement
 from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
 from tickets.quality import flaws_between
@@ -137,6 +137,7 @@ class Reader:
         self.settings_version, self.settings = settings_of(tenant)
         self._fetched: dict[str, tuple[date, date, Rows]] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
+        self._agreement: Agreement | None = None
         self._flaws: dict[tuple[Any, ...], Mapping[tuple[FlawKind, str], int]] = {}
         capabilities = list(
             Capability.objects.for_tenant(tenant).values_list(
@@ -148,11 +149,19 @@ class Reader:
 
     def fetch(self, start: date, until: date, *kinds: Kind) -> None:
         """Fetch a stretch of days ahead of several questions within it."""
+        if not kinds:
+            self.agreement()
         for kind in kinds or tuple(columns.KINDS.values()):
             self._fetched[kind.name] = (start, until, self._load(kind, start, until))
             self._narrowed = {
                 key: rows for key, rows in self._narrowed.items() if key[0] != kind.name
             }
+
+    def agreement(self) -> Agreement:
+        """How far people agree with what comments were taken to say; asked once."""
+        if self._agreement is None:
+            self._agreement = agreement(self.tenant.pk)
+        return self._agreement
 
     def fetch_for(self, start: date, until: date) -> None:
         """Fetch what every metric may ask about a period: its days, and those of the pace."""
@@ -217,7 +226,7 @@ class Reader:
             self_service=self.calendars.self_service,
             settings=self.settings,
             quick_within_ms=self._quick_within_ms,
-            agreement=lambda: agreement(self.tenant.pk),
+            agreement=self.agreement,
             resolved_a_business_day=lambda: self._pace(cut),
         )
 
