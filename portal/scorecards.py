@@ -42,6 +42,8 @@ class Family:
     title: str
     cards: list[Card]
     words: str = ""
+    #: Told as sentences over one table: what it is made of stands with the cards before.
+    compact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,8 @@ class _Telling:
                 views = apart if metric.family is not About.SPEED else [*apart, *_others(metric)]
                 if views:
                     cards.append(self._card(metric, views, severity))
-            sections.append(Family(f"speed-{severity}", f"Speed: {severity}", cards))
+            title = f"Speed: {severity}"
+            sections.append(Family(f"speed-{severity}", title, cards, compact=True))
         return sections
 
     def _card(
