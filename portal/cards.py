@@ -236,8 +236,7 @@ _BESIDE = {
     "mean": "Group changes, on average",
     "if_the_silent_were": "If all who are silent were satisfied",
     "if_the_silent_were_not": "If nobody who is silent were satisfied",
-    "needed_of_the_silent": "For the target, of all who are silent this share would have to be"
-    " satisfied",
+    "needed_of_the_silent": "The silent would need, for the target",
     "if_unclassified_helped": "If every reply nobody classified had helped",
     "requester_elapsed": "As the calendar counts it",
     "pause_share": "Share of the time that was paused",

@@ -378,3 +378,15 @@ def test_columns_are_fetched_once_whatever_is_exported(
             told = Client(headers=headers).get(reverse("api_readings_export"), question).json()
         assert len(told) == count
         assert len(fetched) <= len(columns.KINDS) + 1  # what is open is no matter of days
+
+
+def test_a_scorecard_reads_each_kind_once(
+    few: Cast, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    client = browser(few)
+    fetched: list[int] = []
+    packed = columns._packed
+    monkeypatch.setattr(columns, "_packed", lambda *a: fetched.append(1) or packed(*a))
+    with django_assert_max_num_queries(60):
+        assert client.get("/acme/capabilities/network/", PERIOD).status_code == 200
+    assert len(fetched) == len(columns.KINDS) + 1

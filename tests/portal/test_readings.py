@@ -40,13 +40,15 @@ def told(cast: Cast) -> Cast:
     return cast
 
 
-def sheet(cast: Cast, *, signed: bool) -> None:
-    """A target for reopens, proposed by Olga in January and signed by Sam and Bea too if asked."""
+def sheet(
+    cast: Cast, *, signed: bool, metric: str = "reopen_rate.rate", value: str = "0.25"
+) -> None:
+    """A target, proposed by Olga in January and signed by Sam and Bea too if asked."""
     with acting(cast.acme.pk):
         found = propose(
             tenant=cast.acme,
             domain=cast.it,
-            wanted=[Wanted("reopen_rate.rate", Decimal("0.25"))],
+            wanted=[Wanted(metric, Decimal(value))],
             effective_from=date(2026, 2, 1),
             effective_until=date(2026, 12, 31),
             rationale="What came back last year.",
@@ -172,6 +174,34 @@ def test_a_signed_target_is_kept_by_the_value_and_met_only_beyond_doubt(told: Ca
     assert reading["target"]["words"] == "at most 25.0 %"
     pooled = get(told, metric="reopen_rate", **PERIOD).json()
     assert (pooled["target"], pooled["kept"], pooled["status"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "needed", "words"),
+    [
+        ("0.80", (0.8 * 16 - 11) / 4, "45.0 %"),
+        ("0.50", (0.5 * 16 - 11) / 4, "none: the target is kept whatever they think"),
+        ("0.95", (0.95 * 16 - 11) / 4, "more than all of them"),
+    ],
+)
+def test_what_the_silent_would_have_to_think_is_told_beside_a_signed_target(
+    told: Cast, value: str, needed: float, words: str
+) -> None:
+    """Of 16 asked 12 answered, 11 of them satisfied."""
+    asked(told, 1)
+    asked(told, 4)
+    for _ in range(4):
+        asked(told)
+    sheet(told, signed=False, metric="csat_share.share", value=value)
+    question = {"metric": "csat_share", "capability": "network", **PERIOD}
+    assert "needed_of_the_silent" not in get(told, **question).json()["beside"]
+    sheet(told, signed=True, metric="csat_share.share", value=value)
+    beside = get(told, **question).json()["beside"]
+    assert beside["needed_of_the_silent"] == pytest.approx(needed)
+    assert beside["if_the_silent_were_not"] == 11 / 16
+    client = Client()
+    client.force_login(told.olga)
+    assert words in client.get("/acme/capabilities/network/", PERIOD).content.decode()
 
 
 def test_targets_are_listed_with_digests_and_printed_names_only(told: Cast) -> None:
