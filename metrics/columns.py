@@ -30,8 +30,7 @@ from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import Sentiment, SurveyedEvent
-from tickets.canonical import Meaning, ResolutionKind, State
-from tickets.models import UsageEvent
+from tickets.canonical import Meaning, ResolutionKind, State, UsageType
 from tickets.timeline import Outcome, ReopenKind
 
 SEVERITIES = [severity.value for severity in Severity]
@@ -374,7 +373,9 @@ _SURVEYED_TABLES = (
     " LEFT JOIN surveys_notsent n ON n.tenant_id = e.tenant_id AND n.event_id = e.id"
     " LEFT JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
     " LEFT JOIN surveys_comment k ON k.tenant_id = a.tenant_id AND k.answer_id = a.id"
-    " LEFT JOIN surveys_commentreading x ON x.tenant_id = k.tenant_id AND x.comment_id = k.id"
+    # A person's word outweighs a suggestion.
+    " LEFT JOIN (SELECT tenant_id, comment_id, coalesce(nullif(decided, ''), suggested) AS says"
+    " FROM surveys_commentreading) x ON x.tenant_id = k.tenant_id AND x.comment_id = k.id"
 )
 SURVEYED = Kind(
     "surveyed",
@@ -400,8 +401,7 @@ SURVEYED = Kind(
         flag("late", "a.late"),
         flag("complete", "a.complete"),
         instant("released", "a.released_at"),
-        # A person's word outweighs a suggestion.
-        code("sentiment", "coalesce(nullif(x.decided, ''), x.suggested)", SENTIMENTS),
+        code("sentiment", "x.says", SENTIMENTS),
     ),
 )
 
@@ -418,7 +418,7 @@ ATTEMPTS = Kind(
         instant("assisted", "s.assisted_at"),
     ),
 )
-USAGE_TYPES = list(UsageEvent.Type.values)
+USAGE_TYPES = [one.value for one in UsageType]
 USAGE = Kind(
     "usage",
     "tickets_usageevent u",

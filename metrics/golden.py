@@ -327,6 +327,7 @@ def _survey_row(survey: Mapping[str, Any], number: int) -> dict[str, Any]:
         "a.late": bool(answered and window and answered > window) if given else None,
         "a.complete": False if given else None,
         "a.released_at": answered,
+        "x.says": None,
     }
 
 

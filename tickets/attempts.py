@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from django.db import connection as database
 
 from portal.tenancy.context import acting_tenant_id
+from tickets.canonical import UsageType
 from tickets.models import SelfServiceAttempt, UsageEvent
 from tickets.storing import Table, Written
 
@@ -60,7 +61,7 @@ def write_attempts(requester_ids: Collection[int]) -> Written:
     assert tenant_id is not None
     events = UsageEvent.objects.for_tenant(tenant_id).filter(
         requester__in=requester_ids,
-        type__in=(UsageEvent.Type.STARTED, UsageEvent.Type.COMPLETED),
+        type__in=(UsageType.STARTED, UsageType.COMPLETED),
     )
     told: dict[tuple[int, int, str], dict[str, list[datetime]]] = defaultdict(
         lambda: defaultdict(list)
@@ -79,9 +80,7 @@ def write_attempts(requester_ids: Collection[int]) -> Written:
             _asked_us(asked.get((task[0], task[1]), ()), attempt.started_at),
         )
         for task, instants in told.items()
-        for attempt in attempts_among(
-            instants[UsageEvent.Type.STARTED], instants[UsageEvent.Type.COMPLETED]
-        )
+        for attempt in attempts_among(instants[UsageType.STARTED], instants[UsageType.COMPLETED])
     }
     stored = _ATTEMPTS.select("requester_id", sorted({task[0] for task in told}))
     written, _ = _ATTEMPTS.reconcile(stored, wanted, key=lambda row: tuple(row[:5]))

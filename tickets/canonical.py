@@ -57,6 +57,7 @@ __all__ = [
     "ResolutionKind",
     "Severity",
     "State",
+    "UsageType",
 ]
 
 
@@ -114,6 +115,15 @@ class EventType(StrEnum):
     FLAGGED = "ticket.flagged"
     SNAPSHOT = "ticket.snapshot"
     OBSERVED = "ticket.observed"
+
+
+class UsageType(StrEnum):
+    """What somebody did without us (METRICS.md M10, M23)."""
+
+    STARTED = "task_started"
+    COMPLETED = "task_completed"
+    ABANDONED = "task_abandoned"
+    OUTCOME = "outcome"
 
 
 class ResolutionKind(StrEnum):

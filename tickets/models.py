@@ -18,6 +18,7 @@ from portal.catalogue.models import Capability
 from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.people.models import Person
 from portal.tenancy.models import TenantOwned, TenantQuerySet
+from tickets.canonical import UsageType
 
 
 class Connection(TenantOwned):
@@ -694,17 +695,11 @@ class UsageEvent(TenantOwned):
     For METRICS.md M10, M23, M24 and the segments of D1.
     """
 
-    class Type(models.TextChoices):
-        STARTED = "task_started"
-        COMPLETED = "task_completed"
-        ABANDONED = "task_abandoned"
-        OUTCOME = "outcome"
-
     pk = models.CompositePrimaryKey("tenant_id", "connection_id", "key")
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
     #: 64 bits of the hash of the sender's own event id.
     key = models.BigIntegerField()
-    type = models.CharField(max_length=16, choices=Type)
+    type = models.CharField(max_length=16, choices=[(one.value, one.value) for one in UsageType])
     at = models.DateTimeField()
     recorded_at = models.DateTimeField()
     requester = models.ForeignKey(Requester, on_delete=models.PROTECT, related_name="+")

@@ -14,12 +14,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from portal import strict_json
-from tickets.canonical import ActorKind, Event, EventType
+from tickets.canonical import ActorKind, Event, EventType, UsageType
 from tickets.connectors.base import Connector, Context, Delivery, Unusable
 from tickets.connectors.signatures import STANDARD
 from tickets.event_types import PREFIX, TYPES, VERSION, mistakes
 from tickets.meaning import meaning_of
-from tickets.models import UsageEvent
 from tickets.news import RatingTold, Remark, TicketNews, Told, UsageTold, event_key
 
 EVENT, EVENTS = "event", "events"
@@ -231,10 +230,10 @@ def _rating(name: str, body: Mapping[str, Any], moments: Mapping[str, datetime])
 
 
 _USAGE = {
-    "selfservice.started": UsageEvent.Type.STARTED,
-    "selfservice.completed": UsageEvent.Type.COMPLETED,
-    "selfservice.abandoned": UsageEvent.Type.ABANDONED,
-    "telemetry.outcome": UsageEvent.Type.OUTCOME,
+    "selfservice.started": UsageType.STARTED,
+    "selfservice.completed": UsageType.COMPLETED,
+    "selfservice.abandoned": UsageType.ABANDONED,
+    "telemetry.outcome": UsageType.OUTCOME,
 }
 
 

@@ -324,7 +324,7 @@ class Migration(migrations.Migration):
                             ("task_started", "Started"),
                             ("task_completed", "Completed"),
                             ("task_abandoned", "Abandoned"),
-                            ("outcome", "Outcome"),
+                            ("outcome", "outcome"),
                         ],
                         max_length=16,
                     ),
