@@ -43,7 +43,7 @@ def worker(log: Path, **environment: str) -> Iterator[None]:
                 "DJANGO_SETTINGS_MODULE": "portal.settings",
                 "DATABASE_ROLE": "worker",
                 "SECRET_KEY": settings.SECRET_KEY,
-                "WORKER_TICK_SECONDS": "0.3",
+                "WORKER_TICK_SECONDS": "0.6",
                 "LOG_LEVEL": "DEBUG",
                 **environment,
             },

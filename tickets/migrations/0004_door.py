@@ -321,9 +321,9 @@ class Migration(migrations.Migration):
                     "type",
                     models.CharField(
                         choices=[
-                            ("task_started", "Started"),
-                            ("task_completed", "Completed"),
-                            ("task_abandoned", "Abandoned"),
+                            ("task_started", "task_started"),
+                            ("task_completed", "task_completed"),
+                            ("task_abandoned", "task_abandoned"),
                             ("outcome", "outcome"),
                         ],
                         max_length=16,
