@@ -18,7 +18,7 @@ demo: setup ## run the product with a year of one organisation; Ctrl-C stops it
 	@exec $(PYTHON) manage.py demo
 
 test: setup ## run the tests
-	$(PYTHON) -m pytest -n auto --dist loadgroup $(ARGS)
+	$(PYTHON) -m pytest -n auto --dist loadfile $(ARGS)
 
 check: lint types imports migrations deploy schema test ## everything a change must pass
 

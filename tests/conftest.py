@@ -15,13 +15,6 @@ from tests.factories import Cast, build_cast
 connection_created.connect(roles.set_role, dispatch_uid="tests.roles")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start processes and databases of their own take turns on one worker."""
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group("processes"))
-
-
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The owner created and migrated the database; from here on the web role is tested."""

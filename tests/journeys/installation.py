@@ -25,7 +25,8 @@ from aiosmtpd.controller import Controller
 from portal.database_urls import URL_VARIABLES, database_url
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "journey_wellserved"
+#: Of each worker of xdist its own: two files of journeys may run side by side.
+NAME = "journey_wellserved" + os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 class Postbox:
