@@ -145,7 +145,7 @@ def test_json_lines_may_leave_names_out(tmp_path: Path) -> None:
     [
         ("a.csv", b"id\n1\n2\xff\n", "behind row"),
         ("a.csv", b"id,id\n1,2\n", "names id twice"),
-        ("a.csv.gz", gzip.compress(b"id\n1\n" * 1_000)[:-12], "cannot be read behind"),
+        ("a.csv.gz", gzip.compress(b"id\n1\n" * 1_000, mtime=0)[:-12], "cannot be read behind"),
         ("a.csv.gz", b"id\n1\n", "Not a gzipped file"),
     ],
 )
