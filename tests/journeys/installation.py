@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 from aiosmtpd.controller import Controller
 
-from portal.database_urls import URL_VARIABLES, database_url
+from portal.database_urls import URL_VARIABLES
+from tests import databases
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Of each worker of xdist its own: two files of journeys may run side by side.
@@ -92,8 +91,9 @@ def wait_until(condition: object, seconds: float, what: str) -> None:
 @contextmanager
 def running(folder: Path) -> Iterator[Installation]:
     """Set up a database, start web and worker, and take everything down again."""
-    urls = {role: _with_name(database_url(role), NAME) for role in ("owner", "web", "worker")}
-    _create_database()
+    urls = {role: databases.url(role, NAME) for role in ("owner", "web", "worker")}
+    databases.drop(NAME)
+    databases.create(NAME)
     postbox = Postbox()
     smtp = Controller(postbox, hostname="127.0.0.1", port=_free_port())
     smtp.start()
@@ -121,7 +121,7 @@ def running(folder: Path) -> Iterator[Installation]:
                 yield installation
     finally:
         smtp.stop()
-        _drop_database()
+        databases.drop(NAME)
 
 
 def _web(port: int) -> list[str]:
@@ -166,19 +166,3 @@ def _free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _with_name(url: str, name: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"/{name}"))
-
-
-def _create_database() -> None:
-    _drop_database()
-    with psycopg.connect(_with_name(database_url("owner"), "postgres"), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{NAME}"')
-
-
-def _drop_database() -> None:
-    with psycopg.connect(_with_name(database_url("owner"), "postgres"), autocommit=True) as admin:
-        admin.execute(f'DROP DATABASE IF EXISTS "{NAME}" WITH (FORCE)')

@@ -11,20 +11,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from portal.database_urls import URL_VARIABLES, database_url
+from portal.database_urls import URL_VARIABLES
+from tests import databases
+from tests.faults import tries
 from tests.surveys.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "faults_wellserved"
-#: `make faults` runs the full count, everybody else a part of it.
-MAILS, KILLS = (600, 100) if os.environ.get("FULL_COUNT") else (40, 6)
+MAILS, KILLS = tries(600), tries(100)
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -50,22 +50,14 @@ class SlowServer:
 
 def on(role: str) -> str:
     """The URL of a role, on the database of this test."""
-    return urlunsplit(urlsplit(database_url(role))._replace(path=f"/{NAME}"))
-
-
-def database(*statements: str) -> None:
-    """Say something to the server itself."""
-    admin = urlunsplit(urlsplit(database_url("owner"))._replace(path="/postgres"))
-    with psycopg.connect(admin, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
+    return databases.url(role, NAME)
 
 
 @pytest.fixture(scope="module")
 def staged() -> Iterator[dict[str, str]]:
     """A migrated database with invitations that are due, to copy; what its processes need."""
-    drop = f'DROP DATABASE IF EXISTS "{NAME}" WITH (FORCE)'
-    database(drop, f'CREATE DATABASE "{NAME}"')
+    databases.drop(NAME, f"{NAME}_staged")
+    databases.create(NAME)
     environment = {
         **os.environ,
         **{URL_VARIABLES[role]: on(role) for role in ("owner", "worker", "web", "test")},
@@ -77,18 +69,18 @@ def staged() -> Iterator[dict[str, str]]:
         run(environment, "manage.py", "migrate", "--skip-checks", "-v0")
         staging = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_ROLE": "test"}
         run(environment | staging, "-m", "tests.surveys.dispatching", "stage", str(MAILS))
-        database(f'ALTER DATABASE "{NAME}" RENAME TO "{NAME}_staged"')
+        databases.rename(NAME, f"{NAME}_staged")
         yield environment | {"DATABASE_ROLE": "worker"}
     finally:
-        database(drop, f'DROP DATABASE IF EXISTS "{NAME}_staged" WITH (FORCE)')
+        databases.drop(NAME, f"{NAME}_staged")
 
 
 @pytest.fixture
 def environment(staged: dict[str, str]) -> Iterator[dict[str, str]]:
     """A fresh copy of that database."""
-    database(f'CREATE DATABASE "{NAME}" TEMPLATE "{NAME}_staged"')
+    databases.create(NAME, f"{NAME}_staged")
     yield staged
-    database(f'DROP DATABASE "{NAME}" WITH (FORCE)')
+    databases.drop(NAME)
 
 
 def run(environment: dict[str, str], *arguments: str) -> None:

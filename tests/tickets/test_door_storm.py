@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
-from portal.database_urls import URL_VARIABLES, database_url
+from portal.database_urls import URL_VARIABLES
+from tests import databases
 from tests.faults import tries
 from tests.surveys.conftest import free_port
 from tests.tickets.storming import SECRET, event
@@ -37,15 +37,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 def on(role: str) -> str:
     """The URL of a role, on the database of this test."""
-    return urlunsplit(urlsplit(database_url(role))._replace(path=f"/{NAME}"))
-
-
-def database(*statements: str) -> None:
-    """Say something to the server itself."""
-    admin = urlunsplit(urlsplit(database_url("owner"))._replace(path="/postgres"))
-    with psycopg.connect(admin, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
+    return databases.url(role, NAME)
 
 
 def run(environment: dict[str, str], *arguments: str) -> str:
@@ -63,8 +55,8 @@ def run(environment: dict[str, str], *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def staged() -> Iterator[dict[str, str]]:
     """A migrated database with a connection and its hook, to copy; what its processes need."""
-    gone = [f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in (NAME, f"{NAME}_staged")]
-    database(*gone, f'CREATE DATABASE "{NAME}"')
+    databases.drop(NAME, f"{NAME}_staged")
+    databases.create(NAME)
     environment = {
         **{key: value for key, value in os.environ.items() if key != "BROKER_URL"},
         **{URL_VARIABLES[role]: on(role) for role in ("owner", "worker", "web", "test")},
@@ -78,20 +70,20 @@ def staged() -> Iterator[dict[str, str]]:
         run(environment, "manage.py", "migrate", "--skip-checks", "-v0")
         staging = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_ROLE": "test"}
         path = run(environment | staging, "-m", "tests.tickets.storming", "stage")
-        database(f'ALTER DATABASE "{NAME}" RENAME TO "{NAME}_staged"')
+        databases.rename(NAME, f"{NAME}_staged")
         yield environment | {"DATABASE_ROLE": "worker", "HOOK": path}
     finally:
-        database(*gone)
+        databases.drop(NAME, f"{NAME}_staged")
 
 
 @contextmanager
 def copied() -> Iterator[None]:
     """A fresh copy of that database."""
-    database(f'CREATE DATABASE "{NAME}" TEMPLATE "{NAME}_staged"')
+    databases.create(NAME, f"{NAME}_staged")
     try:
         yield
     finally:
-        database(f'DROP DATABASE "{NAME}" WITH (FORCE)')
+        databases.drop(NAME)
 
 
 @pytest.fixture

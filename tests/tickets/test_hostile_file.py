@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
-from portal.database_urls import URL_VARIABLES, database_url
+from portal.database_urls import URL_VARIABLES
+from tests import databases
 from tests.tickets.hostile_file import KINDS, SLUG, Expected, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,23 +57,14 @@ STATE = {
 
 def on(role: str) -> str:
     """The URL of a role, on the database of this test."""
-    return urlunsplit(urlsplit(database_url(role))._replace(path=f"/{NAME}"))
-
-
-def server(*statements: str) -> None:
-    """Say something to the server itself."""
-    admin = urlunsplit(urlsplit(database_url("owner"))._replace(path="/postgres"))
-    with psycopg.connect(admin, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
+    return databases.url(role, NAME)
 
 
 @pytest.fixture(scope="module")
 def staged() -> Iterator[dict[str, str]]:
     """A migrated database with an organisation, to copy; what its processes need."""
-    drop = f'DROP DATABASE IF EXISTS "{NAME}" WITH (FORCE)'
-    gone = f'DROP DATABASE IF EXISTS "{NAME}_staged" WITH (FORCE)'
-    server(drop, gone, f'CREATE DATABASE "{NAME}"')
+    databases.drop(NAME, f"{NAME}_staged")
+    databases.create(NAME)
     environment = {
         **os.environ,
         **{URL_VARIABLES[role]: on(role) for role in ("owner", "worker", "web")},
@@ -87,10 +78,10 @@ def staged() -> Iterator[dict[str, str]]:
             ("-m", "tests.tickets.hostile_file", "stage"),
         ):
             subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, check=True)
-        server(f'ALTER DATABASE "{NAME}" RENAME TO "{NAME}_staged"')
+        databases.rename(NAME, f"{NAME}_staged")
         yield environment | {"DATABASE_ROLE": "worker"}
     finally:
-        server(drop, gone)
+        databases.drop(NAME, f"{NAME}_staged")
 
 
 @dataclass(frozen=True)
@@ -122,11 +113,11 @@ class Imported:
 
 def imported(environment: dict[str, str], file: Path, kills: int, *mode: str) -> Imported:
     """Import in a fresh copy of the database, in processes of which `kills` are killed."""
-    server(f'CREATE DATABASE "{NAME}" TEMPLATE "{NAME}_staged"')
+    databases.create(NAME, f"{NAME}_staged")
     try:
         return _imported(environment, file, kills, *mode)
     finally:
-        server(f'DROP DATABASE "{NAME}" WITH (FORCE)')
+        databases.drop(NAME)
 
 
 def _imported(environment: dict[str, str], file: Path, kills: int, *mode: str) -> Imported:
