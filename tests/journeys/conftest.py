@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from tests.journeys.installation import Installation, running
 
@@ -65,7 +65,12 @@ class Visitor:
         self.page.goto(f"{self.installation.url}/account/sign-in/")
         self.page.locator("input[name=login]").fill(email)
         self.page.locator("input[name=password]").fill(password)
-        self.page.locator("main").get_by_role("button", name="Sign in").click()
+        self.press(self.page.locator("main").get_by_role("button", name="Sign in"))
+
+    def press(self, control: Locator) -> None:
+        """Press what leads to another page, and wait until that page has come."""
+        with self.page.expect_navigation():
+            control.click()
 
     def open(self, path: str, *, status: int = 200) -> None:
         """Open a page and check it as everybody would want it."""
