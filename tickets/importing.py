@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import batched
@@ -109,7 +110,7 @@ def preview(
         known = set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
     report = Report(path.name, source, preview=True)
     tickets = _Distinct()
-    for batch in _batches(ExportFile(path, mapping.file), mapping, progress):
+    for batch in _batches(ExportFile(path, mapping.file), mapping):
         report.rows += batch.size
         report.note(batch.problems)
         if mapping.create is None or not mapping.create.capabilities:
@@ -123,6 +124,7 @@ def preview(
         report.mojibake = batch.mojibake
         tickets.add(one.external_id for one in news)
         report.new_ratings += len(ratings)
+        progress(batch.last, batch.share)
     report.tickets = tickets.count()
     return report
 
@@ -160,7 +162,7 @@ def run(
     entering = _Entering(connection, RowReader(mapping, arrival=arrival), record_ratings, at)
     seen = _Distinct()
     file = ExportFile(path, mapping.file)
-    for batch in _batches(file, mapping, progress, skip=report.resumed_behind):
+    for batch in _read_ahead(_batches(file, mapping, skip=report.resumed_behind)):
         if most_rows is not None and batch.last > most_rows:
             raise ImportRefused(
                 f"The file holds more than {most_rows:,} rows. What stands before row"
@@ -190,6 +192,7 @@ def run(
         report.note(problems)
         report.mojibake = batch.mojibake
         seen.add(entered.tickets)
+        progress(batch.last, batch.share)
     report.tickets = seen.count()
     _finish(tenant_id, this_run, at)
     return report
@@ -238,8 +241,9 @@ class _Batch:
     names: dict[str, str]
     mojibake: dict[str, int]
     size: int
-    #: The number of its last row.
+    #: The number of its last row, and the share of the file that was read by then, 0 to 1.
     last: int
+    share: float
 
     def new_capabilities(self, known: set[str]) -> dict[str, str]:
         """Names of the capabilities its rows mention that nobody knows, by slug."""
@@ -307,9 +311,16 @@ class _Entering:
         return _Entered(outcome, new, [one.external_id for one in news], problems)
 
 
-def _batches(
-    file: ExportFile, mapping: Mapping, progress: Progress, *, skip: int = 0
-) -> Iterator[_Batch]:
+def _read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """Read the next batch while PostgreSQL writes the one before."""
+    with ThreadPoolExecutor(1, "reads ahead") as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
+
+
+def _batches(file: ExportFile, mapping: Mapping, *, skip: int = 0) -> Iterator[_Batch]:
     columns = Columns(mapping, file.header())
     done = 0
     for chunk in batched(file.rows(), BATCH):
@@ -325,9 +336,8 @@ def _batches(
             if row is not None:
                 rows.append(row)
         if fresh:
-            names, mojibake = columns.capability_names, dict(columns.mojibake)
-            yield _Batch(rows, problems, names, mojibake, len(fresh), done)
-        progress(done, file.share_read)
+            names, mojibake = dict(columns.capability_names), dict(columns.mojibake)
+            yield _Batch(rows, problems, names, mojibake, len(fresh), done, file.share_read)
 
 
 def _mapping_in_force(connection: Connection | None, given: Mapping | None, source: str) -> Mapping:

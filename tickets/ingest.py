@@ -373,9 +373,11 @@ class _Batch:
         changed = False
         for name in _LABELS:
             value = getattr(news, name)
+            if not value:
+                continue
             # The hash decides between two words of one instant, whichever came first.
             said = f"{moment} {event_key(value) & 0xFFFFFFFF:08x}"
-            if not value or said <= ticket.labelled.get(name, ""):
+            if said <= ticket.labelled.get(name, ""):
                 continue
             changed = True
             ticket.labelled[name] = said
