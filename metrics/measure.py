@@ -198,12 +198,16 @@ class Reader:
 
     def estimate(self, view: View, cut: Slice) -> Estimate:
         """The estimate before small-number rules."""
+        self.refuse_pooled(view, cut)
+        return view.evaluate(self.facts(cut))
+
+    def refuse_pooled(self, view: View, cut: Slice) -> None:
+        """Raise SeveritiesPooled for a duration that is asked over several severities."""
         if view.per_severity and cut.severity is None:
             raise SeveritiesPooled(
                 f"{view.name} is a duration: it is never pooled across severities, because averages"
                 f" mix outages with typos. Ask for one of {', '.join(SEVERITIES)}."
             )
-        return view.evaluate(self.facts(cut))
 
     def flaws(self, cut: Slice) -> Mapping[tuple[FlawKind, str], int]:
         """Tickets with a flaw by kind and severity, of any severity; asked once a period."""
@@ -279,22 +283,29 @@ class Reader:
         return load(self.tenant, kind, start, until)
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
-        moment = min(self.midnight(cut.until), self.as_of)
+        moment = self.end_of(cut)
         whole = self._once(("open", moment), lambda: self._open_at(moment))
         served = _served_by(whole, cut.capabilities)
         return _of_severity(served, cut.severity), epoch(moment)
 
     def _open_at(self, moment: datetime) -> Rows:
+        condition, values = self.open_in_sql(moment)
+        return load_where(self.tenant, ITEMS, condition, *values)
+
+    def open_in_sql(self, moment: datetime) -> tuple[str, list[datetime]]:
+        """Which items (alias w) are open at a moment: a condition with its values."""
         if moment >= self.as_of:
-            return load_where(self.tenant, ITEMS, "w.ended_at IS NULL")
-        return load_where(
-            self.tenant,
-            ITEMS,
+            return "w.ended_at IS NULL", []
+        condition = (
             "w.opened_at <= %s AND (w.ended_at IS NULL OR w.ended_at > %s) AND NOT EXISTS ("
             "SELECT 1 FROM tickets_resolution r WHERE r.tenant_id = w.tenant_id"
-            " AND r.work_item_id = w.id AND r.at <= %s AND r.reopened AND r.reopen_at > %s)",
-            *[moment] * 4,
+            " AND r.work_item_id = w.id AND r.at <= %s AND r.reopened AND r.reopen_at > %s)"
         )
+        return condition, [moment] * 4
+
+    def end_of(self, cut: Slice) -> datetime:
+        """The end of a slice's period, or the moment of reading where that comes first."""
+        return min(self.midnight(cut.until), self.as_of)
 
     def midnight(self, day: date) -> datetime:
         """Local midnight at the beginning of a day."""

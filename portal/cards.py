@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from metrics import words
 from metrics.charts import Plotted, Rule
@@ -37,6 +37,8 @@ class Figure:
     counted: str
     interval: str
     notes: str = ""
+    #: Where its tickets are listed; empty: it leads to none, or not for this reader.
+    tickets_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,12 @@ def card(
     label: str = "",
     series: Series | None = None,
     evidence: Sequence[Piece] = (),
+    tickets: Callable[[Reading], str] = lambda reading: "",
 ) -> Card:
-    """The card of readings of one metric and slice; the first of them leads."""
+    """The card of readings of one metric and slice; the first of them leads.
+
+    `tickets` says where the tickets behind a reading are listed.
+    """
     reading = readings[0]
     return Card(
         anchor=anchor(reading),
@@ -114,7 +120,7 @@ def card(
         flags=_flags(reading),
         data_quality=flaws_in_words(reading),
         quality_url=quality_url,
-        figures=tuple(figure(one) for one in readings),
+        figures=tuple(replace(figure(one), tickets_url=tickets(one)) for one in readings),
         definitions=tuple(_definitions(reading)),
         series=series,
         evidence=evidence,

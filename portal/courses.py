@@ -98,7 +98,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
     name = query.get("metric", "")
     name = name if name in names() else FIRST
     metric, view = find(name)
-    severity = _severity(query.get("severity", ""), view)
+    severity = severity_asked(query.get("severity", ""), view)
     reader = Reader(tenant, as_of=now)
     until = mature_until(reader, name)
     longest = periods_before(until, Every.QUARTER, LENGTH[Every.QUARTER])[0].start
@@ -172,7 +172,7 @@ def answer(*, page: Page, member: Member, said: Mapping[str, str], at: datetime)
     return ""
 
 
-def _severity(asked: str, view: View) -> str | None:
+def severity_asked(asked: str, view: View) -> str | None:
     """The severity asked for; a duration without one is told for the middle one."""
     if asked in set(Severity):
         return asked

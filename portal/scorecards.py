@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
 from governance.comparing import Standing, against, standings
 from metrics import evidence
-from metrics.answering_signals import answers_by_metric, breaks_of, settings_breaks
+from metrics.answering_signals import (
+    answers_by_metric,
+    breaks_of,
+    may_answer,
+    settings_breaks,
+)
 from metrics.charts import Every
 from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
+from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
 from portal.cards import Card, card, series
 from portal.catalogue.models import Capability
@@ -102,7 +109,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
     whole = _reads(member, capability)
     if whole is not None:
         cut = Slice(start, until, frozenset([capability.pk]))
-        telling = _Telling(Reader(tenant, as_of=now), capability, cut, found)
+        telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found)
         shown.families = telling.families() if whole else [telling.policy()]
     return shown
 
@@ -208,7 +215,12 @@ class _Telling:
     """Measures what the page shows; columns are fetched once for all of it."""
 
     def __init__(
-        self, reader: Reader, capability: Capability, cut: Slice, found: Sequence[Standing]
+        self,
+        reader: Reader,
+        member: Member,
+        capability: Capability,
+        cut: Slice,
+        found: Sequence[Standing],
     ) -> None:
         self.reader, self.capability, self.cut, self.found = reader, capability, cut, found
         first = months_before(cut.until, TREND_MONTHS)[0].start
@@ -217,6 +229,7 @@ class _Telling:
         self.settings_changes = settings_breaks(reader.tenant)
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
+        self.sees_tickets = may_answer(member.person, member.roles, capability)
 
     def families(self) -> list[Family]:
         """Self-service first: above 30 % nothing reads as well served (METRICS.md M25)."""
@@ -273,7 +286,18 @@ class _Telling:
             label=f"{metric.name}, {severity}" if severity else metric.name,
             series=None if severity else self._series(metric, views),
             evidence=evidence.beside(self.reader, cut, metric.key),
+            tickets=self._tickets,
         )
+
+    def _tickets(self, reading: Reading) -> str:
+        """Where the tickets behind a reading are listed, for those who may see them."""
+        counted = reading.denominator or reading.still_open
+        if not (self.sees_tickets and counted and is_traceable(reading.key)):
+            return ""
+        asked = {"figure": reading.key, **reading.period}
+        if reading.slice["severity"]:
+            asked["severity"] = reading.slice["severity"]
+        return f"tickets/?{urlencode(asked)}"
 
     def _series(self, metric: Metric, views: Sequence[View]) -> Series | None:
         """The course of the view that leads its metric, if there is one."""

@@ -40,6 +40,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("capabilities/<slug:capability>/", views.scorecard, name="scorecard"),
     path("capabilities/<slug:capability>/export/", views.scorecard_export, name="scorecard_export"),
+    path("capabilities/<slug:capability>/tickets/", views.figure_tickets, name="figure_tickets"),
     path("capabilities/<slug:capability>/trends/", views.trends, name="trends"),
     path("compare/", views.compare, name="compare"),
     path("detectors/", views.detectors, name="detectors"),

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from portal import (
+    behind,
     comparisons,
     courses,
     dissatisfaction,
@@ -30,6 +31,7 @@ __all__ = [
     "contradictions",
     "detectors",
     "drivers",
+    "figure_tickets",
     "healthz",
     "home",
     "mailbox",
@@ -88,6 +90,17 @@ def scorecard_export(request: MemberRequest, organisation: str, capability: str)
     if not told or how not in exporting.FORMATS:
         raise Http404
     return exporting.attachment(told, how=how, name=capability)
+
+
+@needs(Right.READ_LIVE)
+def figure_tickets(request: MemberRequest, organisation: str, capability: str) -> HttpResponse:
+    """The tickets behind a figure, for those who own or run the capability."""
+    page = behind.page(
+        member=request.member, slug=capability, query=request.GET, now=timezone.now()
+    )
+    if page is None:
+        raise Http404
+    return render(request, "portal/behind.html", {"page": page})
 
 
 @needs(Right.READ_LIVE)

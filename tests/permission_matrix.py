@@ -16,6 +16,7 @@ PAGES: dict[str, frozenset[str]] = {
     "scorecard": EVERYBODY,
     "scorecard_export": frozenset({"olga", "sam", "bea", "pia"}),
     "trends": frozenset({"olga", "sam", "bea"}),
+    "figure_tickets": frozenset({"olga", "sam"}),
     "compare": frozenset({"olga", "sam", "bea"}),
     "detectors": frozenset({"olga", "sam"}),
     "drivers": frozenset({"olga", "sam", "bea"}),

@@ -103,6 +103,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "scorecard": f"{home}capabilities/accounts/",
         "scorecard_export": f"{home}capabilities/accounts/export/",
         "trends": f"{home}capabilities/accounts/trends/",
+        "figure_tickets": f"{home}capabilities/accounts/tickets/",
         "compare": f"{home}compare/",
         "detectors": f"{home}detectors/",
         "drivers": f"{home}drivers/",
