@@ -13,7 +13,7 @@ def percent(share: float) -> str:
 def rounded(value: float, places: int) -> str:
     """A number with that many decimals, rounded half-up."""
     step = Decimal(1).scaleb(-places)
-    return str(Decimal(repr(value)).quantize(step, rounding=ROUND_HALF_UP))
+    return str(Decimal(repr(float(value))).quantize(step, rounding=ROUND_HALF_UP))
 
 
 def business(seconds: float) -> str:
@@ -27,7 +27,7 @@ def calendar(seconds: float) -> str:
 
 
 def _two_units(seconds: float, units: tuple[tuple[int, str], ...]) -> str:
-    left = int(Decimal(repr(seconds)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    left = int(Decimal(repr(float(seconds))).quantize(Decimal(1), rounding=ROUND_HALF_UP))
     for position, (size, name) in enumerate(units):
         if left < size:
             continue

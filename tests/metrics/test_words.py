@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from metrics import words
@@ -9,7 +10,14 @@ from metrics import words
 
 @pytest.mark.parametrize(
     ("share", "told"),
-    [(0.7465, "74.7 %"), (0.00049, "0.0 %"), (0.0005, "0.1 %"), (1, "100.0 %"), (0, "0.0 %")],
+    [
+        (0.7465, "74.7 %"),
+        (np.float64(0.7465), "74.7 %"),
+        (0.00049, "0.0 %"),
+        (0.0005, "0.1 %"),
+        (1, "100.0 %"),
+        (0, "0.0 %"),
+    ],
 )
 def test_a_share_has_one_decimal_rounded_half_up(share: float, told: str) -> None:
     assert words.percent(share) == told
