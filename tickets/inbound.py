@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import psycopg
 from django.db import Error
 from django.db import connection as database
 from django.db.models import F, Subquery
@@ -383,6 +384,10 @@ def _enter_split(tenant_id: int, readings: Mapping[int, Reading], now: datetime)
         if isinstance(error, Error) and not database.is_usable():
             raise  # the database's trouble, not a delivery's: the sweep comes back
         ids = list(readings)
+        if _was_rolled_back(error):
+            with acting(tenant_id):
+                _give_back(tenant_id, ids, now)
+            return
         if len(ids) > 1:
             for some in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
                 _enter_split(tenant_id, {one: readings[one] for one in some}, now)
@@ -392,6 +397,12 @@ def _enter_split(tenant_id: int, readings: Mapping[int, Reading], now: datetime)
         with acting(tenant_id):
             for work in _taken(tenant_id, ids):
                 _conclude(work, Reading(None, [{"field": "", "reason": reason}], again=True), now)
+
+
+def _was_rolled_back(error: Exception) -> bool:
+    """Whether two transactions met and PostgreSQL ended ours: no delivery is to blame for that."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith("40")
 
 
 def _said(error: Exception) -> str:

@@ -124,7 +124,7 @@ def apply(
     if acting_tenant_id() != tenant_id:
         raise NoActingTenant("apply() works inside acting() of the same organisation.")
     batch = _Batch(tenant_id, connection, _by_ticket(news), at)
-    batch.lock()
+    take_turn(connection)
     with _without_collector():
         batch.run()
     return batch.outcome
@@ -148,7 +148,7 @@ def refold(
     if acting_tenant_id() != tenant_id:
         raise NoActingTenant("refold() works inside acting() of the same organisation.")
     batch = _Batch(tenant_id, connection, {name: [] for name in external_ids}, at)
-    batch.lock()
+    take_turn(connection)
     with _without_collector():
         batch.run(everything=True)
     return batch.outcome
@@ -163,6 +163,7 @@ def sweep_refolds(now: datetime) -> int:
         for connection in connections:
             while True:
                 with acting(tenant_id):
+                    take_turn(connection)  # before the queue's rows: who ingests adds to them
                     ids = refolding.take(connection)
                     tickets = Ticket.objects.for_tenant(tenant_id).filter(pk__in=ids)
                     names = tickets.values_list("external_id", flat=True)
@@ -175,6 +176,14 @@ def sweep_refolds(now: datetime) -> int:
             if RefoldWork.objects.for_tenant(tenant_id).exists():
                 due.note(tenant_id, REFOLD, now)
     return folded
+
+
+def take_turn(connection: Connection) -> None:
+    """Wait for the other writers of a source; it is ours until the transaction ends."""
+    with database.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('tickets.ingest', %s))", [connection.pk]
+        )
 
 
 @contextmanager
@@ -266,14 +275,6 @@ class _Batch:
         self.tickets: dict[str, _Ticket] = {}
         #: Account and person of those met so far, by actor key.
         self.acted: dict[str, tuple[int, int | None]] = {}
-
-    def lock(self) -> None:
-        """Writers of one source take turns until their transactions end."""
-        with database.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended('tickets.ingest', %s))",
-                [self.connection.pk],
-            )
 
     def run(self, *, everything: bool = False) -> None:
         """Read, add, fold, write."""

@@ -7,8 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from psycopg.errors import DeadlockDetected
 
 from portal.audit.models import AuditEntry
 from portal.people.roles import Scope
@@ -17,7 +20,7 @@ from tests import roles
 from tests.factories import Cast, ConnectionFactory
 from tests.portal.test_permissions import client_of, key_of, told
 from tests.tickets.events import standing
-from tickets import inbound, reading
+from tickets import inbound, ingest, reading, refolding
 from tickets.connectors import GENERIC
 from tickets.inbound import Receipt, receive
 from tickets.ingest_api import canonical
@@ -153,6 +156,39 @@ def test_what_the_database_refuses_is_one_deliverys_fault(
     with acting(cast.acme.pk):
         assert [one.delivery_id for one in InboundMessage.objects.in_status("failed")] == ["m2"]
         assert Ticket.objects.get().external_id == "T2"
+
+
+def test_a_deadlock_is_no_deliverys_fault(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are tried again at once, and the try does not count: six would make a dead letter."""
+    for number in range(3):
+        send(cast, f"m{number}", **GOOD | {"ticket": f"T{number}"})
+    enter, met = inbound.ingest.enter, iter(range(inbound.TRIES + 3))
+
+    def collide(**given: Any) -> Any:
+        if next(met, None) is not None:
+            raise OperationalError from DeadlockDetected()
+        return enter(**given)
+
+    monkeypatch.setattr(inbound.ingest, "enter", collide)
+    while swept():
+        pass
+    with acting(cast.acme.pk):
+        assert Ticket.objects.count() == 3
+        assert not InboundOutcome.objects.exclude(status="folded").exists()
+
+
+def test_who_folds_again_waits_for_its_turn_before_it_takes_from_the_queue(cast: Cast) -> None:
+    """Else it holds what an ingest adds to, and waits for what that ingest holds: a deadlock."""
+    send(cast, "m1", **GOOD)
+    swept()
+    with acting(cast.acme.pk):
+        refolding.refold_connection(cast.desk, at=NOW)
+    with CaptureQueriesContext(connection) as asked, roles.as_role(roles.WORKER):
+        assert ingest.sweep_refolds(NOW) == 1
+    statements = [one["sql"] for one in asked]
+    turn = next(n for n, sql in enumerate(statements) if "'tickets.ingest'" in sql)
+    taken = next(n for n, sql in enumerate(statements) if 'DELETE FROM "tickets_refoldwork"' in sql)
+    assert turn < taken
 
 
 def test_what_the_database_cannot_keep_is_replaced(cast: Cast) -> None:
