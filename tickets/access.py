@@ -7,7 +7,6 @@ never read them, so a new address needs them entered again (they are sealed to t
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -24,11 +23,7 @@ from tickets.connectors.base import Asked, Connector
 from tickets.fetching import PULL
 from tickets.models import Connection, ConnectionCheck, Credential
 from tickets.pulling import seal_name
-
-#: Names of pages that stand where a source's page would.
-RESERVED = frozenset({"connect", "quality"})
-
-_NAME = re.compile(r"[a-z0-9][-a-z0-9]{0,59}")
+from tickets.source_names import mistake_in
 
 
 class NotConnectable(ValueError):
@@ -59,11 +54,8 @@ def connect(
     if connector is None:
         raise NotConnectable({"kind": f"There is no connector {kind!r}."})
     mistakes: dict[str, str] = {}
-    if not _NAME.fullmatch(name) or name in RESERVED:
-        mistakes["name"] = (
-            "Small letters, digits and hyphens, at most 60, and not one of"
-            f" {', '.join(sorted(RESERVED))}: it stands in addresses."
-        )
+    if unfit := mistake_in(name):
+        mistakes["name"] = unfit
     elif Connection.objects.for_tenant(tenant_id).filter(name=name).exists():
         mistakes["name"] = f"There is a source {name!r} already."
     address = ""

@@ -26,6 +26,7 @@ from tickets.importing import ImportRefused, Progress, quarantine, run_of
 from tickets.inbound import CREATED, FOLDED, QUARANTINED, receive
 from tickets.mapping import Problem
 from tickets.models import Connection, ImportRun, InboundOutcome, InboundWork
+from tickets.source_names import mistake_in
 
 #: Records of one delivery, and how many characters their lines may have together.
 RECORDS, CHARACTERS = 100, 512 * 1024
@@ -278,6 +279,8 @@ def _open_source(tenant_id: int, source: str, kind: str, at: datetime) -> Connec
         )
     connection = Connection.objects.for_tenant(tenant_id).filter(name=source).first()
     if connection is None:
+        if unfit := mistake_in(source):
+            raise ImportRefused(f"No source can be called {source!r}; nothing was read. {unfit}")
         # What a help desk's words mean is said by a person first; generic records use our words.
         live = at if kind == GENERIC.key else None
         return Connection.objects.create(

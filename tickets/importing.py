@@ -27,6 +27,7 @@ from tickets.ingest import Outcome, apply
 from tickets.mapping import Columns, Create, Mapping, Problem, Row, printable
 from tickets.models import Connection, ImportRun, QuarantinedRow, TicketEvent
 from tickets.news import Rating, RowReader, event_key
+from tickets.source_names import mistake_in
 
 #: Rows of a batch: large enough for COPY to pay, small enough to be lost without regret.
 BATCH = 5_000
@@ -397,6 +398,8 @@ def _open_source(tenant_id: int, source: str, mapping: Mapping | None, at: datet
     connection = Connection.objects.for_tenant(tenant_id).filter(name=source).first()
     wanted = _mapping_in_force(connection, mapping, source)
     if connection is None:
+        if unfit := mistake_in(source):
+            raise ImportRefused(f"No source can be called {source!r}; nothing was read. {unfit}")
         return Connection.objects.create(
             tenant_id=tenant_id, name=source, mapping=wanted.source, created_at=at, live_since=at
         )

@@ -381,3 +381,13 @@ def test_the_command_says_what_came_of_it(
     assert "21 rows of 6 tickets" in capsys.readouterr().out
     call_command("import_tickets", *arguments)
     assert "nothing was changed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["upload", "connect", "quality", "My log", "a/b", "", "x" * 61])
+def test_a_source_whose_name_could_not_stand_in_an_address_is_refused(
+    acme: int, log: Path, name: str
+) -> None:
+    with pytest.raises(ImportRefused, match="stands in addresses"):
+        import_log(acme, log, source=name)
+    with acting(acme):
+        assert not Connection.objects.filter(name=name).exists()

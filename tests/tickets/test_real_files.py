@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db.models import Count, Q
+from django.test import Client
 
 from metrics.intervals import wilson
+from portal.catalogue.models import Capability
 from portal.tenancy.context import acting
+from scripts import tour
 from surveys.models import Answer, Invitation
+from tests import roles
 from tests.factories import Cast
 from tickets import explaining
 from tickets.explaining import Explanation, Reason
@@ -21,6 +25,7 @@ from tickets.models import QuarantinedRow, Ticket, TicketEvent, WorkItem
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 LOG = DATA / "uci_incident_events_dev.csv.gz"
 SURVEY = DATA / "csat_survey_dev.csv.gz"
+TOUR = Path(__file__).resolve().parents[2] / "docs" / "tour.md"
 
 pytestmark = [
     pytest.mark.slow,
@@ -80,6 +85,29 @@ def test_an_audit_log_of_120_000_rows_is_imported_and_every_difference_explained
     capsys.readouterr()
     bring("log", LOG, "servicenow_incident_log")
     assert "nothing was changed" in capsys.readouterr().out
+
+    every_scorecard_opens(cast)
+    with acting(cast.acme.pk):
+        assert tour.write(cast.acme) == TOUR.read_text(), (
+            "write docs/tour.md anew (scripts/tour.py)"
+        )
+
+
+def every_scorecard_opens(cast: Cast) -> None:
+    """Every category of the log has its page, and its figures lead to their tickets."""
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        Capability.objects.filter(domain__key="it").update(process_owner=cast.olga)
+        slugs = list(Capability.objects.filter(slug__startswith="category").order_by("slug")
+                     .values_list("slug", flat=True))  # fmt: skip
+    assert len(slugs) > 40
+    with roles.as_role(roles.WEB):
+        client = Client()
+        client.force_login(cast.olga)
+        for slug in slugs:
+            answer = client.get(f"/acme/capabilities/{slug}/?from=2016-03-01&until=2016-06-01")
+            assert answer.status_code == 200, slug
+            assert b"np.float" not in answer.content
+            assert answer.content.count(b"tickets/?figure=") > 0, slug
 
 
 def test_imported_ratings_give_the_known_shares_and_limits(cast: Cast, worker: None) -> None:
