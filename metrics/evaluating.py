@@ -66,6 +66,10 @@ class Facts:
     quick_within_ms: Mapping[int, int] = field(default_factory=dict)
     #: How often suggestions about comments and people agree (M08).
     agreement: Callable[[], Agreement] = lambda: Agreement(0, 0, None, None)
+    #: Whether any source has ever told an escalation (M19).
+    tells_escalations: Callable[[], bool] = lambda: True
+    #: Whether any message of a requester is known around this period, whatever it was about (M20b).
+    tells_messages: Callable[[], bool] = lambda: True
     #: Items resolved a business day, over the 20 business days before the end of the slice's
     #: period; None where that is not known.
     resolved_a_business_day: Callable[[], float | None] = lambda: None
@@ -616,8 +620,10 @@ def escalated(facts: Facts, *which: str) -> Estimate:
     """M19: resolved items with at least one escalation."""
     rows = held(facts)
     count = sum(rows[name].astype(np.int64) for name in which) if len(rows) else np.zeros(0)
-    return share(int((np.asarray(count) > 0).sum()), len(rows),
-                  why="nothing was resolved in this period")  # fmt: skip
+    several = int((np.asarray(count) > 0).sum())
+    if len(rows) and not several and not facts.tells_escalations():
+        return unknown("no source has ever told of an escalation")
+    return share(several, len(rows), why="nothing was resolved in this period")
 
 
 def bounced(facts: Facts) -> Estimate:

@@ -21,6 +21,8 @@ def many_turns(facts: Facts) -> Estimate:
     """M20b: resolved items with three or more messages of the requester after the opening."""
     rows = held(facts)
     messages = rows["messages"].astype(np.float64)
+    if len(rows) and not messages.any() and not facts.tells_messages():
+        return unknown("no message of a requester is recorded for anything resolved then")
     return share(
         int((messages >= facts.settings.many_turns).sum()),
         len(rows),

@@ -39,6 +39,7 @@ from portal.tenancy.models import Organisation
 from surveys.reading_comments import Agreement, agreement
 from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
+from tickets.models import Escalation
 from tickets.quality import flaws_between
 
 #: Business days over which the pace of resolving is told (METRICS.md M22).
@@ -138,6 +139,7 @@ class Reader:
         self._fetched: dict[str, tuple[date, date, Rows]] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
         self._agreement: Agreement | None = None
+        self._tells_escalations: bool | None = None
         self._flaws: dict[tuple[Any, ...], Mapping[tuple[FlawKind, str], int]] = {}
         capabilities = list(
             Capability.objects.for_tenant(tenant).values_list(
@@ -151,6 +153,7 @@ class Reader:
         """Fetch a stretch of days ahead of several questions within it."""
         if not kinds:
             self.agreement()
+            self.tells_escalations()
         for kind in kinds or tuple(columns.KINDS.values()):
             self._fetched[kind.name] = (start, until, self._load(kind, start, until))
             self._narrowed = {
@@ -162,6 +165,12 @@ class Reader:
         if self._agreement is None:
             self._agreement = agreement(self.tenant.pk)
         return self._agreement
+
+    def tells_escalations(self) -> bool:
+        """Whether any source of the organisation has ever told an escalation; asked once."""
+        if self._tells_escalations is None:
+            self._tells_escalations = Escalation.objects.for_tenant(self.tenant).exists()
+        return self._tells_escalations
 
     def fetch_for(self, start: date, until: date) -> None:
         """Fetch what every metric may ask about a period: its days, and those of the pace."""
@@ -231,6 +240,8 @@ class Reader:
             settings=self.settings,
             quick_within_ms=self._quick_within_ms,
             agreement=self.agreement,
+            tells_escalations=self.tells_escalations,
+            tells_messages=lambda: bool(self._covering(RESOLUTIONS, cut)["messages"].any()),
             resolved_a_business_day=lambda: self._pace(cut),
         )
 

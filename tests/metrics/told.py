@@ -42,6 +42,15 @@ def replied(hours: float, meaning: str = "meaningful") -> Happened:
     return hours, EventType.MESSAGE, {"meaning": meaning}
 
 
+def wrote(hours: float) -> Happened:
+    """A message of the requester."""
+    return hours, EventType.MESSAGE, {"by": "requester"}
+
+
+def escalated(hours: float, kind: str = "functional") -> Happened:
+    return hours, EventType.ESCALATED, {"kind": kind}
+
+
 def assigned(hours: float, to: str) -> Happened:
     return hours, EventType.ASSIGNED, {"to": to}
 
@@ -55,12 +64,14 @@ def news(
 ) -> TicketNews:
     """A ticket opened at `opened_at`; what happened some hours later was done by `by`.
 
-    A move back to open is the requester's.
+    A move back to open is the requester's, and so is what `wrote`.
     """
     data = {"severity": "medium", "capability": "network", "requester": f"of {name}"} | created
     events = [Event(event_key(name, 0), EventType.CREATED, opened_at, "0000", data=data)]
     for position, (hours, type_, said) in enumerate(happened, start=1):
-        asked = type_ is EventType.STATUS_CHANGED and said["to"] == "open"
+        asked = said.get("by") == "requester" or (
+            type_ is EventType.STATUS_CHANGED and said["to"] == "open"
+        )
         events.append(
             Event(
                 event_key(name, position),
@@ -70,7 +81,7 @@ def news(
                 ActorKind.REQUESTER if asked else ActorKind.AGENT,
                 None if asked else by,
                 type_ is EventType.MESSAGE,
-                said,
+                {name: value for name, value in said.items() if name != "by"},
             )
         )
     return TicketNews(name, events, subject=f"About {name}")
@@ -98,7 +109,7 @@ def promise(cast: Cast) -> None:
 
 def month(cast: Cast, tickets: int = 40, seed: int = 1) -> None:
     """A month of tickets of every sort, alike in every run."""
-    dice = Random(seed)
+    dice, aside = Random(seed), Random(-seed)
     told = []
     for number in range(tickets):
         opened = MONDAY - DAY + timedelta(seconds=dice.randrange(30 * 86_400))
@@ -111,6 +122,8 @@ def month(cast: Cast, tickets: int = 40, seed: int = 1) -> None:
             if dice.random() < 0.3:
                 back = solved + dice.uniform(1, 400)
                 story += [moved(back, "open"), replied(back + 1), moved(back + 9, "resolved")]
+        if aside.random() < 0.3:
+            story += [wrote(0.05), escalated(0.06, aside.choice(["functional", "hierarchical"]))]
         told.append(
             news(
                 f"{seed}-{number}",
