@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
 from portal.idempotency import HEADER, LONGEST
 
@@ -38,6 +38,12 @@ _UNSAFE = {
     "415": "the body is no JSON",
     "422": "the Idempotency-Key came before with another call",
 }
+
+
+def problem(code: int, meaning: str) -> dict[tuple[int, str], OpenApiResponse]:
+    """A refusal of one operation, besides those that all have."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {(code, "application/problem+json"): OpenApiResponse(schema, meaning)}
 
 
 class EndpointSchema(AutoSchema):

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from portal.audit.trail import Actor
 from portal.endpoint import Endpoint
+from portal.openapi import problem
 from portal.people.roles import Scope
 from portal.rest import Pages, holder_of
 from tickets.inbound import BodyEmptied
@@ -95,7 +96,10 @@ class DeliveryReplay(Endpoint):
 
     scopes = {"POST": (Scope.ADMIN_CONFIG,)}
 
-    @extend_schema(request=None, responses={200: ReplayOut, 202: ReplayOut})
+    @extend_schema(
+        request=None,
+        responses={200: ReplayOut, 202: ReplayOut, **problem(410, "its bytes are gone")},
+    )
     def post(self, request: Request, message: int) -> Response:
         """Queue a dead letter again; one that waits already is left where it is."""
         holder = holder_of(request)

@@ -46,8 +46,8 @@ from tests.governance.sheets import propose_sheet
 from tests.portal.test_permissions import key_of
 from tests.tickets.events import event
 from tests.tickets.test_ingest_api import FULL
-from tickets.inbound import FAILED, sweep
-from tickets.models import InboundOutcome
+from tickets.inbound import FAILED, receive, sweep
+from tickets.models import InboundBody, InboundOutcome
 
 pytestmark = pytest.mark.faults
 
@@ -65,6 +65,9 @@ CHECKS = [
 ]
 #: Asked of those who may call: whoever may not is refused before the call is looked at.
 CHECKS_OF_THE_RIGHTFUL = [ignored_auth, missing_required_header, negative_data_rejection]
+
+#: Deliveries that are there, for calls that name one.
+MESSAGES: list[int] = []
 
 #: What no answer may hold.
 LEAKS = re.compile(
@@ -86,6 +89,7 @@ def world(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     monkeypatch.setattr("tickets.ingest_api.MOST_A_MINUTE", 10**9)
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         TicketFactory(tenant=cast.acme, connection=cast.desk, external_id="T1")
+    monkeypatch.setattr(f"{__name__}.MESSAGES", a_dead_letter_and_an_emptied_one(cast))
     with roles.as_role(roles.OWNER), acting(cast.globex.pk):
         desk = ConnectionFactory(tenant=cast.globex, name="desk")
         TicketFactory(tenant=cast.globex, connection=desk, external_id="G1")
@@ -95,6 +99,23 @@ def world(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     secrets |= {scope.value: key_of(cast, scope)[1] for scope in Scope}
     secrets["another organisation"] = key_of(cast, *Scope, organisation="globex")[1]
     return secrets
+
+
+def a_dead_letter_and_an_emptied_one(cast: Cast) -> list[int]:
+    """The ids of two deliveries that could not be read; the bytes of the second are gone."""
+    with acting(cast.acme.pk):
+        found = [
+            receive(
+                tenant_id=cast.acme.pk, connection=cast.desk, delivery_id=name, topic="event",
+                raw=b"{}", at=timezone.now(),
+            ).message_id
+            for name in ("kept", "emptied")
+        ]  # fmt: skip
+    with roles.as_role(roles.WORKER):
+        sweep(timezone.now())
+        with acting(cast.acme.pk):
+            InboundBody.objects.filter(message=found[1]).delete()
+    return found
 
 
 def described() -> Any:
@@ -120,6 +141,8 @@ def aimed(case: Any) -> None:
     known = {"source": "desk", "external_id": "T1", "slug": "accounts"}
     for name in set(case.path_parameters or {}) & set(known):
         case.path_parameters[name] = known[name]
+    if isinstance((case.path_parameters or {}).get("message"), int):
+        case.path_parameters["message"] = MESSAGES[case.path_parameters["message"] % len(MESSAGES)]
     bodies = case.body if isinstance(case.body, list) else [case.body]
     for body in bodies:
         if isinstance(body, dict) and "source" in body:
