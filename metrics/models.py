@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.db import models
 
+from metrics.rubric import ErrorIn
 from portal.catalogue.models import Capability
 from portal.people.models import Person
 from portal.tenancy.models import TenantOwned
+from tickets.models import Ticket
 
 LAYOUT_DIGITS = 16
 
@@ -97,3 +99,127 @@ class SignalAnswer(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.metric} {self.day}: {self.kind}"
+
+
+class Observation(TenantOwned):
+    """What somebody saw that no ticket tells, in their words. Append-only.
+
+    Whoever reads it learns in what role it was written, not by whom: that stands apart, in
+    `ObservationAuthor`.
+    """
+
+    class Standpoint(models.TextChoices):
+        """In what role somebody speaks."""
+
+        AGENT = "agent", "an agent"
+        ACCOUNT = "account", "account or customer success"
+        BUSINESS_UNIT = "business_unit", "the business unit"
+        SERVICE = "service", "those who run the service"
+
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    #: The metric it is read beside; empty: the service in general.
+    metric = models.CharField(max_length=100, blank=True)
+    standpoint = models.CharField(max_length=15, choices=Standpoint)
+    text = models.CharField(max_length=1000)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-at", "-id")
+        indexes = [
+            models.Index(fields=["tenant", "capability", "at"], name="observation_by_capability")
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(text__regex=r"\S"), name="observation_has_words"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"observation {self.pk}"
+
+
+class ObservationAuthor(TenantOwned):
+    """Who wrote an observation: the database shows the web role its own person's rows only.
+
+    Removed when it is 13 months old, as other attribution is (metrics/observing.py).
+    """
+
+    observation = models.OneToOneField(Observation, on_delete=models.PROTECT, related_name="author")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+
+
+class ObservationAnswer(TenantOwned):
+    """What became of an observation, by whom who runs the service. Append-only; the last counts."""
+
+    class Outcome(models.TextChoices):
+        """What was decided."""
+
+        READ = "read", "read, and kept beside the figures"
+        ACTED = "acted", "something is being changed"
+        NOTHING = "nothing", "nothing is changed"
+
+    observation = models.ForeignKey(Observation, on_delete=models.PROTECT, related_name="answers")
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    reason = models.CharField(max_length=500)
+    answered_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-at", "-id")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reason__regex=r"\S"), name="observation_answer_has_reason"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.observation_id}: {self.outcome}"
+
+
+class QualityReview(TenantOwned):
+    """How one resolution was handled, by the rubric (metrics/rubric.py). Append-only.
+
+    About the work, never a person: who did it is not here, and what is read beside figures comes
+    in batches (`QualityRelease`), without its ticket.
+    """
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+")
+    #: The reviewed resolution, with the values of that moment (tickets.Resolution.event_key).
+    event_key = models.BigIntegerField()
+    resolved_at = models.DateTimeField()
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    rubric = models.PositiveSmallIntegerField()
+    #: A mark for every question of that version of the rubric.
+    marks = models.JSONField()
+    error_in = models.CharField(
+        max_length=20, blank=True, choices=[(place.value, place.label) for place in ErrorIn]
+    )
+    note = models.CharField(max_length=1000, blank=True)
+    at = models.DateTimeField()
+    #: The reviewer as the audit trail names them.
+    by_key = models.CharField(max_length=40)
+    by_name = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ("-at", "-id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "ticket", "event_key", "by_key"],
+                name="quality_review_once_a_reviewer",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "resolved_at"], name="quality_review_by_resolution")
+        ]
+
+    def __str__(self) -> str:
+        return f"quality review {self.pk}"
+
+
+class QualityRelease(TenantOwned):
+    """That a quality review may be read by others than its author: it came in a batch that points
+    at nobody. Written by workers, who alone may ask who did the work. Append-only."""
+
+    review = models.OneToOneField(QualityReview, on_delete=models.PROTECT, related_name="release")
+    at = models.DateTimeField()

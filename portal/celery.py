@@ -149,6 +149,20 @@ def read_comments() -> int:
     return reading_comments.sweep(timezone.now())
 
 
+def release_reviews() -> int:
+    """Release full batches of quality reviews."""
+    from metrics import reviewing_quality
+
+    return reviewing_quality.sweep(timezone.now())
+
+
+def forget_observers() -> int:
+    """Forget who wrote observations after the time it is kept."""
+    from metrics import observing
+
+    return observing.sweep(timezone.now())
+
+
 def refresh_columns() -> int:
     """Pack stale blocks anew."""
     from metrics import columns
@@ -171,6 +185,8 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (send_invitations, TICK),
     (release_answers, TICK),
     (read_comments, TICK),
+    (release_reviews, TICK),
+    (forget_observers, HOUR),
     (refresh_columns, TICK),
 ]
 

@@ -34,7 +34,7 @@ def nobody_acts() -> Iterator[None]:
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    """Acme with Olga, Sam, Bea, Agnes, Arjun, Rui, Pia, Ada and Aude; Globex with Eve."""
+    """Acme with Olga, Sam, Bea, Agnes, Arjun, Rui, Pia, Cleo, Ada and Aude; Globex with Eve."""
     with roles.as_role(roles.OWNER):
         return build_cast()
 

@@ -127,6 +127,7 @@ class Cast:
     arjun: Person  # agent
     rui: Person  # requester, a plain member
     pia: Person  # policy owner
+    cleo: Person  # account manager
     ada: Person  # administrator
     aude: Person  # auditor
     eve: Person  # process owner of Globex
@@ -149,6 +150,7 @@ _ACME_ROLES = {
     "arjun": Role.AGENT,
     "rui": Role.MEMBER,
     "pia": Role.POLICY_OWNER,
+    "cleo": Role.ACCOUNT_MANAGER,
     "ada": Role.ADMINISTRATOR,
     "aude": Role.AUDITOR,
 }

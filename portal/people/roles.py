@@ -17,6 +17,7 @@ class Role(models.TextChoices):
     SERVICE_DESK_MANAGER = "service_desk_manager", "service desk manager"
     BUSINESS_UNIT_LEAD = "business_unit_lead", "business unit lead"
     POLICY_OWNER = "policy_owner", "policy owner"
+    ACCOUNT_MANAGER = "account_manager", "account or customer success manager"
     AGENT = "agent", "agent"
     AUDITOR = "auditor", "auditor"
     MEMBER = "member", "member"
@@ -28,6 +29,8 @@ class Right(models.TextChoices):
     READ_PAGES = "read_pages", "read the catalogue, targets and volumes"
     READ_LIVE = "read_live", "read the live figures of their own domains"
     READ_OWN = "read_own", "read their own figures"
+    OBSERVE = "observe", "write observations and see what became of them"
+    REVIEW_QUALITY = "review_quality", "review how a ticket of their own services was handled"
     PROPOSE_TARGETS = "propose_targets", "propose targets"
     ACCEPT_TARGETS = "accept_targets", "accept targets"
     COSIGN_TARGETS = "cosign_targets", "co-sign targets"
@@ -39,15 +42,16 @@ class Right(models.TextChoices):
 
 _EVERYBODY = frozenset({Right.READ_PAGES})
 #: Whoever reads a figure may see what it rests on.
-_LIVE = _EVERYBODY | {Right.READ_LIVE, Right.READ_QUALITY}
+_LIVE = _EVERYBODY | {Right.READ_LIVE, Right.READ_QUALITY, Right.OBSERVE}
 
 MAY: dict[Role, frozenset[Right]] = {
     Role.ADMINISTRATOR: _EVERYBODY | {Right.CONFIGURE, Right.READ_AUDIT, Right.READ_QUALITY},
-    Role.PROCESS_OWNER: _LIVE | {Right.PROPOSE_TARGETS},
-    Role.SERVICE_DESK_MANAGER: _LIVE | {Right.ACCEPT_TARGETS},
+    Role.PROCESS_OWNER: _LIVE | {Right.PROPOSE_TARGETS, Right.REVIEW_QUALITY},
+    Role.SERVICE_DESK_MANAGER: _LIVE | {Right.ACCEPT_TARGETS, Right.REVIEW_QUALITY},
     Role.BUSINESS_UNIT_LEAD: _LIVE | {Right.COSIGN_TARGETS},
     Role.POLICY_OWNER: _LIVE,
-    Role.AGENT: _EVERYBODY | {Right.READ_OWN},
+    Role.ACCOUNT_MANAGER: _EVERYBODY | {Right.OBSERVE},
+    Role.AGENT: _EVERYBODY | {Right.READ_OWN, Right.OBSERVE},
     Role.AUDITOR: _EVERYBODY | {Right.READ_AUDIT},
     Role.MEMBER: _EVERYBODY,
 }
