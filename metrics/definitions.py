@@ -16,6 +16,7 @@ from functools import partial
 from metrics import asking, columns, contradicting, effort, evaluating, flow, self_service
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
+from metrics.pairs import Pair
 from metrics.standing import Direction
 
 Evaluate = Callable[[Facts], Estimate]
@@ -81,6 +82,10 @@ class Metric:
     guardrail: str
     gaming: str
     source: str
+    #: The kinds of evidence that are fetched and stand beside it, as `evidence` says in words.
+    pair: tuple[Pair, ...] = ()
+    #: Which of the evidence is kept nowhere here, and why; it is said where it would stand.
+    not_kept: str = ""
     #: Whether it rests on answers: then response rate and small-number rules apply.
     from_answers: bool = False
     maturity_days: int = 0
@@ -95,6 +100,8 @@ class Metric:
             said = getattr(self, name)
             if not said or (said.startswith("none") and not said.startswith("none, because ")):
                 raise ValueError(f"{self.key} declares no {name}; say 'none, because …' if so.")
+        if not self.pair and not self.not_kept:
+            raise ValueError(f"{self.key} fetches no evidence and does not say why.")
         if not self.views or len({view.key for view in self.views}) < len(self.views):
             raise ValueError(f"{self.key} needs views with names of their own.")
         if (self.version > 1) != (self.changed is not None):
@@ -157,6 +164,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
         gaming="asking only after happy tickets, asking for a better rating, switching surveys off",
         source="METRICS.md M01",
+        pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
         from_answers=True,
         maturity_days=14,
         never_pooled_across="scales; across capabilities only weighted by eligible events",
@@ -180,10 +188,11 @@ METRICS: tuple[Metric, ...] = (
                 "is the average rating",
             ),
         ),
-        evidence="survey comments of the same weeks",
+        evidence="survey comments and QA reviews of the same weeks",
         guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
         gaming="as the satisfied share; and it hides the split between happy and angry",
         source="METRICS.md M02",
+        pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
         from_answers=True,
         maturity_days=14,
         minimum=10,
@@ -213,6 +222,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="none, because it is a rule for comparing and judges nobody",
         gaming="changing the scale when the share falls: a change begins a new series",
         source="METRICS.md M03",
+        pair=(Pair.COMMENTS,),
         from_answers=True,
         maturity_days=14,
         never_pooled_across="scales",
@@ -244,6 +254,9 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18): a very easy but wrong answer",
         gaming="as the satisfied share",
         source="METRICS.md M04",
+        pair=(Pair.COMMENTS, Pair.MANY_HANDS),
+        not_kept="Steps that had to be repeated: no help desk tells them; people say so in"
+        " comments.",
         from_answers=True,
         maturity_days=14,
         never_pooled_across="wordings",
@@ -272,6 +285,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="response rate (M06)",
         gaming="inviting friendly accounts",
         source="METRICS.md M05",
+        pair=(Pair.COMMENTS, Pair.ACCOUNT_OBSERVATIONS),
         from_answers=True,
         maturity_days=14,
         minimum=10,
@@ -308,6 +322,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="survey burden and coverage (M07)",
         gaming="shrinking the denominator by not asking: watch coverage",
         source="METRICS.md M06",
+        not_kept="Reasons of people who opted out: nobody who says no is asked why.",
         maturity_days=14,
     ),
     Metric(
@@ -348,6 +363,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="response rate (M06)",
         gaming="leaving out hard capabilities or unhappy tickets",
         source="METRICS.md M07",
+        pair=(Pair.NOT_ASKED,),
     ),
     Metric(
         code="M08",
@@ -374,6 +390,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="none, because it is itself a guardrail of the satisfied share (M01)",
         gaming="asking for a five and for what went wrong",
         source="METRICS.md M08",
+        pair=(Pair.CONTRADICTING_COMMENTS,),
         from_answers=True,
         maturity_days=14,
         never_pooled_across="scales",
@@ -400,6 +417,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="none, because it judges a policy and no team is measured by it",
         gaming="flagging unhappy tickets as denials to hide them",
         source="METRICS.md M09",
+        pair=(Pair.POLICY_COMMENTS,),
         from_answers=True,
         maturity_days=14,
         never_pooled_across="scales, and never with service answers",
@@ -430,6 +448,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="the satisfied share itself (M01); the two are never merged",
         gaming="raising the threshold: a change of it begins a new series",
         source="METRICS.md M10",
+        pair=(Pair.COMMENTS,),
         never_pooled_across="capabilities, and never with answers",
     ),
     # --- B. Speed ---------------------------------------------------------------------------------
@@ -467,6 +486,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="the gap to the first helpful reply (M13) and resolution time (M14)",
         gaming="acknowledgements sent to stop the clock",
         source="METRICS.md M12",
+        pair=(Pair.OBSERVATIONS,),
         never_pooled_across="severities, as a duration",
     ),
     Metric(
@@ -505,6 +525,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="the gap to the first reply (M12) and resolution time (M14)",
         gaming="replying in many words that hold nothing; replying and closing",
         source="METRICS.md M13",
+        pair=(Pair.OBSERVATIONS, Pair.FIRST_REPLIES),
         never_pooled_across="severities, as a duration",
     ),
     Metric(
@@ -558,6 +579,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18), share of time paused, satisfied share (M01)",
         gaming="closing early, parking, downgrading, closing for inactivity",
         source="METRICS.md M14",
+        pair=(Pair.ESCALATION_REASONS,),
         never_pooled_across="severities",
     ),
     Metric(
@@ -590,6 +612,8 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18), satisfied share (M01)",
         gaming="bunching just under the target, parking, downgrading",
         source="METRICS.md M15",
+        pair=(Pair.OBSERVATIONS,),
+        not_kept="Reasons of breaches: no help desk tells them; an observation can.",
     ),
     # --- C. Durability and flow -------------------------------------------------------------------
     Metric(
@@ -629,6 +653,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="repeat contact (M17), reopen rate (M18), satisfied share (M01)",
         gaming="splitting one problem over several tickets; solving without logging",
         source="METRICS.md M16",
+        pair=(Pair.REPEAT_CONTACTS, Pair.COMMENTS),
         maturity_days=14,
     ),
     Metric(
@@ -654,6 +679,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18)",
         gaming="changing the capability on the second ticket",
         source="METRICS.md M17",
+        pair=(Pair.REPEAT_CONTACTS,),
         maturity_days=14,
     ),
     Metric(
@@ -692,6 +718,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="resolution time and the age of the backlog: do not keep items open instead",
         gaming="asking people to open a new ticket; passing reopens off as thanks",
         source="METRICS.md M18",
+        pair=(Pair.REOPEN_MESSAGES, Pair.COMMENTS),
         maturity_days=14,
     ),
     Metric(
@@ -729,6 +756,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="resolution time and reopen rate (M14, M18): not escalating what should be",
         gaming="informal help outside the tool",
         source="METRICS.md M19",
+        pair=(Pair.ESCALATION_REASONS,),
     ),
     Metric(
         code="M20",
@@ -752,6 +780,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="escalation rate (M19)",
         gaming="working on tickets without taking them over",
         source="METRICS.md M20",
+        pair=(Pair.OBSERVATIONS, Pair.MANY_HANDS),
     ),
     Metric(
         code="M20b",
@@ -776,6 +805,9 @@ METRICS: tuple[Metric, ...] = (
         guardrail="first helpful reply (M13)",
         gaming="asking by telephone what is then not written down",
         source="METRICS.md M20b",
+        pair=(Pair.MANY_TURNS,),
+        not_kept="The messages themselves: whose they are is known to the log only, which no page"
+        " reads; the tickets with most of them are named.",
     ),
     Metric(
         code="M21",
@@ -808,6 +840,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18)",
         gaming="closing early; refusing to open",
         source="METRICS.md M21",
+        pair=(Pair.ACCOUNT_OBSERVATIONS,),
     ),
     Metric(
         code="M22",
@@ -845,6 +878,9 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18), share closed for inactivity",
         gaming="bulk closing",
         source="METRICS.md M22",
+        pair=(Pair.OBSERVATIONS,),
+        not_kept="Notes of backlog reviews: none are kept here; what is seen there is written as"
+        " an observation.",
         minimum=0,
     ),
     # --- D. Self-service -------------------------------------------------------------------------
@@ -872,6 +908,8 @@ METRICS: tuple[Metric, ...] = (
         guardrail="repeated attempts; satisfied share of the capability (M01)",
         gaming="hiding the contact button",
         source="METRICS.md M23",
+        pair=(Pair.COMMENTS,),
+        not_kept="Search terms without a result: no source tells them.",
     ),
     Metric(
         code="M24",
@@ -896,6 +934,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="finished without us (M23), satisfied share (M01)",
         gaming="counting visits as completions",
         source="METRICS.md M24",
+        pair=(Pair.ASKED_ALL_THE_SAME,),
     ),
     Metric(
         code="M25",
@@ -921,6 +960,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="self-service completion (M23)",
         gaming="not classifying",
         source="METRICS.md M25",
+        pair=(Pair.ASKED_ALL_THE_SAME, Pair.OBSERVATIONS),
     ),
 )
 

@@ -1,8 +1,11 @@
-"""What to read beside a number: the comments, reopen messages and reasons behind a reading.
+"""What to read beside a number: the words of people behind a reading (METRICS.md 1.15).
 
-Comments come from released batches only, at least five at a time, with the week they were written
-in and nothing that leads to a ticket, a requester or an agent (TRUST.md T14, B2); names, addresses
-and handles of the staff are masked.
+Each metric names its kinds of evidence (`metrics/pairs.py`); each kind is fetched here. Comments
+come from released batches only, at least five at a time, with the week they were written in and
+nothing that leads to a ticket, a requester or an agent (TRUST.md T14, B2); quality reviews
+likewise, because a ticket leads to who worked on it. Messages, subjects and reasons name their
+tickets, which whoever reads live figures may see. Names, addresses and handles of the staff are
+masked everywhere.
 """
 
 from __future__ import annotations
@@ -10,32 +13,53 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Window
 
 from metrics import words
+from metrics.definitions import BY_KEY
 from metrics.measure import Reader, Slice
+from metrics.models import Observation, ObservationAnswer, QualityReview
+from metrics.pairs import OBSERVED, Pair
+from metrics.rubric import RUBRIC, VERSION, ErrorIn, Mark
+from metrics.scales import SCALES
 from portal.people.models import Person
 from portal.people.roles import Role
-from surveys.models import Comment
+from surveys.fatigue import Reason
+from surveys.models import Comment, NotSent, Sentiment
 from tickets.models import Escalation, MessageText, Resolution, WorkItem
 
-#: Fewer comments than this are not shown: a single one leads to its author.
+#: Fewer comments or reviews than this are not shown: a single one leads to its author.
 SMALLEST_BATCH = 5
 #: A help desk tells the message and the reopen it causes as two events, not quite at once.
 AROUND = timedelta(minutes=5)
+#: First replies are looked for among so many of the latest items: older words are emptied anyway.
+LATEST = 500
+#: From here on work was passed on, or asked about, often (METRICS.md M20, M20b).
+OFTEN_MOVED, OFTEN_ASKED = 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class TicketName:
+    """How a ticket is known: its source and the source's own id."""
+
+    source: str
+    external_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One piece of evidence in words, and where it comes from."""
+    """One piece of evidence in words, where it comes from, and the tickets it is about."""
 
     text: str
     source: str = ""
+    tickets: tuple[TicketName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +71,78 @@ class Piece:
     words: str = ""
 
 
+#: What was asked for a reader already: a page shows the same kinds beside many figures.
+_ASKED: WeakKeyDictionary[Reader, dict[Hashable, Any]] = WeakKeyDictionary()
+
+
+def _once[T](reader: Reader, key: Hashable, ask: Callable[[], T]) -> T:
+    asked = _ASKED.setdefault(reader, {})
+    if key not in asked:
+        asked[key] = ask()
+    found: T = asked[key]
+    return found
+
+
+# --- what people said -----------------------------------------------------------------------------
+
+
 def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: int = 4) -> Piece:
     """Released comments of the slice, the least satisfied first."""
     title = "What people wrote"
+    found = _comments(reader, cut, policy_denial=policy_denial)
+    told = list(found.values_list("text", "answer__score", "at"))
+    if len(told) < SMALLEST_BATCH:
+        return Piece(title, words="Comments are shown once at least five are there.")
+    rows = _told(reader, told[:limit])
+    return Piece(title, rows, f"{len(told)} comments in this period, the least satisfied first.")
+
+
+def contradicting_comments(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
+    """Of the released comments those that say something else than their score (M08)."""
+    title = "Words against their score"
+    found = _comments(reader, cut, policy_denial=False)
+    number = found.count()
+    if number < SMALLEST_BATCH:
+        return Piece(title, words="Comments are shown once at least five are there.")
+    felt = found.filter(contradicting("reading__decided") | _suggested_only())
+    told = list(felt.values_list("text", "answer__score", "at"))
+    counted = f"{len(told)} of {words.count(number, 'comment', 'comments')} in this period."
+    return Piece(title, _told(reader, told[:limit]), counted)
+
+
+def contradicting(sentiment: str) -> Q:
+    """Comments whose sentiment, in that field, says something else than their score."""
+    against = Q(pk__in=[])
+    for key, scale in SCALES.items():
+        on = Q(answer__event__scale=key)
+        happy, unhappy = sorted(scale.satisfied), sorted(scale.dissatisfied)
+        against |= on & Q(answer__score__in=happy, **{sentiment: Sentiment.NEGATIVE})
+        against |= on & Q(answer__score__in=unhappy, **{sentiment: Sentiment.POSITIVE})
+    return against
+
+
+def _suggested_only() -> Q:
+    return Q(reading__decided="") & contradicting("reading__suggested")
+
+
+def _comments(reader: Reader, cut: Slice, *, policy_denial: bool) -> QuerySet[Comment]:
     found = (
         Comment.objects.for_tenant(reader.tenant)
         .filter(
             answer__released_at__isnull=False,
             answer__late=False,
-            answer__event__at__gte=reader.midnight(cut.start),
-            answer__event__at__lt=reader.midnight(cut.until),
             answer__event__policy_denial=policy_denial,
+            **_within(reader, cut, "answer__event__at"),
         )
         .exclude(text="")
         .order_by("answer__score", "-at", "id")
     )
-    if cut.capabilities is not None:
-        found = found.filter(answer__event__capability__in=cut.capabilities)
-    told = list(found.values_list("text", "answer__score", "at"))
-    if len(told) < SMALLEST_BATCH:
-        return Piece(title, words="Comments are shown once at least five are there.")
+    return _about(found, cut, "answer__event__capability")
+
+
+def _told(reader: Reader, told: Sequence[tuple[str, int, datetime]]) -> tuple[Row, ...]:
     mask = Mask.of(reader)
-    rows = tuple(
-        Row(mask(text), f"rated {score}, week {week_of(at)}") for text, score, at in told[:limit]
-    )
-    return Piece(title, rows, f"{len(told)} comments in this period, the least satisfied first.")
+    return tuple(Row(mask(text), f"rated {score}, week {week_of(at)}") for text, score, at in told)
 
 
 def reopen_messages(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
@@ -87,11 +158,9 @@ def reopen_messages(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
         came_back.annotate(text=Subquery(at_reopen.order_by("at", "key").values("text")[:1]))
         .exclude(text=None)
         .order_by("-reopen_at", "-id")
-        .values_list("text", flat=True)
     )
     count = words.count(came_back.count(), "item came", "items came")
-    mask = Mask.of(reader)
-    rows = tuple(Row(mask(str(text))) for text in told[:limit])
+    rows = _of_tickets(reader, told, "text", limit=limit)
     title = "What they said when they came back"
     if not rows:
         return Piece(title, words=f"{count} back; their messages are not kept here.")
@@ -100,73 +169,352 @@ def reopen_messages(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
 
 def repeat_contacts(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """What the second ticket was about where somebody needed us again (METRICS.md M17)."""
-    again = WorkItem.objects.for_tenant(reader.tenant).filter(
-        repeat_contact_at__isnull=False,
-        first_resolution_at__gte=reader.midnight(cut.start),
-        first_resolution_at__lt=reader.midnight(cut.until),
+    again = _about(
+        WorkItem.objects.for_tenant(reader.tenant).filter(
+            repeat_contact_at__isnull=False, **_within(reader, cut, "first_resolution_at")
+        ),
+        cut,
     )
-    if cut.capabilities is not None:
-        again = again.filter(capability__in=cut.capabilities)
     second = WorkItem.objects.filter(
         tenant=OuterRef("tenant"),
         requester=OuterRef("requester"),
         capability=OuterRef("capability"),
         opened_at=OuterRef("repeat_contact_at"),
-    )
-    subjects = (
-        again.annotate(subject=Subquery(second.order_by("id").values("ticket__subject")[:1]))
+    ).order_by("id")
+    told = (
+        again.annotate(
+            subject=Subquery(second.values("ticket__subject")[:1]),
+            second_source=Subquery(second.values("ticket__connection__name")[:1]),
+            second_id=Subquery(second.values("ticket__external_id")[:1]),
+        )
         .exclude(subject__in=("", None))
         .order_by("-repeat_contact_at", "-id")
-        .values_list("subject", flat=True)
     )
-    mask = Mask.of(reader)
-    rows = tuple(Row(mask(str(subject))) for subject in subjects[:limit])
+    rows = _of_tickets(reader, told, "subject", "second_source", "second_id", limit=limit)
     needed = words.count(again.count(), "item was", "items were")
     return Piece("What they came back with", rows, f"{needed} followed by another.")
 
 
+def first_replies(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
+    """The first replies themselves, the latest first, and whether they were taken to help (M13)."""
+    title = "First replies"
+    answered = _items(reader, cut, "opened_at").filter(first_response_at__isnull=False)
+    latest = answered.order_by("-opened_at", "-id").values("pk")[:LATEST]
+    reply = MessageText.objects.filter(
+        tenant=OuterRef("tenant"), ticket=OuterRef("ticket"), at=OuterRef("first_response_at")
+    )
+    told = (
+        WorkItem.objects.for_tenant(reader.tenant)
+        .filter(pk__in=latest)
+        .annotate(
+            text=Subquery(reply.order_by("key").values("text")[:1]),
+            said=F("first_reply_meaning"),
+        )
+        .exclude(text=None)
+        .order_by("-opened_at", "-id")
+    )
+    rows = _of_tickets(reader, told, "text", limit=limit, says=_meaning)
+    if not rows:
+        return Piece(title, words="The words of first replies of this period are not kept here.")
+    return Piece(title, rows)
+
+
+def _meaning(said: str) -> str:
+    return {"meaningful": "taken to help", "not_meaningful": "taken not to help"}.get(
+        said, "not known whether it helped"
+    )
+
+
+# --- what the work went through -------------------------------------------------------------------
+
+
+def many_hands(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
+    """Work that went through most groups before it was resolved (METRICS.md M20)."""
+    moved = _items(reader, cut, "ended_at").filter(outcome=WorkItem.Outcome.RESOLVED)
+    often = moved.filter(reassignments__gte=OFTEN_MOVED)
+    rows, number = _most(reader, often, "reassignments", "times", limit=limit)
+    counted = words.count(number, "item was", "items were")
+    return Piece("What was passed on most", rows, f"{counted} passed on twice or more.")
+
+
+def many_turns(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
+    """Work about which the requester had to write most often (METRICS.md M20b)."""
+    asked = _items(reader, cut, "ended_at").filter(outcome=WorkItem.Outcome.RESOLVED)
+    often = asked.filter(requester_messages__gte=OFTEN_ASKED)
+    rows, number = _most(reader, often, "requester_messages", "messages", limit=limit)
+    counted = words.count(number, "item", "items")
+    return Piece("Where they wrote most often", rows, f"{counted} with three messages or more.")
+
+
+def _most(
+    reader: Reader, often: QuerySet[WorkItem], number: str, unit: str, *, limit: int
+) -> tuple[tuple[Row, ...], int]:
+    """Items with most of something, and how many items these are of."""
+    told = list(
+        often.annotate(found=Window(Count("pk")))
+        .order_by(f"-{number}", "-ended_at", "-id")
+        .values_list(
+            "ticket__subject", number, "ticket__connection__name", "ticket__external_id", "found"
+        )[:limit]
+    )
+    mask = Mask.of(reader)
+    rows = tuple(
+        Row(
+            mask(subject) or "no subject",
+            f"{times} {unit}",
+            (TicketName(source, external_id),),
+        )
+        for subject, times, source, external_id, _ in told
+    )
+    return rows, told[0][-1] if told else 0
+
+
+def asked_all_the_same(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
+    """What was asked for although people could do it themselves (METRICS.md M24, M25)."""
+    found = _items(reader, cut, "opened_at").filter(capability__self_service=True)
+    told = found.exclude(ticket__subject="").order_by("-opened_at", "-id")
+    rows = _of_tickets(reader, told, "ticket__subject", limit=limit)
+    nothing = "" if rows else "Nothing on the self-service list was asked for."
+    return Piece("What was asked for all the same", rows, nothing)
+
+
 def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
     """Why help was needed from further up, the most frequent reason first."""
-    found = Escalation.objects.for_tenant(reader.tenant).filter(
-        at__gte=reader.midnight(cut.start), at__lt=reader.midnight(cut.until)
+    found = _about(
+        Escalation.objects.for_tenant(reader.tenant).filter(**_within(reader, cut, "at")),
+        cut,
+        "work_item__capability",
     )
-    if cut.capabilities is not None:
-        found = found.filter(work_item__capability__in=cut.capabilities)
     if cut.severity is not None:
         found = found.filter(work_item__severity=cut.severity)
-    reasons = Counter(
-        reason or "no reason given" for reason in found.values_list("reason", flat=True)
+    ticket = "work_item__ticket__"
+    told = found.order_by("-at", "-id").values_list(
+        "reason", f"{ticket}connection__name", f"{ticket}external_id"
     )
+    latest: dict[str, TicketName] = {}
+    reasons: Counter[str] = Counter()
+    for said, source, external_id in told:
+        reason = said or "no reason given"
+        reasons[reason] += 1
+        latest.setdefault(reason, TicketName(source, external_id))
+    mask = Mask.of(reader)
     rows = tuple(
-        Row(reason, words.count(count, "time", "times")) for reason, count in reasons.most_common(4)
+        Row(mask(reason), words.count(count, "time", "times"), (latest[reason],))
+        for reason, count in reasons.most_common(4)
     )
     return Piece("Why it was escalated", rows, "" if rows else "Nothing was escalated.")
 
 
-#: What is read beside a metric, by its key; the others name their evidence and have none here yet.
-BESIDE: Mapping[str, Callable[[Reader, Slice], Piece]] = {
-    "csat_share": comments,
-    "policy_denial_satisfaction": partial(comments, policy_denial=True),
-    "resolution_time": escalation_reasons,
-    "repeat_contact": repeat_contacts,
-    "reopen_rate": reopen_messages,
-    "escalation_rate": escalation_reasons,
+def not_asked(reader: Reader, cut: Slice) -> Piece:
+    """Why people were not asked, the most frequent reason first (METRICS.md M07)."""
+    found = _about(
+        NotSent.objects.for_tenant(reader.tenant).filter(**_within(reader, cut, "event__at")),
+        cut,
+        "event__capability",
+    )
+    counted = found.order_by().values_list("reason").annotate(number=Count("pk"))
+    rows = tuple(
+        Row(Reason(reason).label, words.count(number, "time", "times"))
+        for reason, number in sorted(counted, key=lambda one: (-one[1], one[0]))
+    )
+    return Piece("Why people were not asked", rows, "" if rows else "Everybody was asked.")
+
+
+# --- what people looked at ------------------------------------------------------------------------
+
+
+def observations(
+    reader: Reader, cut: Slice, metric: str, *, account: bool = False, limit: int = 3
+) -> Piece:
+    """What was observed about a metric or the service in general, the latest first.
+
+    `account`: by whoever looks after accounts; else by everybody nearer to the work.
+    """
+    told = [
+        (text, f"{standpoint.label}, week {week_of(at)}; {_became(became)}")
+        for text, about, standpoint, at, became in _observed(reader, cut)
+        if about in (metric, "") and account is (standpoint == Observation.Standpoint.ACCOUNT)
+    ]
+    title = "What accounts told" if account else "What was observed"
+    if not told:
+        return Piece(title, words="Nobody has written an observation in this period.")
+    mask = Mask.of(reader)
+    rows = tuple(Row(mask(text), source) for text, source in told[:limit])
+    return Piece(title, rows, f"{words.count(len(told), 'observation', 'observations')}.")
+
+
+Observed = tuple[str, str, Observation.Standpoint, datetime, str | None]
+
+
+def _observed(reader: Reader, cut: Slice) -> list[Observed]:
+    """Words, metric, standpoint, instant and last answer of a slice's observations, latest first;
+    asked once for all metrics."""
+    whole = replace(cut, severity=None)
+    last = ObservationAnswer.objects.filter(
+        tenant=OuterRef("tenant"), observation=OuterRef("pk")
+    ).order_by("-at", "-id")
+
+    def ask() -> list[Observed]:
+        found = _about(
+            Observation.objects.for_tenant(reader.tenant).filter(**_within(reader, whole, "at")),
+            whole,
+        ).annotate(became=Subquery(last.values("outcome")[:1]))
+        told = found.values_list("text", "metric", "standpoint", "at", "became")
+        return [
+            (text, about, Observation.Standpoint(standpoint), at, became)
+            for text, about, standpoint, at, became in told.order_by("-at", "-id")
+        ]
+
+    return _once(reader, ("observed", whole), ask)
+
+
+def _became(outcome: str | None) -> str:
+    return ObservationAnswer.Outcome(outcome).label if outcome else "not answered yet"
+
+
+def quality_reviews(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
+    """Released reviews of the slice's resolutions: counts by question, where errors lie, notes."""
+    title = "Quality reviews"
+    found = _about(
+        QualityReview.objects.for_tenant(reader.tenant).filter(
+            release__isnull=False, rubric=VERSION, **_within(reader, cut, "resolved_at")
+        ),
+        cut,
+    ).order_by("-resolved_at", "-id")
+    told = list(found.values_list("marks", "error_in", "note", "resolved_at"))
+    if len(told) < SMALLEST_BATCH:
+        return Piece(title, words="Quality reviews are shown once at least five are there.")
+    mask = Mask.of(reader)
+    notes = tuple(
+        Row(mask(note), f"week {week_of(at)}") for _, _, note, at in told if note
+    )[:limit]  # fmt: skip
+    counted = "; ".join(
+        f"{criterion.told}: {told_of}"
+        for criterion in RUBRIC
+        for told_of in [_marked([marks[criterion.key] for marks, _, _, _ in told])]
+        if told_of
+    )
+    errors = Counter(error for _, error, _, _ in told if error)
+    places = "; ".join(
+        f"{ErrorIn(place).label} ({words.count(number, 'time', 'times')})"
+        for place, number in errors.most_common()
+    )
+    summary = f"{len(told)} reviews. {counted[:1].upper()}{counted[1:]}."
+    return Piece(title, notes, f"{summary} Errors found: {places}." if places else summary)
+
+
+def _marked(marks: Sequence[str]) -> str:
+    """How many were answered with yes, of those to which the question applied."""
+    answered = [mark for mark in marks if mark != Mark.NOT_APPLICABLE]
+    return f"{answered.count(Mark.YES)} of {len(answered)}" if answered else ""
+
+
+# --- one list -------------------------------------------------------------------------------------
+
+Fetch = Callable[[Reader, Slice, str], Piece]
+
+
+def _whatever(fetch: Callable[[Reader, Slice], Piece]) -> Fetch:
+    """A kind that is the same whatever metric it stands beside."""
+    return lambda reader, cut, metric: fetch(reader, cut)
+
+
+FETCHED: Mapping[Pair, Fetch] = {
+    Pair.COMMENTS: _whatever(comments),
+    Pair.POLICY_COMMENTS: _whatever(partial(comments, policy_denial=True)),
+    Pair.CONTRADICTING_COMMENTS: _whatever(contradicting_comments),
+    Pair.QUALITY_REVIEWS: _whatever(quality_reviews),
+    Pair.OBSERVATIONS: observations,
+    Pair.ACCOUNT_OBSERVATIONS: partial(observations, account=True),
+    Pair.ESCALATION_REASONS: _whatever(escalation_reasons),
+    Pair.REOPEN_MESSAGES: _whatever(reopen_messages),
+    Pair.REPEAT_CONTACTS: _whatever(repeat_contacts),
+    Pair.FIRST_REPLIES: _whatever(first_replies),
+    Pair.MANY_HANDS: _whatever(many_hands),
+    Pair.MANY_TURNS: _whatever(many_turns),
+    Pair.NOT_ASKED: _whatever(not_asked),
+    Pair.ASKED_ALL_THE_SAME: _whatever(asked_all_the_same),
 }
 
 
 def beside(reader: Reader, cut: Slice, metric: str) -> list[Piece]:
-    """The evidence of a metric, by its key; empty where none is collected."""
-    found = BESIDE.get(metric)
-    return [found(reader, cut)] if found else []
+    """The evidence of a metric, by its key: each kind it declares, and what is kept nowhere."""
+    declared = BY_KEY[metric]
+    pieces = [_piece(reader, cut, metric, pair) for pair in declared.pair]
+    if declared.not_kept:
+        pieces.append(Piece("Not kept here", words=declared.not_kept))
+    return pieces
+
+
+#: Kinds that tell severities apart; the others are the same for each.
+_BY_SEVERITY = frozenset(
+    {
+        Pair.ESCALATION_REASONS,
+        Pair.FIRST_REPLIES,
+        Pair.MANY_HANDS,
+        Pair.MANY_TURNS,
+        Pair.ASKED_ALL_THE_SAME,
+    }
+)
+
+
+def _piece(reader: Reader, cut: Slice, metric: str, pair: Pair) -> Piece:
+    of = cut if pair in _BY_SEVERITY else replace(cut, severity=None)
+    about = metric if pair in OBSERVED else ""
+    return _once(reader, (pair, of, about), lambda: FETCHED[pair](reader, of, metric))
+
+
+# --- slices and rows ------------------------------------------------------------------------------
+
+
+def _within(reader: Reader, cut: Slice, instant: str) -> dict[str, datetime]:
+    return {
+        f"{instant}__gte": reader.midnight(cut.start),
+        f"{instant}__lt": reader.midnight(cut.until),
+    }
+
+
+def _about(found: QuerySet[Any], cut: Slice, capability: str = "capability") -> QuerySet[Any]:
+    if cut.capabilities is None:
+        return found
+    return found.filter(**{f"{capability}__in": cut.capabilities})
 
 
 def _resolutions(reader: Reader, cut: Slice) -> QuerySet[Resolution]:
-    found = Resolution.objects.for_tenant(reader.tenant).filter(
-        at__gte=reader.midnight(cut.start), at__lt=reader.midnight(cut.until)
+    found = Resolution.objects.for_tenant(reader.tenant).filter(**_within(reader, cut, "at"))
+    return _about(found, cut)
+
+
+def _items(reader: Reader, cut: Slice, instant: str) -> QuerySet[WorkItem]:
+    found = WorkItem.objects.for_tenant(reader.tenant).filter(
+        ticket__left_out="", **_within(reader, cut, instant)
     )
-    if cut.capabilities is not None:
-        found = found.filter(capability__in=cut.capabilities)
-    return found
+    if cut.severity is not None:
+        found = found.filter(severity=cut.severity)
+    return _about(found, cut)
+
+
+def _of_tickets(
+    reader: Reader,
+    found: QuerySet[Any],
+    text: str,
+    source: str = "ticket__connection__name",
+    external_id: str = "ticket__external_id",
+    *,
+    limit: int,
+    says: Callable[[str], str] | None = None,
+) -> tuple[Row, ...]:
+    """Rows of words with their tickets; `says` tells the annotation `said` in words."""
+    mask = Mask.of(reader)
+    more = ("said",) if says else ()
+    return tuple(
+        Row(
+            mask(str(told[0])),
+            says(told[3]) if says else "",
+            (TicketName(told[1], told[2]),),
+        )
+        for told in found.values_list(text, source, external_id, *more)[:limit]
+    )
 
 
 def week_of(at: datetime) -> str:
@@ -184,7 +532,11 @@ class Mask:
 
     @classmethod
     def of(cls, reader: Reader) -> Mask:
-        """The mask of an organisation's agents."""
+        """The mask of an organisation's agents; the names are asked once for each reader."""
+        return _once(reader, "mask", lambda: cls._of_agents(reader))
+
+    @classmethod
+    def _of_agents(cls, reader: Reader) -> Mask:
         agents = Person.objects.filter(
             memberships__tenant=reader.tenant, memberships__role=Role.AGENT
         ).values_list("name", "email")

@@ -10,7 +10,6 @@ from metrics import words
 from metrics.charts import Plotted, Rule
 from metrics.data_quality import flaws_in_words, lower_first
 from metrics.definitions import find
-from metrics.evidence import Piece
 from metrics.kinds import Unit
 from metrics.measure import Reading
 from metrics.scales import SCALES
@@ -42,6 +41,33 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Words that lead somewhere."""
+
+    words: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A row of evidence with the tickets it is about."""
+
+    text: str
+    source: str = ""
+    tickets: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A kind of evidence beside a figure; `shown_at` where the page shows it already."""
+
+    title: str
+    rows: tuple[Told, ...] = ()
+    words: str = ""
+    shown_at: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """A metric as a page shows it: the sentence of its first view, and all of them in a table."""
 
@@ -58,7 +84,7 @@ class Card:
     figures: tuple[Figure, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
     series: Series | None = None
-    evidence: Sequence[Piece] = field(default_factory=tuple)
+    evidence: Sequence[Beside] = field(default_factory=tuple)
 
     @property
     def figure(self) -> str:
@@ -102,7 +128,7 @@ def card(
     quality_url: str = "",
     label: str = "",
     series: Series | None = None,
-    evidence: Sequence[Piece] = (),
+    evidence: Sequence[Beside] = (),
     tickets: Callable[[Reading], str] = lambda reading: "",
 ) -> Card:
     """The card of readings of one metric and slice; the first of them leads.

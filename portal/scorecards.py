@@ -24,7 +24,7 @@ from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
-from portal.cards import Card, card, series
+from portal.cards import Beside, Card, Link, Told, anchor, card, series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities, policy_capabilities
 from portal.catalogue.severity import Severity
@@ -227,6 +227,8 @@ class _Telling:
         reader.fetch_for(min(first, cut.start), cut.until)
         self.answers = answers_by_metric(capability)
         self.settings_changes = settings_breaks(reader.tenant)
+        #: Where a kind of evidence is shown first on the page.
+        self.shown_at: dict[evidence.Piece, Link] = {}
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
         self.sees_tickets = may_answer(member.person, member.roles, capability)
@@ -273,6 +275,7 @@ class _Telling:
     ) -> Card:
         cut = _with(self.cut, severity) if severity else self.cut
         names = [f"{metric.key}.{view.key}" for view in views]
+        label = f"{metric.name}, {severity}" if severity else metric.name
         readings = [
             self._against(
                 with_data_quality(self.reader.tell(name, cut), cut, self.reader), severity, cut
@@ -283,9 +286,9 @@ class _Telling:
             readings,
             method_url=self.method_url,
             quality_url=self.quality_url,
-            label=f"{metric.name}, {severity}" if severity else metric.name,
+            label=label,
             series=None if severity else self._series(metric, views),
-            evidence=evidence.beside(self.reader, cut, metric.key),
+            evidence=self._evidence(metric, cut, Link(label, f"#{anchor(readings[0])}")),
             tickets=self._tickets,
         )
 
@@ -298,6 +301,25 @@ class _Telling:
         if reading.slice["severity"]:
             asked["severity"] = reading.slice["severity"]
         return f"tickets/?{urlencode(asked)}"
+
+    def _evidence(self, metric: Metric, cut: Slice, here: Link) -> list[Beside]:
+        """What stands beside a metric; what the page shows already is only pointed at."""
+        told = []
+        for piece in evidence.beside(self.reader, cut, metric.key):
+            first = self.shown_at.setdefault(piece, here)
+            if first is here:
+                rows = tuple(
+                    Told(row.text, row.source, tuple(map(self._ticket, row.tickets)))
+                    for row in piece.rows
+                )
+                told.append(Beside(piece.title, rows, piece.words))
+            else:
+                told.append(Beside(piece.title, shown_at=first))
+        return told
+
+    def _ticket(self, name: evidence.TicketName) -> Link:
+        arguments = [self.reader.tenant.slug, name.source, name.external_id]
+        return Link(name.external_id, reverse("ticket", args=arguments))
 
     def _series(self, metric: Metric, views: Sequence[View]) -> Series | None:
         """The course of the view that leads its metric, if there is one."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import BadRequest
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import Http404
 
-from metrics.evidence import SMALLEST_BATCH, Mask, week_of
+from metrics.evidence import SMALLEST_BATCH, Mask, contradicting, week_of
 from metrics.measure import Reader
 from metrics.scales import SCALES
 from portal.catalogue.scope import live_capabilities
@@ -81,17 +81,10 @@ def _undecided(member: Member) -> QuerySet[Comment]:
         .filter(number__gte=SMALLEST_BATCH)
         .values("answer__event__capability")
     )
-    against = Q(pk__in=[])
-    for key, scale in SCALES.items():
-        on = Q(answer__event__scale=key)
-        against |= on & Q(
-            answer__score__in=sorted(scale.satisfied), reading__suggested=Sentiment.NEGATIVE
-        )
-        against |= on & Q(
-            answer__score__in=sorted(scale.dissatisfied), reading__suggested=Sentiment.POSITIVE
-        )
     return released.filter(
-        against, reading__decided="", answer__event__capability__in=enough
+        contradicting("reading__suggested"),
+        reading__decided="",
+        answer__event__capability__in=enough,
     ).select_related("answer__event__capability", "reading")
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from metrics import evidence
-from metrics.evidence import Mask, Piece
+from metrics.definitions import BY_KEY, METRICS, Metric
+from metrics.evidence import Mask, Piece, TicketName
 from metrics.measure import Reader, Slice
+from metrics.pairs import Pair
 from portal.tenancy.context import acting
-from surveys.models import Comment, SurveyedEvent
+from surveys.models import Comment, CommentReading, NotSent, SurveyedEvent
 from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import (
@@ -27,7 +30,7 @@ from tests.metrics.told import (
     news,
     replied,
 )
-from tickets.canonical import EventType
+from tickets.canonical import ActorKind, EventType
 from tickets.news import TicketNews, event_key
 
 MONTH = Slice(MARCH, APRIL)
@@ -166,6 +169,144 @@ def test_escalations_are_told_by_reason_the_most_frequent_first(cast: Cast) -> N
     assert read(cast, "escalation_reasons", replace(high, severity="low")).words == (
         "Nothing was escalated."
     )
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=list(BY_KEY))
+def test_beside_every_metric_stands_each_kind_it_names_or_why_there_is_none(
+    cast: Cast, metric: Metric
+) -> None:
+    with acting(cast.acme.pk):
+        pieces = evidence.beside(Reader(cast.acme, as_of=MAY), MONTH, metric.key)
+    assert len(pieces) == len(metric.pair) + bool(metric.not_kept)
+    for piece in pieces:
+        assert piece.title
+        assert piece.rows or piece.words, "without anything behind it, it says so"
+    if metric.not_kept:
+        assert pieces[-1].words == metric.not_kept
+
+
+def test_every_kind_is_fetched_and_named_by_a_metric() -> None:
+    assert set(evidence.FETCHED) == set(Pair)
+    assert {pair for metric in METRICS for pair in metric.pair} == set(Pair)
+
+
+def test_a_metric_without_a_kind_and_without_a_reason_cannot_be_declared() -> None:
+    with pytest.raises(ValueError, match="fetches no evidence"):
+        replace(METRICS[0], pair=(), not_kept="")
+    replace(METRICS[0], pair=(), not_kept="Nobody tells it.")
+
+
+def test_a_kind_is_asked_once_for_all_the_figures_of_a_slice(
+    cast: Cast, django_assert_num_queries: Any
+) -> None:
+    with acting(cast.acme.pk):
+        reader = Reader(cast.acme, as_of=MAY)
+        evidence.beside(reader, MONTH, "csat_share")
+        evidence.beside(reader, MONTH, "sla_attainment")
+        with django_assert_num_queries(0):
+            evidence.beside(reader, MONTH, "csat_mean")
+            evidence.beside(reader, replace(MONTH, severity="high"), "backlog")
+
+
+def test_beside_first_replies_stand_their_words_and_whether_they_helped(cast: Cast) -> None:
+    enter(cast, said("T1", replied(1, "not_meaningful"), replied(3), at1="On it", at2="Restart"))
+    high = news("T2", replied(1), severity="high")
+    enter(cast, replace(high, texts={event_key("T2", 1): "Agnes here: restart it"}))
+    rows = read(cast, "first_replies").rows
+    assert {(row.text, row.source) for row in rows} == {
+        ("On it", "taken not to help"),
+        ("[name] here: restart it", "taken to help"),
+    }
+    assert {row.tickets for row in rows} == {(named("T1"),), (named("T2"),)}
+    assert len(read(cast, "first_replies", replace(MONTH, severity="high")).rows) == 1
+
+
+def test_what_was_passed_on_most_comes_first(cast: Cast) -> None:
+    def grouped(hours: float, to: str) -> Happened:
+        return hours, EventType.GROUP_CHANGED, {"to": to}
+
+    moves = [grouped(1, "a"), grouped(2, "b"), grouped(3, "a"), grouped(4, "b")]
+    enter(cast, news("often", *moves, moved(9, "resolved")))
+    enter(cast, news("twice", *moves[:3], moved(9, "resolved")))
+    enter(cast, news("once", *moves[:2], moved(9, "resolved")))
+    piece = read(cast, "many_hands")
+    assert [(row.text, row.source) for row in piece.rows] == [
+        ("About often", "3 times"),
+        ("About twice", "2 times"),
+    ]
+    assert piece.words == "2 items were passed on twice or more."
+
+
+def test_where_people_had_to_write_most_is_named(cast: Cast) -> None:
+    def wrote_again(hours: float) -> Happened:
+        return hours, EventType.MESSAGE, {}
+
+    story = [wrote_again(hour) for hour in (1, 2, 3)]
+    told = news("many", *story, moved(9, "resolved"))
+    events = [
+        replace(one, actor_kind=ActorKind.REQUESTER, actor_key=None)
+        if one.type is EventType.MESSAGE
+        else one
+        for one in told.events
+    ]
+    enter(cast, replace(told, events=events), news("none", moved(9, "resolved")))
+    piece = read(cast, "many_turns")
+    assert [(row.text, row.source) for row in piece.rows] == [("About many", "3 messages")]
+
+
+def test_what_people_could_do_themselves_is_named_where_they_asked_for_it(cast: Cast) -> None:
+    enter(cast, news("a", capability="accounts"), news("b", capability="network"))
+    piece = read(cast, "asked_all_the_same")
+    assert [(row.text, row.tickets) for row in piece.rows] == [("About a", (named("a"),))]
+
+
+def test_why_people_were_not_asked_is_counted(cast: Cast) -> None:
+    for reason in ("low_effort", "opted_out", "low_effort"):
+        event = asked(cast)
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            NotSent.objects.create(tenant=cast.acme, event=event, reason=reason)
+    rows = read(cast, "not_asked").rows
+    assert [(row.text, row.source) for row in rows] == [
+        ("below the effort threshold", "2 times"),
+        ("opted out", "1 time"),
+    ]
+
+
+def test_contradicting_comments_are_shown_by_what_people_decided_first(cast: Cast) -> None:
+    def read_as(event: SurveyedEvent, suggested: str, decided: str = "") -> None:
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            CommentReading.objects.create(
+                tenant=cast.acme,
+                comment=event.answer.comment,
+                suggested=suggested,
+                decided=decided,
+                at=MAY,
+            )
+
+    read_as(wrote(cast, "Great, thanks for nothing", 5), "positive", "negative")
+    read_as(wrote(cast, "Not bad", 5), "negative", "positive")
+    read_as(wrote(cast, "Still broken", 5), "negative")
+    wrote(cast, "Nobody read this", 5)
+    assert read(cast, "contradicting_comments").rows == ()
+    read_as(wrote(cast, "Bad", 1), "negative")
+    piece = read(cast, "contradicting_comments")
+    assert set(texts(piece)) == {"Great, thanks for nothing", "Still broken"}
+    assert piece.words == "2 of 5 comments in this period."
+
+
+def named(name: str) -> TicketName:
+    return TicketName("desk", name)
+
+
+def test_messages_and_reasons_name_their_tickets_and_comments_do_not(cast: Cast) -> None:
+    for number in range(5):
+        wrote(cast, f"Comment {number}")
+    story = (moved(2, "resolved"), replied(9), moved(9, "open"))
+    enter(cast, said("back", *story, at2="Broken"))
+    enter(cast, news("far", (1, EventType.ESCALATED, {"kind": "functional", "reason": "x"})))
+    assert [row.tickets for row in read(cast, "reopen_messages").rows] == [(named("back"),)]
+    assert [row.tickets for row in read(cast, "escalation_reasons").rows] == [(named("far"),)]
+    assert {row.tickets for row in read(cast, "comments").rows} == {()}
 
 
 @pytest.mark.parametrize("kind", ["comments", "reopen_messages", "repeat_contacts"])

@@ -13,6 +13,7 @@ from metrics import columns, definitions
 from metrics.definitions import Family, Metric, View
 from metrics.evaluating import Facts, share
 from metrics.kinds import Estimate, Unit
+from metrics.pairs import Pair
 from metrics.standing import Direction
 from tests.factories import Cast
 from tests.metrics import test_definitions as battery
@@ -42,6 +43,7 @@ MADE_UP = Metric(
     guardrail="none, because it is made up",
     gaming="calling everything a trifle",
     source="nowhere: it is made up",
+    pair=(Pair.ASKED_ALL_THE_SAME,),
 )
 
 
