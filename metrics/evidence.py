@@ -31,6 +31,7 @@ from metrics.rubric import RUBRIC, VERSION, ErrorIn, Mark
 from metrics.scales import SCALES
 from portal.people.models import Person
 from portal.people.roles import Role
+from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import Comment, NotSent, Sentiment
 from tickets.models import Escalation, MessageText, Resolution, WorkItem
@@ -81,6 +82,10 @@ def _once[T](reader: Reader, key: Hashable, ask: Callable[[], T]) -> T:
         asked[key] = ask()
     found: T = asked[key]
     return found
+
+
+def _mask(reader: Reader) -> Mask:
+    return _once(reader, "mask", lambda: Mask.of(reader.tenant))
 
 
 # --- what people said -----------------------------------------------------------------------------
@@ -141,7 +146,7 @@ def _comments(reader: Reader, cut: Slice, *, policy_denial: bool) -> QuerySet[Co
 
 
 def _told(reader: Reader, told: Sequence[tuple[str, int, datetime]]) -> tuple[Row, ...]:
-    mask = Mask.of(reader)
+    mask = _mask(reader)
     return tuple(Row(mask(text), f"rated {score}, week {week_of(at)}") for text, score, at in told)
 
 
@@ -257,7 +262,7 @@ def _most(
             "ticket__subject", number, "ticket__connection__name", "ticket__external_id", "found"
         )[:limit]
     )
-    mask = Mask.of(reader)
+    mask = _mask(reader)
     rows = tuple(
         Row(
             mask(subject) or "no subject",
@@ -297,7 +302,7 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
         reason = said or "no reason given"
         reasons[reason] += 1
         latest.setdefault(reason, TicketName(source, external_id))
-    mask = Mask.of(reader)
+    mask = _mask(reader)
     rows = tuple(
         Row(mask(reason), words.count(count, "time", "times"), (latest[reason],))
         for reason, count in reasons.most_common(4)
@@ -338,7 +343,7 @@ def observations(
     title = "What accounts told" if account else "What was observed"
     if not told:
         return Piece(title, words="Nobody has written an observation in this period.")
-    mask = Mask.of(reader)
+    mask = _mask(reader)
     rows = tuple(Row(mask(text), source) for text, source in told[:limit])
     return Piece(title, rows, f"{words.count(len(told), 'observation', 'observations')}.")
 
@@ -384,7 +389,7 @@ def quality_reviews(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     told = list(found.values_list("marks", "error_in", "note", "resolved_at"))
     if len(told) < SMALLEST_BATCH:
         return Piece(title, words="Quality reviews are shown once at least five are there.")
-    mask = Mask.of(reader)
+    mask = _mask(reader)
     notes = tuple(
         Row(mask(note), f"week {week_of(at)}") for _, _, note, at in told if note
     )[:limit]  # fmt: skip
@@ -505,7 +510,7 @@ def _of_tickets(
     says: Callable[[str], str] | None = None,
 ) -> tuple[Row, ...]:
     """Rows of words with their tickets; `says` tells the annotation `said` in words."""
-    mask = Mask.of(reader)
+    mask = _mask(reader)
     more = ("said",) if says else ()
     return tuple(
         Row(
@@ -531,14 +536,10 @@ class Mask:
         self._pattern = re.compile(rf"(?i)\b(?:{'|'.join(listed)})\b") if listed else None
 
     @classmethod
-    def of(cls, reader: Reader) -> Mask:
-        """The mask of an organisation's agents; the names are asked once for each reader."""
-        return _once(reader, "mask", lambda: cls._of_agents(reader))
-
-    @classmethod
-    def _of_agents(cls, reader: Reader) -> Mask:
+    def of(cls, tenant: Organisation) -> Mask:
+        """The mask of an organisation's agents."""
         agents = Person.objects.filter(
-            memberships__tenant=reader.tenant, memberships__role=Role.AGENT
+            memberships__tenant=tenant, memberships__role=Role.AGENT
         ).values_list("name", "email")
         words: set[str] = set()
         for name, email in agents:

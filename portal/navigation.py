@@ -15,6 +15,8 @@ PAGES = [
     ("home", "Home", Right.READ_PAGES),
     ("targets", "Targets", Right.READ_PAGES),
     ("contradictions", "Scores against words", Right.READ_LIVE),
+    ("observations", "Observations", Right.OBSERVE),
+    ("quality_reviews", "Quality reviews", Right.READ_LIVE),
     ("own_readings", "My readings", Right.READ_OWN),
     ("sources", "Sources", Right.CONFIGURE),
     ("data_quality", "Data quality", Right.READ_QUALITY),

@@ -7,10 +7,26 @@ from datetime import datetime
 
 from django.urls import reverse
 
+from metrics.models import QualityReview
 from metrics.own import History, has_work, own_readings
+from metrics.reviewing_quality import own_reviews
+from metrics.rubric import RUBRIC, ErrorIn, Mark
 from portal.cards import Card
 from portal.drawing import Point, Series
 from portal.organisations import Member
+
+#: Quality reviews of one's work that are listed, the latest first.
+REVIEWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What a quality review says of a resolution of one's own; its author is not named."""
+
+    heading: str
+    marks: tuple[tuple[str, str], ...]
+    error: str
+    note: str
 
 
 @dataclass(slots=True)
@@ -20,6 +36,7 @@ class Page:
     who_sees: str
     period_words: str
     cards: list[Card] = field(default_factory=list)
+    reviews: list[Reviewed] = field(default_factory=list)
 
 
 def page(*, member: Member, now: datetime) -> Page:
@@ -34,7 +51,21 @@ def page(*, member: Member, now: datetime) -> Page:
         shown.cards = [
             _card(history, method_url) for history in own_readings(member.organisation, now=now)
         ]
+        shown.reviews = [_reviewed(one) for one in own_reviews(member.organisation)[:REVIEWS]]
     return shown
+
+
+def _reviewed(review: QualityReview) -> Reviewed:
+    return Reviewed(
+        heading=f"{review.capability.name}, {review.ticket.external_id}",
+        marks=tuple(
+            (criterion.question, Mark(review.marks[criterion.key]).label)
+            for criterion in RUBRIC
+            if criterion.key in review.marks
+        ),
+        error=ErrorIn(review.error_in).label if review.error_in else "",
+        note=review.note,
+    )
 
 
 def _card(history: History, method_url: str) -> Card:

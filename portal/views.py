@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
+from metrics.models import ObservationAnswer
 from portal import (
     behind,
     comparisons,
@@ -14,12 +15,14 @@ from portal import (
     dissatisfaction,
     exporting,
     own_page,
+    quality,
     scorecards,
     voice,
     watching,
 )
 from portal import home as home_page
 from portal import method as method_page
+from portal import observations as observing
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
 from portal.people.roles import Right
@@ -36,10 +39,13 @@ __all__ = [
     "home",
     "mailbox",
     "method",
+    "observations",
     "own_readings",
+    "quality_reviews",
     "scorecard",
     "scorecard_export",
     "start",
+    "ticket",
     "trends",
 ]
 
@@ -162,9 +168,51 @@ def contradictions(request: MemberRequest, organisation: str) -> HttpResponse:
         said = {name: request.POST.get(name, "") for name in ("comment", "says")}
         voice.decide(request.member, **said, at=timezone.now())
         return redirect("contradictions", organisation)
-    page = voice.queue(request.member, timezone.now())
+    page = voice.queue(request.member)
     context = {"page": page, "choices": Sentiment.choices}
     return render(request, "portal/contradictions.html", context)
+
+
+@needs(Right.OBSERVE)
+def observations(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Observations; a POST writes one, or says what became of one."""
+    member, now, form, refused = request.member, timezone.now(), None, ""
+    if request.method == "POST" and "observation" in request.POST:
+        said = {name: request.POST.get(name, "") for name in ("observation", "outcome", "reason")}
+        refused = observing.answer(member, **said, at=now)
+        if not refused:
+            return redirect("observations", organisation)
+    elif request.method == "POST":
+        form = observing.ObservationForm(member, request.POST)
+        if observing.write(member, form, now):
+            return redirect("observations", organisation)
+    page = observing.page(member, form)
+    page.error = refused
+    context = {"page": page, "outcomes": ObservationAnswer.Outcome.choices}
+    status = 400 if request.method == "POST" else 200
+    return render(request, "portal/observations.html", context, status=status)
+
+
+@needs(Right.READ_LIVE)
+def quality_reviews(request: MemberRequest, organisation: str) -> HttpResponse:
+    """What quality reviews found, and tickets drawn to be reviewed."""
+    page = quality.page(request.member, timezone.now())
+    return render(request, "portal/quality_reviews.html", {"page": page})
+
+
+@needs(Right.READ_LIVE)
+def ticket(
+    request: MemberRequest, organisation: str, source: str, external_id: str
+) -> HttpResponse:
+    """One ticket, without whoever worked on it; a POST reviews how it was handled."""
+    form = quality.ReviewForm(request.POST) if request.method == "POST" else None
+    page = quality.ticket_page(request.member, source=source, external_id=external_id, form=form)
+    if page is None or (form is not None and not page.may_review):
+        raise Http404
+    if form is not None and quality.review(request.member, page, timezone.now()):
+        return redirect("quality_reviews", organisation)
+    status = 400 if form is not None else 200
+    return render(request, "portal/ticket.html", {"page": page}, status=status)
 
 
 @needs(Right.READ_PAGES)

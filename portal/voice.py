@@ -14,7 +14,6 @@ from django.db.models import Count, QuerySet
 from django.http import Http404
 
 from metrics.evidence import SMALLEST_BATCH, Mask, contradicting, week_of
-from metrics.measure import Reader
 from metrics.scales import SCALES
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member
@@ -45,11 +44,11 @@ class Queue:
     agreement: Agreement
 
 
-def queue(member: Member, now: datetime) -> Queue:
+def queue(member: Member) -> Queue:
     """Undecided contradictions this member may read, the latest first."""
     tenant = member.organisation
     found = _undecided(member)
-    mask = Mask.of(Reader(tenant, as_of=now))
+    mask = Mask.of(tenant)
     rows = [
         Contradiction(
             comment.pk,

@@ -7,7 +7,9 @@ exist, and leads those who are not to sign in.
 
 from __future__ import annotations
 
-EVERYBODY = frozenset({"olga", "sam", "bea", "agnes", "arjun", "rui", "pia", "ada", "aude"})
+EVERYBODY = frozenset({"olga", "sam", "bea", "agnes", "arjun", "rui", "pia", "cleo", "ada", "aude"})
+#: Who works on, owns or speaks for a service, and may write what they see.
+OBSERVERS = frozenset({"olga", "sam", "bea", "agnes", "arjun", "pia", "cleo"})
 NOBODY_ELSE: frozenset[str] = frozenset()
 
 #: Pages of one organisation opened with GET: route name -> who may.
@@ -22,6 +24,9 @@ PAGES: dict[str, frozenset[str]] = {
     "drivers": frozenset({"olga", "sam", "bea"}),
     "method": EVERYBODY,
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
+    "observations": OBSERVERS,
+    "quality_reviews": frozenset({"olga", "sam", "bea", "pia"}),
+    "ticket": frozenset({"olga", "sam", "bea"}),
     "own_readings": frozenset({"agnes", "arjun"}),
     "mailbox": EVERYBODY,
     "targets": EVERYBODY,
@@ -46,6 +51,8 @@ PAGES: dict[str, frozenset[str]] = {
 #: Acts by POST: route name -> who may. Everything else answers 405 to POST.
 ACTS: dict[str, frozenset[str]] = {
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
+    "observations": OBSERVERS,
+    "ticket": frozenset({"olga", "sam"}),  # reviewing how it was handled
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining
@@ -78,6 +85,11 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_capability", "GET"): frozenset({"read:published", "read:internal"}),
     ("api_readings", "GET"): frozenset({"read:internal"}),
     ("api_readings_export", "GET"): frozenset({"read:internal"}),
+    ("api_evidence", "GET"): frozenset({"read:internal"}),
+    ("api_observations", "GET"): frozenset({"read:internal"}),
+    ("api_observations", "POST"): frozenset({"ingest:events"}),
+    ("api_quality_reviews", "GET"): frozenset({"read:internal"}),
+    ("api_quality_reviews", "POST"): frozenset({"ingest:events"}),
     ("api_data_quality", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }
