@@ -6,9 +6,10 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
 from governance.api import TargetList
+from metrics.api import ObservationList, QualityReviewList
 from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.organisations import anybody
-from portal.readings_api import ReadingExport, ReadingView
+from portal.readings_api import EvidenceView, ReadingExport, ReadingView
 from tickets.api import TicketDetail, TicketList
 from tickets.ingest_api import (
     EventList,
@@ -46,6 +47,9 @@ urlpatterns = [
     path("capabilities/", CapabilityList.as_view(), name="api_capabilities"),
     path("capabilities/<slug:slug>/", CapabilityDetail.as_view(), name="api_capability"),
     path("readings/", ReadingView.as_view(), name="api_readings"),
+    path("evidence/", EvidenceView.as_view(), name="api_evidence"),
+    path("observations/", ObservationList.as_view(), name="api_observations"),
+    path("quality-reviews/", QualityReviewList.as_view(), name="api_quality_reviews"),
     path("data-quality/", DataQuality.as_view(), name="api_data_quality"),
     path("readings/export/", ReadingExport.as_view(), name="api_readings_export"),
     path("targets/", TargetList.as_view(), name="api_targets"),

@@ -15,6 +15,7 @@ from typing import Any
 from governance.comparing import Standing, against, standings
 from metrics.data_quality import with_data_quality
 from metrics.definitions import find, names
+from metrics.evidence import Piece, beside
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
 from portal.catalogue.models import Capability, Domain
@@ -75,6 +76,10 @@ class Answering:
         """As `measure`; answers on several scales are unknown and say so (`Reader.tell`)."""
         cut = self._cut(asked)
         return self._beside(self.reader.tell(metric, cut), cut, asked)
+
+    def evidence(self, metric: str, asked: Asked) -> list[Piece]:
+        """What stands beside a metric, by its key. Raises NotAskable."""
+        return beside(self.reader, self._cut(asked), metric)
 
     def all(
         self, metrics: Sequence[str], asked: Asked, dimensions: Collection[str]

@@ -15,7 +15,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from metrics.definitions import UnknownMetric
+from metrics.definitions import UnknownMetric, find
 from metrics.evaluating import NoSeverity, NotOneFigure, ScalesPooled, SeveritiesPooled
 from metrics.measure import Reader
 from metrics.standing import Status
@@ -173,6 +173,64 @@ class ReadingView(Endpoint):
             answering = Answering(Reader(self.organisation, as_of=timezone.now()))
             reading = answering.measure(said["metric"], _asked(said))
         return Response(ReadingOut(reading.to_json()).data)
+
+
+class EvidenceTicketOut(serializers.Serializer[Any]):
+    """A ticket a row is about; GET /tickets/{source}/{external_id}/ tells it."""
+
+    source = serializers.CharField()  # type: ignore[assignment]
+    external_id = serializers.CharField()
+
+
+class EvidenceRowOut(serializers.Serializer[Any]):
+    """One piece of evidence in words; comments and quality reviews name no ticket."""
+
+    text = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    tickets = EvidenceTicketOut(many=True)
+
+
+class EvidencePieceOut(serializers.Serializer[Any]):
+    """A kind of evidence: rows, or words that say why there are none."""
+
+    title = serializers.CharField()
+    words = serializers.CharField()
+    rows = EvidenceRowOut(many=True)
+
+
+class EvidenceOut(serializers.Serializer[Any]):
+    """What is to be read beside a metric (METRICS.md 1.15)."""
+
+    metric = serializers.CharField()
+    evidence = serializers.CharField(help_text="what the definition names")
+    pieces = EvidencePieceOut(many=True)
+
+
+class EvidenceView(Endpoint):
+    """The evidence beside one figure, of one slice."""
+
+    scopes = {"GET": (Scope.READ_INTERNAL,)}
+
+    @extend_schema(
+        operation_id="evidence_retrieve",
+        parameters=[
+            Question,
+            OpenApiParameter("metric", str, required=True, description="KEY or KEY.VIEW"),
+        ],
+        responses=EvidenceOut,
+    )
+    def get(self, request: Request) -> Response:
+        """Read what stands beside a figure, each kind that its definition names."""
+        question = Question(data=request.query_params)
+        refuse_unknown(request, set(question.fields) | {"format"})
+        question.is_valid(raise_exception=True)
+        said = question.validated_data
+        with _refusals_told():
+            metric, _ = find(said["metric"])
+            answering = Answering(Reader(self.organisation, as_of=timezone.now()))
+            pieces = answering.evidence(metric.key, _asked(said))
+        told = {"metric": metric.key, "evidence": metric.evidence, "pieces": pieces}
+        return Response(EvidenceOut(told).data)
 
 
 class _Table(BaseRenderer):

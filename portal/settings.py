@@ -277,6 +277,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "OAS_VERSION": "3.1.0",  # whose schemas are JSON Schema, as those of the events are
+    # One schema for the answers to every question of a quality review.
+    "ENUM_NAME_OVERRIDES": {"MarkEnum": "metrics.api.MARKS"},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "portal.openapi.tell_problems",
