@@ -36,6 +36,7 @@ PEOPLE = [
     ("tariq@northwind.example", "Tariq Aziz", Role.SERVICE_DESK_MANAGER),
     ("bea@northwind.example", "Bea Castell", Role.BUSINESS_UNIT_LEAD),
     ("pia@northwind.example", "Pia Sorel", Role.POLICY_OWNER),
+    ("cora@northwind.example", "Cora Nyman", Role.ACCOUNT_MANAGER),
     ("ada@northwind.example", "Ada Winter", Role.ADMINISTRATOR),
     ("aude@northwind.example", "Aude Martin", Role.AUDITOR),
     ("rui@northwind.example", "Rui Teixeira", Role.MEMBER),

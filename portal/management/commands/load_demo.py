@@ -16,6 +16,7 @@ from portal.catalogue.business_time import BusinessTime, CalendarRules
 from portal.catalogue.models import CalendarVersion
 from portal.demo import lives, world
 from portal.demo.answers import ask_and_answer
+from portal.demo.seen import observe_and_review
 from portal.demo.signed import sign_targets
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
@@ -44,6 +45,7 @@ class Command(BaseCommand):
                 campaign=Campaign.objects.for_tenant(organisation).get(), now=now
             )
             release_ready(tenant_id=organisation.pk, now=now)
+            observe_and_review(organisation=organisation, now=now)
             sign_targets(organisation=organisation, now=now)
         columns.sweep(now)
         self.stdout.write(f"Loaded {count} tickets and {given} answers of {organisation.name}.")
