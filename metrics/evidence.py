@@ -42,8 +42,8 @@ SMALLEST_BATCH = 5
 AROUND = timedelta(minutes=5)
 #: First replies are looked for among so many of the latest items: older words are emptied anyway.
 LATEST = 500
-#: From here on work was passed on, or asked about, often (METRICS.md M20, M20b).
-OFTEN_MOVED, OFTEN_ASKED = 2, 3
+#: From so many changes of group on, work was passed on often (METRICS.md M20).
+OFTEN_MOVED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,11 @@ class Piece:
     title: str
     rows: tuple[Row, ...] = ()
     words: str = ""
+    #: Which of `Pair`; NOT_KEPT for what is collected nowhere.
+    kind: str = ""
+
+
+NOT_KEPT = "not_kept"
 
 
 #: What was asked for a reader already: a page shows the same kinds beside many figures.
@@ -245,10 +250,11 @@ def many_hands(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
 def many_turns(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """Work about which the requester had to write most often (METRICS.md M20b)."""
     asked = _items(reader, cut, "ended_at").filter(outcome=WorkItem.Outcome.RESOLVED)
-    often = asked.filter(requester_messages__gte=OFTEN_ASKED)
+    many = int(reader.settings.many_turns)
+    often = asked.filter(requester_messages__gte=many)
     rows, number = _most(reader, often, "requester_messages", "messages", limit=limit)
     counted = words.count(number, "item", "items")
-    return Piece("Where they wrote most often", rows, f"{counted} with three messages or more.")
+    return Piece("Where they wrote most often", rows, f"{counted} with {many} messages or more.")
 
 
 def _most(
@@ -447,12 +453,12 @@ def beside(reader: Reader, cut: Slice, metric: str) -> list[Piece]:
     declared = BY_KEY[metric]
     pieces = [_piece(reader, cut, metric, pair) for pair in declared.pair]
     if declared.not_kept:
-        pieces.append(Piece("Not kept here", words=declared.not_kept))
+        pieces.append(Piece("Not kept here", words=declared.not_kept, kind=NOT_KEPT))
     return pieces
 
 
 #: Kinds that tell severities apart; the others are the same for each.
-_BY_SEVERITY = frozenset(
+BY_SEVERITY = frozenset(
     {
         Pair.ESCALATION_REASONS,
         Pair.FIRST_REPLIES,
@@ -464,9 +470,10 @@ _BY_SEVERITY = frozenset(
 
 
 def _piece(reader: Reader, cut: Slice, metric: str, pair: Pair) -> Piece:
-    of = cut if pair in _BY_SEVERITY else replace(cut, severity=None)
+    of = cut if pair in BY_SEVERITY else replace(cut, severity=None)
     about = metric if pair in OBSERVED else ""
-    return _once(reader, (pair, of, about), lambda: FETCHED[pair](reader, of, metric))
+    found = _once(reader, (pair, of, about), lambda: FETCHED[pair](reader, of, metric))
+    return replace(found, kind=pair.value)
 
 
 # --- slices and rows ------------------------------------------------------------------------------

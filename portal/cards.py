@@ -171,7 +171,12 @@ def figure(reading: Reading) -> Figure:
 
 def anchor(reading: Reading) -> str:
     """Where a reading stands on its page."""
-    return reading.key.replace(".", "-").replace("_", "-") + _suffix(reading)
+    return anchor_of(reading.key) + _suffix(reading)
+
+
+def anchor_of(name: str) -> str:
+    """Where the reading of a view stands that is told over all severities."""
+    return name.replace(".", "-").replace("_", "-")
 
 
 def counted_words(reading: Reading) -> str:

@@ -121,12 +121,13 @@ def _all(member: Member) -> QuerySet[Observation]:
 
 def _shown(observation: Observation, text: str, *, may_answer: bool = False) -> Shown:
     names = {metric.key: metric.name for metric in observed_metrics()}
-    about = names.get(observation.metric, "the service in general")
+    name = names.get(observation.metric)
+    about = f"the figure “{name}”" if name else "the service in general"
     return Shown(
         id=observation.pk,
         heading=f"{observation.capability.name}, week {week_of(observation.at)}",
         text=text,
-        about=f"{observation.get_standpoint_display()}, about {about[:1].lower()}{about[1:]}",
+        about=f"{observation.get_standpoint_display()}, about {about}",
         answers=tuple(observation.answers.all()),
         may_answer=may_answer,
     )

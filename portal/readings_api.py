@@ -193,6 +193,7 @@ class EvidenceRowOut(serializers.Serializer[Any]):
 class EvidencePieceOut(serializers.Serializer[Any]):
     """A kind of evidence: rows, or words that say why there are none."""
 
+    kind = serializers.CharField(help_text="comments, observations …; not_kept: nowhere, and why")
     title = serializers.CharField()
     words = serializers.CharField()
     rows = EvidenceRowOut(many=True)

@@ -24,7 +24,7 @@ from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
-from portal.cards import Beside, Card, Link, Told, anchor, card, series
+from portal.cards import Beside, Card, Link, Told, anchor_of, card, series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities, policy_capabilities
 from portal.catalogue.severity import Severity
@@ -227,8 +227,6 @@ class _Telling:
         reader.fetch_for(min(first, cut.start), cut.until)
         self.answers = answers_by_metric(capability)
         self.settings_changes = settings_breaks(reader.tenant)
-        #: Where a kind of evidence is shown first on the page.
-        self.shown_at: dict[evidence.Piece, Link] = {}
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
         self.sees_tickets = may_answer(member.person, member.roles, capability)
@@ -248,7 +246,7 @@ class _Telling:
         """The metrics of a family, those of their views that are told over all severities."""
         cards = []
         for metric in BY_KEY.values():
-            whole = [view for view in metric.views if not view.per_severity]
+            whole = _whole(metric)
             if metric.family is family and whole:
                 cards.append(self._card(metric, whole))
         title = "Speed: promises kept" if family is About.SPEED else family.heading
@@ -263,7 +261,7 @@ class _Telling:
             cards = []
             for metric in BY_KEY.values():
                 apart = [view for view in metric.views if view.per_severity]
-                views = apart if metric.family is not About.SPEED else [*apart, *_others(metric)]
+                views = apart if metric.family is not About.SPEED else [*apart, *_whole(metric)]
                 if views:
                     cards.append(self._card(metric, views, severity))
             title = f"Speed: {severity}"
@@ -275,7 +273,6 @@ class _Telling:
     ) -> Card:
         cut = _with(self.cut, severity) if severity else self.cut
         names = [f"{metric.key}.{view.key}" for view in views]
-        label = f"{metric.name}, {severity}" if severity else metric.name
         readings = [
             self._against(
                 with_data_quality(self.reader.tell(name, cut), cut, self.reader), severity, cut
@@ -286,9 +283,9 @@ class _Telling:
             readings,
             method_url=self.method_url,
             quality_url=self.quality_url,
-            label=label,
+            label=f"{metric.name}, {severity}" if severity else metric.name,
             series=None if severity else self._series(metric, views),
-            evidence=self._evidence(metric, cut, Link(label, f"#{anchor(readings[0])}")),
+            evidence=self._evidence(metric, cut),
             tickets=self._tickets,
         )
 
@@ -302,20 +299,27 @@ class _Telling:
             asked["severity"] = reading.slice["severity"]
         return f"tickets/?{urlencode(asked)}"
 
-    def _evidence(self, metric: Metric, cut: Slice, here: Link) -> list[Beside]:
-        """What stands beside a metric; what the page shows already is only pointed at."""
+    def _evidence(self, metric: Metric, cut: Slice) -> list[Beside]:
+        """What stands beside a metric; what the page shows elsewhere is only pointed at."""
         told = []
         for piece in evidence.beside(self.reader, cut, metric.key):
-            first = self.shown_at.setdefault(piece, here)
-            if first is here:
+            apart = piece.rows and piece.kind in evidence.BY_SEVERITY
+            if cut.severity is not None and _whole(metric) and not apart:
+                continue  # the metric's own card says it already
+            home = _home(piece.kind) if piece.rows else metric
+            if home is not metric and piece in self._at(home):
+                there = anchor_of(f"{home.key}.{_whole(home)[0].key}")
+                told.append(Beside(piece.title, shown_at=Link(home.name, f"#{there}")))
+            else:
                 rows = tuple(
                     Told(row.text, row.source, tuple(map(self._ticket, row.tickets)))
                     for row in piece.rows
                 )
                 told.append(Beside(piece.title, rows, piece.words))
-            else:
-                told.append(Beside(piece.title, shown_at=first))
         return told
+
+    def _at(self, metric: Metric) -> list[evidence.Piece]:
+        return evidence.beside(self.reader, self.cut, metric.key)
 
     def _ticket(self, name: evidence.TicketName) -> Link:
         arguments = [self.reader.tenant.slug, name.source, name.external_id]
@@ -349,8 +353,14 @@ class _Telling:
         )
 
 
-def _others(metric: Metric) -> list[View]:
+def _whole(metric: Metric) -> list[View]:
+    """The views of a metric that are told over all severities."""
     return [view for view in metric.views if not view.per_severity]
+
+
+def _home(kind: str) -> Metric:
+    """The metric beside which a kind of evidence is shown in full: the first that names it."""
+    return next(metric for metric in BY_KEY.values() if _whole(metric) and kind in metric.pair)
 
 
 def _with(cut: Slice, severity: Severity) -> Slice:

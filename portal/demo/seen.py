@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import batched
 from random import Random
 
 from metrics.models import Observation, ObservationAnswer
@@ -17,7 +19,8 @@ from portal.people.roles import Role
 from portal.tenancy.models import Organisation
 from tickets.models import Resolution
 
-#: Whose role, about which figure ("": the service in general), how many days ago, and the words.
+#: Whose role, about which figure ("": the service in general), how many days ago, and the words;
+#: two of each service, of which the second was answered.
 _SEEN = (
     (Role.AGENT, "first_response", 40, "We answer fast because we answer first and look later."),
     (Role.AGENT, "reassignments", 33, "The form has no field for the building, so two teams ask."),
@@ -44,17 +47,21 @@ REVIEWED, LOOKED_BACK = 8, timedelta(days=75)
 
 def observe_and_review(*, organisation: Organisation, now: datetime) -> None:
     """Write, answer, review and release through the product's own acts."""
-    for capability in (
-        Capability.objects.for_tenant(organisation).select_related("domain").order_by("pk")[:3]
-    ):
-        _observe(organisation, capability, now)
+    served = Capability.objects.for_tenant(organisation).select_related("domain").order_by("pk")
+    for capability, seen in zip(served[:3], batched(_SEEN, 2), strict=True):
+        _observe(organisation, capability, seen, now)
         _review(organisation, capability, now)
     release_ready(tenant_id=organisation.pk, now=now)
 
 
-def _observe(organisation: Organisation, capability: Capability, now: datetime) -> None:
+def _observe(
+    organisation: Organisation,
+    capability: Capability,
+    seen: Sequence[tuple[Role, str, int, str]],
+    now: datetime,
+) -> None:
     kept: list[Observation] = []
-    for role, metric, days, text in _SEEN:
+    for role, metric, days, text in seen:
         held = Membership.objects.filter(tenant=organisation, role=role).order_by("pk")
         membership = held.select_related("person").first()
         assert membership is not None, f"nobody of the demo is {role}"
@@ -75,10 +82,10 @@ def _observe(organisation: Organisation, capability: Capability, now: datetime) 
         answer_observation(
             observation=kept[1],
             outcome=ObservationAnswer.Outcome.ACTED,
-            reason="The form asks for the building from next month on.",
+            reason="The page and its form are changed next month.",
             by=owner,
             roles=[Role.PROCESS_OWNER],
-            at=now - timedelta(days=20),
+            at=now - timedelta(days=2),
         )
 
 

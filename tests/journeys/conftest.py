@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -22,6 +24,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+Scheme = Literal["light", "dark"]
+BOTH: tuple[Scheme, ...] = ("light", "dark")
 SIZES = {"phone": {"width": 320, "height": 640}, "desk": {"width": 1280, "height": 800}}
 
 
@@ -72,23 +76,26 @@ class Visitor:
         with self.page.expect_navigation():
             control.click()
 
-    def open(self, path: str, *, status: int = 200) -> None:
+    def open(self, path: str, *, status: int = 200, schemes: Sequence[Scheme] = ("light",)) -> None:
         """Open a page and check it as everybody would want it."""
         answer = self.page.goto(f"{self.installation.url}{path}")
         assert answer is not None
         assert answer.status == status, f"{path} answered {answer.status}"
-        self.check()
+        self.check(schemes=schemes)
 
-    def check(self) -> None:
+    def check(self, *, schemes: Sequence[Scheme] = ("light",)) -> None:
         """No accessibility violation, no scrolling sideways, nothing the policy refused."""
-        for name, size in SIZES.items():
+        for scheme, (name, size) in product(schemes, SIZES.items()):
+            self.page.emulate_media(color_scheme=scheme)
             self.page.set_viewport_size(size)
             wide = self.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= size["width"], f"{self.page.url} is {wide} px wide on a {name}"
             found = Axe().run(self.page).response["violations"]
-            assert not found, [
-                (rule["id"], [node["html"] for node in rule["nodes"]][:3]) for rule in found
-            ]
+            assert not found, (
+                scheme,
+                name,
+                [(rule["id"], [node["html"] for node in rule["nodes"]][:3]) for rule in found],
+            )
         assert not self.violations, self.violations
 
 

@@ -1,0 +1,119 @@
+"""What people see and say beside the figures, and how it is decided to measure: in a browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories import PASSWORD
+from tests.journeys.conftest import BOTH, Visitor
+from tests.journeys.installation import Installation
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def stage(installation: Installation) -> Installation:
+    installation.set_the_stage()
+    installation.set_the_stage(scene="stage_voice")
+    return installation
+
+
+def main(visitor: Visitor) -> str:
+    return visitor.page.locator("main").inner_text()
+
+
+def test_an_observation_is_written_answered_and_seen_beside_the_figure(
+    stage: Installation, visitor: Visitor
+) -> None:
+    page, here = visitor.page, "/acme/voice/observations/"
+    visitor.sign_in("agnes@acme.example", PASSWORD)
+    visitor.open(here, schemes=BOTH)
+    page.get_by_label("Service").select_option("network")
+    page.get_by_label("What did you see?").fill(" ")
+    page.get_by_role("button", name="Keep it").click()
+    visitor.check(schemes=BOTH)
+    page.get_by_label("Read beside").select_option("backlog")
+    page.get_by_label("What did you see?").fill("Agnes: what is old here waits for one supplier.")
+    page.get_by_role("button", name="Keep it").click()
+    visitor.check(schemes=BOTH)
+    assert "Not answered yet" in main(visitor)
+    page.get_by_role("button", name="Sign out").click()
+
+    visitor.sign_in("olga@acme.example", PASSWORD)
+    visitor.open(here)
+    assert "[name]: what is old here" in main(visitor)
+    page.get_by_text("Say what becomes of it").click()
+    visitor.check(schemes=BOTH)
+    page.get_by_label("What becomes of it").select_option("acted")
+    page.get_by_label("Why, or what is done").fill("A second supplier is asked.")
+    page.get_by_role("button", name="Answer").click()
+    visitor.check()
+    assert "Something is being changed: A second supplier is asked. (Olga" in main(visitor)
+    visitor.open("/acme/capabilities/network/?from=2026-01-01&until=2026-12-31", schemes=BOTH)
+    assert "an agent, week" in main(visitor)
+
+
+def test_a_ticket_is_drawn_and_reviewed(stage: Installation, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.sign_in("sam@acme.example", PASSWORD)
+    visitor.open("/acme/voice/quality-reviews/", schemes=BOTH)
+    page.locator("section[aria-labelledby=drawn] a").first.click()
+    visitor.check(schemes=BOTH)
+    assert "Escalated: no access" in main(visitor)
+    page.get_by_role("button", name="Keep the review").click()  # the browser asks for answers
+    for question in page.locator("main fieldset").all():
+        question.get_by_label("yes").check()
+    page.get_by_label("What should change").fill("Let the form ask for the building.")
+    page.get_by_role("button", name="Keep the review").click()
+    visitor.check()
+    assert "What you reviewed last" in main(visitor)
+
+
+def test_the_reading_queue_is_decided_by_keyboard(stage: Installation, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.sign_in("olga@acme.example", PASSWORD)
+    visitor.open("/acme/voice/contradictions/", schemes=BOTH)
+    assert "2 comments seem to say something else" in main(visitor)
+    page.locator("main").get_by_role("button", name="negative").first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("1 comment seems").wait_for()
+    visitor.check(schemes=BOTH)
+    page.locator("main").get_by_role("button", name="unclear").first.click()
+    page.get_by_text("Nothing waits to be read").wait_for()
+    visitor.check(schemes=BOTH)
+
+
+def test_how_is_measured_is_decided_with_a_reason_and_every_version_is_told(
+    stage: Installation, visitor: Visitor
+) -> None:
+    page, here = visitor.page, "/acme/admin/metrics/settingsversion/"
+    visitor.sign_in("ada@acme.example", PASSWORD)
+    visitor.open(f"{here}add/", schemes=BOTH)
+    page.locator("input[name=reason]").fill("Nothing at all.")
+    page.locator("input[name=_save]").click()
+    assert "Nothing differs from what is in force" in page.locator("#content").inner_text()
+    visitor.check(schemes=BOTH)
+    page.locator("input[name=reopen_line]").fill("0.15")
+    page.locator("input[name=reason]").fill("We promised less.")
+    page.locator("input[name=_save]").click()
+    visitor.check(schemes=BOTH)
+    assert "We promised less." in page.locator("#content").inner_text()
+    page.locator("#result_list a").first.click()
+    visitor.check(schemes=BOTH)
+    visitor.open("/acme/method/")
+    assert "We promised less." in main(visitor)
+
+
+def test_the_page_of_uploads_reads_well(stage: Installation, visitor: Visitor) -> None:
+    visitor.sign_in("ada@acme.example", PASSWORD)
+    visitor.open("/acme/sources/upload/", schemes=BOTH)
+    visitor.page.locator("input[type=file]").set_input_files(
+        {
+            "name": "tickets of a rather long and winding name.csv",
+            "mimeType": "text/csv",
+            "buffer": b"number,opened,what\n1,2026-03-02 10:00,Network\n",
+        }
+    )
+    visitor.page.get_by_role("button", name="Upload").click()
+    visitor.check(schemes=BOTH)
+    visitor.open("/acme/sources/upload/", schemes=BOTH)
