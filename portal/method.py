@@ -88,6 +88,7 @@ def _entry(metric: Metric) -> Entry:
         ("Settles after", f"{metric.maturity_days} days" if metric.maturity_days else "at once"),
         ("Never thrown together", metric.never_pooled_across),
         ("Read beside it", metric.evidence),
+        ("Of that not kept here", metric.not_kept),
         ("Guardrail", metric.guardrail),
         ("Known gaming", metric.gaming),
         ("Version", f"{metric.version}{since} ({metric.source})"),

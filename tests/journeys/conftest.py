@@ -83,6 +83,12 @@ class Visitor:
         assert answer.status == status, f"{path} answered {answer.status}"
         self.check(schemes=schemes)
 
+    def follow(self, locator: Locator, *, schemes: Sequence[Scheme] = ("light",)) -> None:
+        """Click what leads to another page, wait for that page, and check it."""
+        with self.page.expect_navigation():
+            locator.click()
+        self.check(schemes=schemes)
+
     def check(self, *, schemes: Sequence[Scheme] = ("light",)) -> None:
         """No accessibility violation, no scrolling sideways, nothing the policy refused."""
         for scheme, (name, size) in product(schemes, SIZES.items()):

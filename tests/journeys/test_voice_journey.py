@@ -30,14 +30,12 @@ def test_an_observation_is_written_answered_and_seen_beside_the_figure(
     visitor.open(here, schemes=BOTH)
     page.get_by_label("Service").select_option("network")
     page.get_by_label("What did you see?").fill(" ")
-    page.get_by_role("button", name="Keep it").click()
-    visitor.check(schemes=BOTH)
+    visitor.follow(page.get_by_role("button", name="Keep it"), schemes=BOTH)
     page.get_by_label("Read beside").select_option("backlog")
     page.get_by_label("What did you see?").fill("Agnes: what is old here waits for one supplier.")
-    page.get_by_role("button", name="Keep it").click()
-    visitor.check(schemes=BOTH)
+    visitor.follow(page.get_by_role("button", name="Keep it"), schemes=BOTH)
     assert "Not answered yet" in main(visitor)
-    page.get_by_role("button", name="Sign out").click()
+    visitor.follow(page.get_by_role("button", name="Sign out"))
 
     visitor.sign_in("olga@acme.example", PASSWORD)
     visitor.open(here)
@@ -46,8 +44,7 @@ def test_an_observation_is_written_answered_and_seen_beside_the_figure(
     visitor.check(schemes=BOTH)
     page.get_by_label("What becomes of it").select_option("acted")
     page.get_by_label("Why, or what is done").fill("A second supplier is asked.")
-    page.get_by_role("button", name="Answer").click()
-    visitor.check()
+    visitor.follow(page.get_by_role("button", name="Answer"))
     assert "Something is being changed: A second supplier is asked. (Olga" in main(visitor)
     visitor.open("/acme/capabilities/network/?from=2026-01-01&until=2026-12-31", schemes=BOTH)
     assert "an agent, week" in main(visitor)
@@ -57,15 +54,13 @@ def test_a_ticket_is_drawn_and_reviewed(stage: Installation, visitor: Visitor) -
     page = visitor.page
     visitor.sign_in("sam@acme.example", PASSWORD)
     visitor.open("/acme/voice/quality-reviews/", schemes=BOTH)
-    page.locator("section[aria-labelledby=drawn] a").first.click()
-    visitor.check(schemes=BOTH)
+    visitor.follow(page.locator("section[aria-labelledby=drawn] a").first, schemes=BOTH)
     assert "Escalated: no access" in main(visitor)
     page.get_by_role("button", name="Keep the review").click()  # the browser asks for answers
     for question in page.locator("main fieldset").all():
         question.get_by_label("yes").check()
     page.get_by_label("What should change").fill("Let the form ask for the building.")
-    page.get_by_role("button", name="Keep the review").click()
-    visitor.check()
+    visitor.follow(page.get_by_role("button", name="Keep the review"))
     assert "What you reviewed last" in main(visitor)
 
 
@@ -78,9 +73,8 @@ def test_the_reading_queue_is_decided_by_keyboard(stage: Installation, visitor: 
     page.keyboard.press("Enter")
     page.get_by_text("1 comment seems").wait_for()
     visitor.check(schemes=BOTH)
-    page.locator("main").get_by_role("button", name="unclear").first.click()
-    page.get_by_text("Nothing waits to be read").wait_for()
-    visitor.check(schemes=BOTH)
+    visitor.follow(page.locator("main").get_by_role("button", name="unclear").first, schemes=BOTH)
+    assert "Nothing waits to be read" in main(visitor)
 
 
 def test_how_is_measured_is_decided_with_a_reason_and_every_version_is_told(
@@ -90,16 +84,13 @@ def test_how_is_measured_is_decided_with_a_reason_and_every_version_is_told(
     visitor.sign_in("ada@acme.example", PASSWORD)
     visitor.open(f"{here}add/", schemes=BOTH)
     page.locator("input[name=reason]").fill("Nothing at all.")
-    page.locator("input[name=_save]").click()
+    visitor.follow(page.locator("input[name=_save]"), schemes=BOTH)
     assert "Nothing differs from what is in force" in page.locator("#content").inner_text()
-    visitor.check(schemes=BOTH)
     page.locator("input[name=reopen_line]").fill("0.15")
     page.locator("input[name=reason]").fill("We promised less.")
-    page.locator("input[name=_save]").click()
-    visitor.check(schemes=BOTH)
+    visitor.follow(page.locator("input[name=_save]"), schemes=BOTH)
     assert "We promised less." in page.locator("#content").inner_text()
-    page.locator("#result_list a").first.click()
-    visitor.check(schemes=BOTH)
+    visitor.follow(page.locator("#result_list tbody th a").first, schemes=BOTH)
     visitor.open("/acme/method/")
     assert "We promised less." in main(visitor)
 
@@ -114,6 +105,5 @@ def test_the_page_of_uploads_reads_well(stage: Installation, visitor: Visitor) -
             "buffer": b"number,opened,what\n1,2026-03-02 10:00,Network\n",
         }
     )
-    visitor.page.get_by_role("button", name="Upload").click()
-    visitor.check(schemes=BOTH)
+    visitor.follow(visitor.page.get_by_role("button", name="Upload"), schemes=BOTH)
     visitor.open("/acme/sources/upload/", schemes=BOTH)
