@@ -185,7 +185,7 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (send_invitations, TICK),
     (release_answers, TICK),
     (read_comments, TICK),
-    (release_reviews, TICK),
+    (release_reviews, HOUR),
     (forget_observers, HOUR),
     (refresh_columns, TICK),
 ]
