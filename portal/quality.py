@@ -1,7 +1,7 @@
 """Quality reviews on pages: what they found, tickets drawn for a review, and one ticket to review.
 
-A ticket is opened by those who read its service's live figures. It names nobody who worked on it,
-and tickets to be reviewed are drawn by lot, so that nobody picks somebody's.
+A ticket is opened by those who own or run its service, who review it there. It names nobody who
+worked on it, and tickets to be reviewed are drawn by lot, so that nobody picks somebody's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 
+from metrics.answering_signals import may_answer
 from metrics.evidence import Mask, Piece, TicketName, quality_reviews
 from metrics.measure import Reader, Slice
 from metrics.models import QualityReview
@@ -21,7 +23,6 @@ from metrics.rubric import RUBRIC, ErrorIn, Mark
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member
-from portal.people.roles import Right
 from tickets.models import Escalation, MessageText, Resolution, Ticket, WorkItem
 
 DRAWN = 5
@@ -57,7 +58,9 @@ def page(member: Member, now: datetime) -> Page:
     """The list as this member may see it; empty where no service's figures are theirs to read."""
     tenant = member.organisation
     served = list(
-        live_capabilities(tenant.pk, person=member.person, roles=member.roles).order_by("name")
+        live_capabilities(tenant.pk, person=member.person, roles=member.roles)
+        .select_related("domain")
+        .order_by("name")
     )
     reader = Reader(tenant, as_of=now)
     until = reader.today() + timedelta(days=1)
@@ -65,8 +68,9 @@ def page(member: Member, now: datetime) -> Page:
         (one.name, quality_reviews(reader, Slice(until - PERIOD, until, frozenset([one.pk]))))
         for one in served
     ]
-    shown = Page(found, member.may(Right.REVIEW_QUALITY))
-    if shown.may_review:
+    theirs = [one for one in served if may_answer(member.person, member.roles, one)]
+    shown = Page(found, bool(theirs))
+    if theirs:
         mask = Mask.of(tenant)
         reviewed = (
             QualityReview.objects.for_tenant(tenant)
@@ -76,7 +80,7 @@ def page(member: Member, now: datetime) -> Page:
         shown.own = [_line(one.ticket, one.capability, mask) for one in reviewed[:OWN_SHOWN]]
         shown.drawn = [
             _line(one.ticket, one.capability, mask)
-            for one in _draw(member, served, now)
+            for one in _draw(member, theirs, now)
             if one.capability is not None
         ]
     return shown
@@ -156,10 +160,10 @@ class TicketPage:
     """A ticket as the page shows it."""
 
     ticket: Ticket
+    capability: Capability
     subject: str
     happened: list[Happened]
     messages: list[Happened]
-    may_review: bool
     form: ReviewForm
     reviewed: bool
 
@@ -171,21 +175,18 @@ def ticket_page(
     external_id: str,
     form: ReviewForm | None = None,
 ) -> TicketPage | None:
-    """A ticket of a service whose live figures the member reads; None for any other."""
+    """A ticket of a service that the member owns or runs; None for any other."""
     tenant = member.organisation
     if "\x00" in external_id:
         return None  # no row holds this character, and PostgreSQL refuses to look
     ticket = (
         Ticket.objects.for_tenant(tenant)
-        .filter(
-            connection__name=source,
-            external_id=external_id,
-            capability__in=live_capabilities(tenant.pk, person=member.person, roles=member.roles),
-        )
-        .select_related("connection", "capability")
+        .filter(connection__name=source, external_id=external_id)
+        .select_related("connection")
         .first()
     )
-    if ticket is None:
+    served = None if ticket is None else _served(member, ticket)
+    if ticket is None or served is None:
         return None
     mask = Mask.of(tenant)
     texts = MessageText.objects.filter(tenant=tenant, ticket=ticket).order_by("at", "key")
@@ -194,16 +195,32 @@ def ticket_page(
     )
     return TicketPage(
         ticket=ticket,
+        capability=served,
         subject=mask(ticket.subject) or "No subject",
         happened=_happened(ticket, mask),
         messages=[
             Happened(at, "Message", mask(text))
             for at, text in texts.values_list("at", "text")[:MESSAGES]
         ],
-        may_review=member.may(Right.REVIEW_QUALITY),
         form=form or ReviewForm(),
         reviewed=reviewed.exists(),
     )
+
+
+def _served(member: Member, ticket: Ticket) -> Capability | None:
+    """The service the ticket is or was counted for that the member owns or runs, if any."""
+    own = Capability.objects.for_tenant(member.organisation)
+    items = WorkItem.objects.filter(tenant=member.organisation, ticket=ticket)
+    resolutions = Resolution.objects.filter(tenant=member.organisation, ticket=ticket)
+    counted = own.filter(
+        Q(pk=ticket.capability_id)
+        | Q(pk__in=items.values("capability"))
+        | Q(pk__in=resolutions.values("capability"))
+    )
+    for one in counted.select_related("domain").order_by("name"):
+        if may_answer(member.person, member.roles, one):
+            return one
+    return None
 
 
 def _happened(ticket: Ticket, mask: Mask) -> list[Happened]:

@@ -312,8 +312,7 @@ class _Telling:
                 told.append(Beside(piece.title, shown_at=Link(home.name, f"#{there}")))
             else:
                 rows = tuple(
-                    Told(row.text, row.source, tuple(map(self._ticket, row.tickets)))
-                    for row in piece.rows
+                    Told(row.text, row.source, self._named(row.tickets)) for row in piece.rows
                 )
                 told.append(Beside(piece.title, rows, piece.words))
         return told
@@ -321,9 +320,15 @@ class _Telling:
     def _at(self, metric: Metric) -> list[evidence.Piece]:
         return evidence.beside(self.reader, self.cut, metric.key)
 
-    def _ticket(self, name: evidence.TicketName) -> Link:
-        arguments = [self.reader.tenant.slug, name.source, name.external_id]
-        return Link(name.external_id, reverse("ticket", args=arguments))
+    def _named(self, tickets: Sequence[evidence.TicketName]) -> tuple[Link, ...]:
+        """Links to tickets, for those who may see them."""
+        if not self.sees_tickets:
+            return ()
+        slug = self.reader.tenant.slug
+        return tuple(
+            Link(one.external_id, reverse("ticket", args=[slug, one.source, one.external_id]))
+            for one in tickets
+        )
 
     def _series(self, metric: Metric, views: Sequence[View]) -> Series | None:
         """The course of the view that leads its metric, if there is one."""

@@ -200,14 +200,14 @@ def quality_reviews(request: MemberRequest, organisation: str) -> HttpResponse:
     return render(request, "portal/quality_reviews.html", {"page": page})
 
 
-@needs(Right.READ_LIVE)
+@needs(Right.REVIEW_QUALITY)
 def ticket(
     request: MemberRequest, organisation: str, source: str, external_id: str
 ) -> HttpResponse:
     """One ticket, without whoever worked on it; a POST reviews how it was handled."""
     form = quality.ReviewForm(request.POST) if request.method == "POST" else None
     page = quality.ticket_page(request.member, source=source, external_id=external_id, form=form)
-    if page is None or (form is not None and not page.may_review):
+    if page is None:
         raise Http404
     if form is not None and quality.review(request.member, page, timezone.now()):
         return redirect("quality_reviews", organisation)

@@ -26,7 +26,7 @@ PAGES: dict[str, frozenset[str]] = {
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
     "observations": OBSERVERS,
     "quality_reviews": frozenset({"olga", "sam", "bea", "pia"}),
-    "ticket": frozenset({"olga", "sam", "bea"}),
+    "ticket": frozenset({"olga", "sam"}),
     "own_readings": frozenset({"agnes", "arjun"}),
     "mailbox": EVERYBODY,
     "targets": EVERYBODY,

@@ -84,9 +84,8 @@ class Visitor:
         self.check(schemes=schemes)
 
     def follow(self, locator: Locator, *, schemes: Sequence[Scheme] = ("light",)) -> None:
-        """Click what leads to another page, wait for that page, and check it."""
-        with self.page.expect_navigation():
-            locator.click()
+        """Press what leads to another page, and check that page."""
+        self.press(locator)
         self.check(schemes=schemes)
 
     def check(self, *, schemes: Sequence[Scheme] = ("light",)) -> None:

@@ -107,7 +107,7 @@ def test_the_page_lists_the_tickets_and_its_figure(told: Cast) -> None:
     asked = {"figure": "reopen_rate.rate", "from": "2026-03-01", "until": "2026-04-01", "only": "1"}
     page = browser(told).get(PAGE, asked).content.decode()
     assert reading.sentence in page
-    listed = re.findall(r'<th scope="row"><span class="mono">([^<]+)</span>', page)
+    listed = re.findall(r'<th scope="row"><a class="mono" href="[^"]+">([^<]+)</a>', page)
     assert listed == [row.ticket for row in rows if row.counts_for_it][:50]
     assert listed
     assert page.count("counted for it") == len(listed)
@@ -119,7 +119,7 @@ def test_the_next_rows_follow_without_gap_or_repetition(told: Cast) -> None:
     query += "&from=2026-03-01&until=2026-04-01"
     while query:
         page = client.get(f"{PAGE}?{query}").content.decode()
-        listed += re.findall(r'<th scope="row"><span class="mono">([^<]+)</span>', page)
+        listed += re.findall(r'<th scope="row"><a class="mono" href="[^"]+">([^<]+)</a>', page)
         onward = re.search(r'href="\?([^"]+)">Go on', page)
         query = onward[1].replace("&amp;", "&") if onward else ""
     rows, _ = rows_of(told, "reopen_rate.rate")

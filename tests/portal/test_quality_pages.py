@@ -18,6 +18,7 @@ from tests.factories import Cast
 from tests.metrics.test_reviewing_quality import known
 from tests.metrics.told import enter, moved, news, replied
 from tickets.canonical import EventType
+from tickets.models import Ticket
 from tickets.news import event_key
 
 LIST = "/acme/voice/quality-reviews/"
@@ -120,9 +121,21 @@ def test_a_ticket_of_somebody_elses_service_is_as_if_it_did_not_exist(week: Cast
         week.network.process_owner = None
         week.network.save()
     assert olga.get("/acme/tickets/desk/T1/").status_code == 404
+    with roles.as_role(roles.OWNER), acting(week.acme.pk):
+        Ticket.objects.filter(external_id="T1").update(capability=week.accounts)
+    assert olga.get("/acme/tickets/desk/T1/").status_code == 200  # it is theirs now
     assert olga.get("/acme/tickets/desk/never/").status_code == 404
     assert olga.get("/acme/tickets/desk/%00/").status_code == 404
     assert client_of(week, "sam").get("/acme/tickets/desk/T1/").status_code == 200
+
+
+def test_evidence_leads_to_tickets_only_for_those_who_may_open_them(week: Cast) -> None:
+    today = timezone.now().date()
+    query = {"from": today - timedelta(days=9), "until": today + timedelta(days=1)}
+    for reader, leads in (("olga", True), ("bea", False)):
+        page = client_of(week, reader).get("/acme/capabilities/network/", query).content.decode()
+        assert "[name] had no access" in page
+        assert ("/acme/tickets/desk/" in page) is leads
 
 
 @pytest.mark.parametrize("path", [LIST, "/acme/tickets/desk/T1/"])

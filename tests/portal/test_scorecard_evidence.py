@@ -1,0 +1,61 @@
+"""Evidence on the scorecard: in full beside the first figure that names it, elsewhere a pointer."""
+
+from __future__ import annotations
+
+from django.test import Client
+
+from metrics.definitions import METRICS
+from tests.factories import Cast
+from tests.metrics.test_evidence import wrote
+from tests.metrics.told import enter, moved, news
+from tests.portal.test_one_number import PERIOD
+from tickets.canonical import EventType
+
+
+def scorecard(cast: Cast, name: str = "olga") -> str:
+    client = Client()
+    client.force_login(getattr(cast, name))
+    return client.get("/acme/capabilities/network/", PERIOD).content.decode()
+
+
+def card(page: str, anchor: str) -> str:
+    return page.split(f'id="{anchor}"')[1].split("</section>", maxsplit=1)[0]
+
+
+def test_comments_stand_once_and_other_figures_point_at_them(cast: Cast) -> None:
+    for number in range(5):
+        wrote(cast, f"Comment {number}")
+    page = scorecard(cast)
+    assert page.count("Comment 0") == 1
+    assert "Comment 0" in card(page, "csat-share-share")
+    assert 'As beside <a class="quiet" href="#csat-share-share">Satisfied</a>' in card(
+        page, "reopen-rate-rate"
+    )
+
+
+def test_without_evidence_each_figure_says_which_is_missing_and_why(cast: Cast) -> None:
+    page = scorecard(cast)
+    assert "Comments are shown once at least five are there." in card(page, "reopen-rate-rate")
+    for metric in METRICS:
+        if metric.not_kept:
+            assert metric.not_kept in page.replace("&#x27;", "'"), metric.key
+
+
+def test_severities_tell_apart_what_was_escalated(cast: Cast) -> None:
+    for severity in ("high", "low"):
+        why = {"kind": "functional", "reason": f"too hard a {severity}"}
+        enter(cast, news(severity, (1, EventType.ESCALATED, why), moved(9, "resolved"),
+                         severity=severity))  # fmt: skip
+    page = scorecard(cast)
+    high = page.split('id="family-speed-high"')[1].split("<section")[0]
+    assert "too hard a high" in high
+    assert "too hard a low" not in high
+
+
+def test_whoever_reads_policy_denials_only_sees_no_other_evidence(cast: Cast) -> None:
+    for number in range(5):
+        wrote(cast, f"Comment {number}")
+        wrote(cast, f"Denied {number}", policy_denial=True)
+    page = scorecard(cast, "pia")
+    assert "Denied 0" in page
+    assert "Comment 0" not in page
