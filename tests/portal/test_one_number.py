@@ -195,7 +195,6 @@ class Shown(HTMLParser):
         self.rows: dict[str, list[str]] = {}
         self.text_of: dict[str, str] = {}
         self._open: list[tuple[str, str | None]] = []
-        self._unseen = 0
         self._row: str | None = None
         self.feed(page)
 
@@ -203,8 +202,6 @@ class Shown(HTMLParser):
         if tag in self.VOID:
             return
         told = dict(attributes)
-        if self._unseen or told.get("class") == "visually-hidden":
-            self._unseen += 1  # said to a screen reader: what a link is about
         self._open.append((tag, told.get("id")))
         if tag == "tr":
             self._row = told.get("data-figure")
@@ -215,7 +212,6 @@ class Shown(HTMLParser):
             self.rows[self._row].append("")
 
     def handle_endtag(self, tag: str) -> None:
-        self._unseen = max(0, self._unseen - 1)
         while self._open and self._open.pop()[0] != tag:
             pass
 
@@ -223,7 +219,7 @@ class Shown(HTMLParser):
         for _, name in self._open:
             if name:
                 self.text_of[name] = self.text_of.get(name, "") + data
-        if self._row and not self._unseen and any(tag in ("td", "th") for tag, _ in self._open):
+        if self._row and any(tag in ("td", "th") for tag, _ in self._open):
             self.rows[self._row][-1] += data
 
 
