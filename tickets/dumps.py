@@ -74,6 +74,8 @@ class DumpReport:
     quarantined: int = 0
     waiting: int = 0
     streams: Counter[str] = field(default_factory=Counter)
+    #: Records of streams that are not read, which were left out.
+    unread: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -86,6 +88,7 @@ class DumpReport:
         return {
             **{name: getattr(self, name) for name in _PLAIN},
             "streams": dict(self.streams),
+            "unread": dict(self.unread),
             "problems": [asdict(problem) for problem in self.problems],
             "changed_nothing": self.changed_nothing,
         }
@@ -205,8 +208,10 @@ def _deliveries(
             report.other_messages += 1
             continue
         name, record = found
-        if not 1 <= len(name) <= 60:
-            _refuse(report, this_run, number, "the stream's name needs 1 to 60 characters")
+        if name not in connector.streams:
+            if name[:60] not in report.unread:
+                _refuse(report, this_run, number, _not_read(name, connector))
+            report.unread[name[:60]] += 1
             continue
         size = len(line or "")
         if waiting[name] and (len(waiting[name]) >= RECORDS or taken[name] + size > CHARACTERS):
@@ -219,6 +224,15 @@ def _deliveries(
     for name, records in waiting.items():
         if records:
             yield from connector.dumped(name, records)
+
+
+def _not_read(stream: str, connector: Connector) -> str:
+    """Said once of each stream: a dump may hold many that tell nothing of a ticket."""
+    known = ", ".join(sorted(connector.streams)) or "none"
+    return (
+        f"of {connector.name} the stream {stream[:60]!r} is not read, and none of its records was"
+        f" kept; those that are read: {known}"
+    )
 
 
 def _too_long() -> str:

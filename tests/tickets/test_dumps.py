@@ -22,7 +22,6 @@ from tickets.models import (
     Connection,
     ImportRun,
     InboundMessage,
-    InboundOutcome,
     InboundWork,
     QuarantinedRow,
     Ticket,
@@ -37,6 +36,7 @@ class Desk(Connector):
 
     key = "test_desk"
     name = "Test desk"
+    streams = {"tickets": ("tickets", "tickets")}
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
         if topic != "tickets":
@@ -142,14 +142,31 @@ def test_a_directory_is_read_with_the_streams_its_files_are_named_for(
     assert [report["file"] for report in told] == [
         "macros.jsonl", "17000.1.jsonl", "tickets.2026-01.jsonl",
     ]  # fmt: skip
-    assert [report["quarantined"] for report in told] == [1, 0, 0]
+    assert [report["unread"] for report in told] == [{"macros": 1}, {}, {}]
     with acting(acme):
         assert set(Ticket.objects.filter(connection__name="desk2").values_list(
             "external_id", flat=True)) == {"1", "2"}  # fmt: skip
-        reasons = InboundOutcome.objects.filter(status="quarantined").values_list(
-            "errors", flat=True
-        )
-        assert "'macros' is not told" in str(list(reasons))
+        assert InboundMessage.objects.count() == 2
+
+
+def test_a_stream_that_is_not_read_is_refused_once_naming_those_that_are(
+    acme: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"type": "RECORD", "stream": "macros", "record": {"id": n}} for n in range(150)]
+    mine = [framed("singer", number) for number in range(3)]
+    bring(dump(tmp_path / "all.jsonl", *lines[:75], *mine, *lines[75:]))
+    [report] = reports(capsys)
+    assert (report["records"], report["unread"], report["rows_refused"]) == (3, {"macros": 150}, 1)
+    [problem] = report["problems"]
+    assert problem["row"] == 1
+    assert problem["reason"] == (
+        "of Test desk the stream 'macros' is not read, and none of its records was kept; those"
+        " that are read: tickets"
+    )
+    with acting(acme):
+        assert InboundMessage.objects.count() == 1
+        assert QuarantinedRow.objects.get().row_number == 1
+        assert Ticket.objects.filter(connection__name="desk2").count() == 3
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def test_more_rows_than_a_page_may_send_stop_the_import(
 
 def test_raw_records_need_only_their_help_desk(cast: Cast, ada: Client) -> None:
     line = (
-        b'{"type":"RECORD","stream":"ticket","record":{"ticket":"T9","time":"2026-03-02T09:00:00Z",'
+        b'{"type":"RECORD","stream":"event","record":{"ticket":"T9","time":"2026-03-02T09:00:00Z",'
         b'"status":"new","severity":"high"}}\n'
     )
     page = sent(ada, line, "dump.jsonl")

@@ -26,6 +26,9 @@ class Unusable(Exception):
 #: What reading an answer raises that has not the shape the vendor describes.
 WRONG_SHAPE = (Unusable, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
+#: The list's name on pages that are made of dumped records.
+RECORDS = "records"
+
 
 @contextmanager
 def known_shape() -> Iterator[None]:
@@ -128,6 +131,8 @@ class Connector:
     overlap: timedelta = timedelta(minutes=5)
     #: Kinds of words that may name a capability, in the order they are offered.
     facets: tuple[str, ...] = ()
+    #: Streams of records that extractors dump: the topic of each, and its list's name there.
+    streams: Mapping[str, tuple[str, str]] = {}
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         """The session with which this help desk is asked; `secrets` by the names of `asks`."""
@@ -142,6 +147,12 @@ class Connector:
         more; it may be stopped after any page and goes on from that page's cursor.
         """
         raise NotImplementedError
+
+    def begins(self, mark: str | None, options: Mapping[str, Any], now: datetime) -> datetime:
+        """Where a pull begins: the overlap before its mark, or the first one's days ago."""
+        if mark:
+            return datetime.fromisoformat(mark) - self.overlap
+        return now - timedelta(days=float(options.get("since", 30)))
 
     def reconcile(
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
@@ -170,9 +181,11 @@ class Connector:
     ) -> Iterator[tuple[str, bytes]]:
         """Topic and bytes of messages that hold raw records an extractor dumped (tickets/dumps.py).
 
-        As most help desks' pages do: one object with the stream's name over its records.
+        As most help desks' pages do: one object with a name over its records. `stream` is one of
+        `streams`, and nothing is said of the order in which records and streams come.
         """
-        yield stream, json.dumps({stream: records}, sort_keys=True).encode()
+        topic, name = self.streams[stream]
+        yield topic, json.dumps({name: records}, sort_keys=True).encode()
 
     def guess_state(self, word: str) -> Guess | None:
         """What a status of this help desk probably means."""

@@ -13,7 +13,7 @@ Options: `account` (the account's number), `since` (days the first pull goes bac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, 
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.records import (
     Record,
+    compact,
     document,
     each,
     inside,
@@ -88,6 +89,11 @@ class Chatwoot(Connector):
     pulls = True
     hooks = True
     facets = ("inbox", "team")
+    streams = {
+        "conversations": ("conversation", "messages"),
+        "agents": ("agents", "agents"),
+        "csat_survey_responses": ("ratings", "payload"),
+    }
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         """The session, below the account's address; the token has a header of Chatwoot's own."""
@@ -105,7 +111,7 @@ class Chatwoot(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Agents, then conversations with their messages, then ratings."""
-        start = now - timedelta(days=float(options.get("since", 30)))
+        start = self.begins(None, options, now)
         agents = http.get("/agents")
         rows_of(agents.json(), "agents")
         yield Page("agents", "agents", agents.raw, {})
@@ -170,6 +176,15 @@ class Chatwoot(Connector):
             case _:
                 raise Unusable({"field": "type", "reason": f"Chatwoot has no {topic!r}"})
         return told
+
+    def dumped(self, stream: str, records: Sequence[Record]) -> Iterator[tuple[str, bytes]]:
+        """A conversation is a message of its own, with whatever messages it holds."""
+        if stream != "conversations":
+            yield from super().dumped(stream, records)
+            return
+        for record in records:
+            page = {"conversation": record, "messages": record.get("messages") or []}
+            yield "conversation", compact(page)
 
     def guess_state(self, word: str) -> Guess | None:
         """Chatwoot's four statuses."""

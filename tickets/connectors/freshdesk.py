@@ -93,6 +93,10 @@ class Freshdesk(Connector):
     pulls = True
     hooks = True
     facets = ("type", "group", "product")
+    streams = {
+        **{name: (name, name) for name in ("tickets", "conversations", "agents", "contacts")},
+        "satisfaction_ratings": ("ratings", "satisfaction_ratings"),
+    }
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         """The session; Freshdesk takes the key as a user name, with any password."""
@@ -104,7 +108,7 @@ class Freshdesk(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Who is who first, then tickets with their conversations, then ratings."""
-        start = now - timedelta(days=float(options.get("since", 30)))
+        start = self.begins(None, options, now)
         when: dict[str, Any] = {"cursor": cursor, "start": start, "now": now}
         yield from _numbered(http, "agents", path="/api/v2/agents", **when)
         yield from _numbered(

@@ -42,6 +42,7 @@ class Generic(Connector):
     name = "Any tool, by API, webhook or file"
     scheme = STANDARD
     hooks = True
+    streams = {EVENT: (EVENT, ""), EVENTS: (EVENT, "")}
 
     def delivery(self, headers: Mapping[str, str], raw: bytes) -> Delivery:
         """A webhook's request by its `webhook-id`, which is the same when it is sent again."""
@@ -68,9 +69,8 @@ class Generic(Connector):
         self, stream: str, records: Sequence[Mapping[str, Any]]
     ) -> Iterator[tuple[str, bytes]]:
         """A message for each event: one that cannot be used does not take others along."""
-        topic = EVENT if stream in (EVENT, EVENTS) else stream
         for record in records:
-            yield topic, json.dumps(record, sort_keys=True).encode()
+            yield EVENT, json.dumps(record, sort_keys=True).encode()
 
 
 def _batch(bodies: list[Any], context: Context) -> Told:

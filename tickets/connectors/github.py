@@ -3,18 +3,21 @@
 The timeline tells every change with its own id, so the same issue fetched again adds only what is
 new. Severity and category are labels (tickets/connectors/labels.py); whether somebody is staff is
 their association with the repository.
+
+Dumped records are told one by one: an issue's opening whole and how it stands, a comment and an
+event without knowing who opened the issue.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
 from tickets.connectors.base import (
+    RECORDS,
     Asked,
     Connector,
     Context,
@@ -25,9 +28,21 @@ from tickets.connectors.base import (
 )
 from tickets.connectors.http import Answer, Http, HttpTrouble
 from tickets.connectors.labels import ASKED, Labels, last_label, listed
+from tickets.connectors.records import (
+    DUMPED,
+    Record,
+    compact,
+    document,
+    each,
+    each_dumped,
+    inside,
+    moment,
+    needed,
+    stood,
+)
 from tickets.connectors.signatures import GITHUB
 from tickets.meaning import meaning_of
-from tickets.news import Remark, TicketNews, Told, event_key
+from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
 
 STAFF = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 #: GitHub's words for why an issue was closed.
@@ -37,6 +52,10 @@ CLOSED = {
     "closed: duplicate": "resolved",
     "closed": "resolved",
 }
+#: GitHub dates no association: whoever has it is taken to have had it always.
+_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+#: An issue in the addresses of its records.
+_PLACE = re.compile(r"(?:/repos/|//github\.com/)([^/]+/[^/]+)/issues/(\d+)(?:[#?].*)?$")
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
@@ -55,6 +74,13 @@ class GitHub(Connector):
     scheme = GITHUB
     pulls = hooks = True
     facets = ("label", "repository")
+    streams = {
+        name: (f"{DUMPED}{topic}", RECORDS)
+        for name, topic in (
+            *(("issues", "issues"), ("comments", "comments"), ("issue_comments", "comments")),
+            *(("issue_events", "events"), ("issue_timeline_events", "events")),
+        )
+    }
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         return Http(
@@ -66,12 +92,7 @@ class GitHub(Connector):
     ) -> Iterator[Page]:
         for repository in listed(options.get("repositories")):
             stream = f"issues {repository}"
-            since = cursor.get(stream, {}).get("since")
-            start = (
-                datetime.fromisoformat(since) - self.overlap
-                if since
-                else now - timedelta(days=int(options.get("since", 30)))
-            )
+            start = self.begins(cursor.get(stream, {}).get("since"), options, now)
             yield from self._since(http, repository, start)
 
     def reconcile(
@@ -109,7 +130,7 @@ class GitHub(Connector):
         timeline = [entry for page in _pages(http, path, {"per_page": "100"}) for entry in page]
         whole = {"repository": repository, "issue": issue, "timeline": timeline}
         stamp = str(issue["updated_at"])
-        return Page(f"issues {repository}", "issue", _bytes(whole), {"since": stamp})
+        return Page(f"issues {repository}", "issue", compact(whole), {"since": stamp})
 
     def check(self, http: Http, *, options: Mapping[str, Any]) -> str:
         names = listed(options.get("repositories"))
@@ -127,10 +148,9 @@ class GitHub(Connector):
         )
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
-        try:
-            body = json.loads(raw)
-        except ValueError as error:
-            raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
+        body = document(raw)
+        if topic.startswith(DUMPED):
+            return _dumped(topic, body, Labels.of(context.options))
         if topic == "hook":
             return _hinted(body, context.headers.get("x-github-event", ""))
         return _Issue(body, Labels.of(context.options)).told()
@@ -159,7 +179,7 @@ def _hinted(body: Mapping[str, Any], event: str) -> Told:
         home = body.get("changes", {}).get("new_repository", {}).get("full_name")
         type_ = EventType.MERGED if into else EventType.DELETED
         data = {"into": f"{home}#{into.get('number')}"} if into else {}
-        at = _instant(issue["updated_at"])
+        at = moment(issue, "updated_at")
         gone = Event(event_key(ticket, action), type_, at, "9", ActorKind.SYSTEM, data=data)
         return Told(tickets=[TicketNews(ticket, events=[gone])])
     return Told(fetch=[ticket])
@@ -184,10 +204,18 @@ class _Issue:
             subject=str(self.issue.get("title") or "")[:500],
             channel="issue",
             requester=self.requester or "",
-            label_at=_instant(self.issue["updated_at"]),
+            label_at=moment(self.issue, "updated_at"),
         )
 
     def told(self) -> Told:
+        """Its opening and everything that happened since."""
+        self.opened()
+        for entry in self.timeline:
+            self.entry(entry)
+        return Told(tickets=[self.news])
+
+    def opened(self) -> None:
+        """Tell the opening: every issue is opened without a label and never as closed."""
         data: dict[str, Any] = {
             "state_said": "open",
             "severity_said": "",
@@ -195,29 +223,26 @@ class _Issue:
         }
         if self.requester:
             data["requester"] = self.requester
-        opened = _instant(self.issue["created_at"])
+        opened = moment(self.issue, "created_at")
         key, by = event_key(self.ticket, "created"), ActorKind.REQUESTER
         self.news.events.append(
             Event(key, EventType.CREATED, opened, "", by, self.requester, data=data)
         )
-        for entry in self.timeline:
-            self._entry(entry)
-        return Told(tickets=[self.news])
 
-    def _entry(self, entry: Mapping[str, Any]) -> None:
+    def entry(self, entry: Mapping[str, Any]) -> None:
+        """Tell an entry of the timeline."""
         kind = entry.get("event")
         if kind == "commented":
             self._comment(entry)
             return
         if not entry.get("created_at") or entry.get("id") is None:
             return
-        at, key = _instant(entry["created_at"]), event_key("github", entry["id"])
+        at, key = moment(entry, "created_at"), event_key("github", entry["id"])
         actor, by = _account(entry.get("actor")), self._kind(entry.get("actor"))
         match kind:
             case "closed":
                 reason = entry.get("state_reason")
-                said = f"closed: {reason}" if reason else "closed"
-                how: dict[str, Any] = {"said": said}
+                how: dict[str, Any] = {"said": _closed(reason)}
                 if reason == "duplicate":
                     how["resolution"] = ResolutionKind.DUPLICATE.value
                 elif by is ActorKind.BOT:
@@ -244,26 +269,29 @@ class _Issue:
 
     def _comment(self, entry: Mapping[str, Any]) -> None:
         author = entry.get("user") or entry.get("actor")
-        kind = self._author(author, entry)
+        kind, actor = self._author(author, entry)
         text = str(entry.get("body") or "")
-        data = {"meaning": meaning_of(text).value} if kind is ActorKind.AGENT else {}
-        actor = None if kind is ActorKind.UNKNOWN else _account(author)
+        helps = kind is ActorKind.AGENT or (kind is ActorKind.UNKNOWN and _is_staff(entry))
+        data = {"meaning": meaning_of(text).value} if helps else {}
         key = event_key("github comment", entry["id"])
-        at = _instant(entry["created_at"])
+        at = moment(entry, "created_at")
         self._tell(key, EventType.MESSAGE, at, kind, actor, public=True, **data)
         if text:
             self.news.texts[key] = text
 
-    def _author(self, author: Mapping[str, Any] | None, entry: Mapping[str, Any]) -> ActorKind:
+    def _author(
+        self, author: Mapping[str, Any] | None, entry: Mapping[str, Any]
+    ) -> tuple[ActorKind, str | None]:
         """Who wrote a comment: staff by association; a passer-by is nobody here."""
         if author is None:
-            return ActorKind.UNKNOWN  # a deleted account
+            return ActorKind.UNKNOWN, None  # a deleted account
         if author.get("type") == "Bot" or entry.get("performed_via_github_app"):
-            return ActorKind.BOT
+            return ActorKind.BOT, _account(author)
         if _account(author) == self.requester:
-            return ActorKind.REQUESTER
-        staff = entry.get("author_association") in STAFF
-        return ActorKind.AGENT if staff else ActorKind.UNKNOWN
+            return ActorKind.REQUESTER, self.requester
+        return (
+            (ActorKind.AGENT, _account(author)) if _is_staff(entry) else (ActorKind.UNKNOWN, None)
+        )
 
     def _kind(self, actor: Mapping[str, Any] | None) -> ActorKind:
         """Who changed an issue: its author, a bot, or somebody who may: staff."""
@@ -287,6 +315,128 @@ class _Issue:
         self.news.events.append(Event(key, type_, at, "1", by, actor, public, data))
 
 
+# --- dumped records -------------------------------------------------------------------------------
+
+
+class _Part(_Issue):
+    """Records of one issue, told without the issue itself: who opened it is not known."""
+
+    def __init__(self, ticket: str, labels: Labels) -> None:
+        self.ticket, self.labels, self.requester = ticket, labels, None
+        self.severities, self.categories = [], []
+        self.news = TicketNews(ticket)
+
+    def _author(
+        self, author: Mapping[str, Any] | None, entry: Mapping[str, Any]
+    ) -> tuple[ActorKind, str | None]:
+        """Whoever is staff may have opened it, and whoever is not too: the lens knows them."""
+        kind, actor = super()._author(author, entry)
+        known = kind is ActorKind.BOT
+        return (kind, actor) if known else (ActorKind.UNKNOWN, _account(author))
+
+    def _kind(self, actor: Mapping[str, Any] | None) -> ActorKind:
+        kind = super()._kind(actor)
+        return ActorKind.UNKNOWN if kind is ActorKind.AGENT else kind
+
+
+def _dumped(topic: str, page: Any, labels: Labels) -> Told:
+    """What dumped records say, each without the others. Pull requests are no issues."""
+    match topic.removeprefix(DUMPED):
+        case "issues":
+            return each_dumped(topic, page, lambda row: _stands(row, labels))
+        case "comments":
+            return each_dumped(topic, page, lambda row: _commented(row, labels))
+        case "events":
+            return each_dumped(topic, page, lambda row: _happened(row, labels))
+    raise Unusable({"field": "topic", "reason": f"{topic!r} is none of GitHub's"})
+
+
+def _stands(issue: Record, labels: Labels) -> Told:
+    """An issue's opening, and how it stands: what happened between is another stream."""
+    if issue.get("pull_request"):
+        return Told()
+    ticket, at = _place(issue, "url"), moment(issue, "updated_at")
+    whole = _Issue({"repository": ticket.rpartition("#")[0], "issue": issue}, labels)
+    whole.opened()
+    data, remarks = _labelled(issue, labels)
+    if assignee := _account(issue.get("assignee")):
+        data["agent"] = assignee
+    closed = issue.get("state") == "closed" and issue.get("closed_at")
+    state = _closed(issue.get("state_reason")) if closed else "open"
+    since = moment(issue, "closed_at") if closed else at
+    stands = TicketNews(ticket, fidelity="derived_from_snapshot_diff")
+    stands.events = stood("github", ticket, state=state, since=since, at=at, data=data)
+    return Told(tickets=[whole.news, stands], remarks=remarks)
+
+
+def _labelled(issue: Record, labels: Labels) -> tuple[dict[str, Any], list[Remark]]:
+    """What an issue's labels say, as far as one says it."""
+    found = [one.get("name") for one in issue.get("labels") or () if isinstance(one, Mapping)]
+    data, untold = labels.told(map(str, found))
+    reason = "which of several labels was put on last is told by events only"
+    return data, [Remark("labels", reason)] if untold else []
+
+
+def _commented(comment: Record, labels: Labels) -> Told:
+    """A comment; whoever GitHub calls a member is staff."""
+    if "/pull/" in str(comment.get("html_url") or ""):
+        return Told()
+    part = _Part(_place(comment, "issue_url"), labels)
+    needed(comment, "id")
+    part.entry({**comment, "event": "commented"})
+    author, accounts = comment.get("user"), []
+    if _is_staff(comment) and author and author.get("type") != "Bot" and _account(author):
+        name = str(author.get("login") or "")
+        accounts = [AccountTold(str(author["id"]), ActorKind.AGENT, _ALWAYS, name)]
+    return Told(tickets=[part.news], accounts=accounts)
+
+
+def _happened(record: Record, labels: Labels) -> Told:
+    """An event of an issue, or its last of each kind, as one extractor holds a timeline."""
+    if inside(record, "issue", "pull_request"):
+        return Told()
+    ticket, told = _place(record, "issue_url"), Told()
+    kept = [record] if isinstance(record.get("event"), str) else record.values()
+    entries = [entry for entry in kept if isinstance(entry, Mapping) and entry.get("event")]
+    each(entries, lambda entry: _event(ticket, entry, labels), told)
+    return told
+
+
+def _event(ticket: str, entry: Record, labels: Labels) -> Told:
+    if entry.get("event") == "unlabeled":
+        reason = "which label is left is told by the whole timeline only"
+        return Told(remarks=[Remark("unlabeled", reason)])
+    part = _Part(ticket, labels)
+    part.entry(entry)
+    return Told(tickets=[part.news] if part.news.events else [])
+
+
+def _place(record: Record, name: str) -> str:
+    """The issue a record belongs to. Raises Unusable."""
+    addresses = (record.get(name), record.get("html_url"), inside(record, "issue", "url"))
+    for address in addresses:
+        if found := _PLACE.search(str(address or "")):
+            return f"{found[1]}#{found[2]}"
+    repository = record.get("repository")
+    if not isinstance(repository, str) and record.get("org") and record.get("repo"):
+        repository = f"{record['org']}/{record['repo']}"
+    number = record.get("issue_number") or record.get("number") or inside(record, "issue", "number")
+    if isinstance(repository, str) and repository.count("/") == 1 and number:
+        return f"{repository}#{number}"
+    raise Unusable({"field": name, "reason": "it does not say which issue it belongs to"})
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def _closed(reason: object) -> str:
+    return f"closed: {reason}" if reason else "closed"
+
+
+def _is_staff(entry: Mapping[str, Any]) -> bool:
+    return entry.get("author_association") in STAFF
+
+
 def _pages(http: Http, path: str, params: Mapping[str, Any]) -> Iterator[list[Any]]:
     """Pages of a list, following `next` links on our own host."""
     answer: Answer = http.get(path, params)
@@ -300,11 +450,3 @@ def _pages(http: Http, path: str, params: Mapping[str, Any]) -> Iterator[list[An
 
 def _account(user: Mapping[str, Any] | None) -> str | None:
     return str(user["id"]) if user and user.get("id") is not None else None
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _bytes(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()

@@ -3,21 +3,44 @@
 States and labels have event lists of their own; who is assigned is told by system notes only. The
 members of a project are told with every issue, since a note does not say whether its author is
 staff. A note by the support bot is the mail of a Service Desk customer.
+
+Dumped records are told one by one: an issue's opening whole and how it stands, notes and events
+without knowing who opened the issue.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
-from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, Page, Unusable
+from tickets.connectors.base import (
+    RECORDS,
+    Asked,
+    Connector,
+    Context,
+    Delivery,
+    Guess,
+    Page,
+    Unusable,
+)
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.labels import ASKED, Labels, last_label, listed
+from tickets.connectors.records import (
+    DUMPED,
+    Record,
+    compact,
+    document,
+    each_dumped,
+    inside,
+    instant,
+    moment,
+    needed,
+    stood,
+)
 from tickets.connectors.signatures import GITLAB
 from tickets.meaning import meaning_of
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
@@ -27,6 +50,8 @@ SUPPORT_BOT = "support-bot"
 REPORTER = 20
 _BOT = re.compile(r"(?:project|group)_\d+_bot.*|alert-bot|ghost|GitLab-.*", re.IGNORECASE)
 _ASSIGNED = re.compile(r"(?<!un)assigned to ((?:@[\w.-]+(?:, | and )?)+)")
+#: An issue in its address.
+_PLACE = re.compile(r"https?://[^/]+/(.+?)/(?:-/)?issues/(\d+)(?:[#?].*)?$")
 _DUPLICATE = re.compile(r"marked this issue as a duplicate of", re.IGNORECASE)
 
 
@@ -44,6 +69,16 @@ class GitLab(Connector):
     scheme = GITLAB
     pulls = hooks = True
     facets = ("label", "project", "type")
+    streams = {
+        name: (f"{DUMPED}{topic}", RECORDS)
+        for name, topic in (
+            *(("issues", "issues"), ("notes", "notes"), ("issue_notes", "notes")),
+            *(("resource_state_events", "states"), ("issue_state_events", "states")),
+            *(("resource_label_events", "labels"), ("issue_label_events", "labels")),
+            *(("members", "members"), ("project_members", "members")),
+            ("group_members", "members"),
+        )
+    }
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         return Http(base_url, headers={"PRIVATE-TOKEN": secrets.get("token", "")})
@@ -52,12 +87,8 @@ class GitLab(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         for project in listed(options.get("projects")):
-            since = cursor.get(f"issues {project}", {}).get("since")
-            start = (
-                datetime.fromisoformat(since) - self.overlap
-                if since
-                else now - timedelta(days=int(options.get("since", 30)))
-            )
+            mark = cursor.get(f"issues {project}", {}).get("since")
+            start = self.begins(mark, options, now)
             yield from self._since(http, project, start)
 
     def reconcile(
@@ -101,7 +132,7 @@ class GitLab(Connector):
             "members": members,
         }
         return Page(
-            f"issues {project}", "issue", _bytes(whole), {"since": str(issue["updated_at"])}
+            f"issues {project}", "issue", compact(whole), {"since": str(issue["updated_at"])}
         )
 
     def check(self, http: Http, *, options: Mapping[str, Any]) -> str:
@@ -118,10 +149,9 @@ class GitLab(Connector):
         return Delivery(name, "hook", {"x-gitlab-event": headers.get("x-gitlab-event", "")})
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
-        try:
-            body = json.loads(raw)
-        except ValueError as error:
-            raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
+        body = document(raw)
+        if topic.startswith(DUMPED):
+            return _dumped(topic, body, context)
         if topic == "hook":
             return _hinted(body)
         return _Issue(body, Labels.of(context.options)).told()
@@ -166,10 +196,21 @@ class _Issue:
             channel="mail" if self.by_mail else "issue",
             requester=self.requester,
             requester_email=mail,
-            label_at=_instant(self.issue["updated_at"]),
+            label_at=moment(self.issue, "updated_at"),
         )
 
     def told(self) -> Told:
+        """Its opening and everything that happened since."""
+        self.opened()
+        duplicate = self._notes()
+        for entry in self.body.get("states", ()):
+            self.moved(entry, duplicate=duplicate)
+        self._labelled()
+        self.went()
+        return Told(tickets=[self.news], accounts=_staff(self.body.get("members", ())))
+
+    def opened(self) -> None:
+        """Tell the opening."""
         data: dict[str, Any] = {
             "state_said": "opened",
             "severity_said": "",
@@ -189,73 +230,67 @@ class _Issue:
             data,
             sequence="",
         )
-        duplicate = self._notes()
-        for entry in self.body.get("states", ()):
-            self._moved(entry, duplicate)
-        self._labelled()
+
+    def went(self) -> None:
+        """Tell that it was moved to another project."""
         if self.issue.get("moved_to_id"):
             into = {"into": str(self.issue["moved_to_id"])}
             at = self.issue.get("closed_at") or self.issue["updated_at"]
             key = event_key(self.ticket, "moved", into["into"])
             self._tell(key, EventType.MERGED, at, None, into, sequence="9")
-        return Told(tickets=[self.news], accounts=self._accounts())
 
-    def _accounts(self) -> list[AccountTold]:
-        return [
-            AccountTold(
-                str(member["username"]),
-                ActorKind.AGENT,
-                _instant(member["created_at"]),
-                str(member.get("name") or ""),
-            )
-            for member in self.body.get("members", ())
-            if member.get("access_level", 0) >= REPORTER and member.get("created_at")
-        ]
-
-    def _moved(self, entry: Mapping[str, Any], duplicate: bool) -> None:
+    def moved(self, entry: Mapping[str, Any], *, duplicate: bool = False) -> None:
+        """Tell a state; that a note calls it a duplicate takes the place of what says less."""
         said = "closed" if entry["state"] == "closed" else "opened"
-        data = {"said": said}
-        if said == "closed" and duplicate:
-            data["resolution"] = ResolutionKind.DUPLICATE.value
+        data: dict[str, Any] = {"said": said}
         key = event_key("gitlab state", entry["id"])
+        if said == "closed" and duplicate:
+            data |= {"resolution": ResolutionKind.DUPLICATE.value, "revises": key}
+            key = event_key("gitlab state", entry["id"], "duplicate")
         self._tell(key, EventType.STATUS_CHANGED, entry["created_at"], entry.get("user"), data)
 
     def _labelled(self) -> None:
-        severities: list[str] = []
-        categories: list[str] = []
+        on: tuple[list[str], list[str]] = ([], [])
         for entry in sorted(self.body.get("labels", ()), key=lambda one: one["id"]):
-            label = str((entry.get("label") or {}).get("name", ""))
-            put, key = entry.get("action") == "add", event_key("gitlab label", entry["id"])
-            if label and self.labels.is_severity(label):
-                data: dict[str, Any] = {"said": last_label(severities, label, put=put)}
-                kind = EventType.PRIORITY_CHANGED
-            elif label and self.labels.is_category(label):
-                data = {"facets": {"label": last_label(categories, label, put=put)}}
-                kind = EventType.CATEGORY_CHANGED
-            else:
-                continue
-            self._tell(key, kind, entry["created_at"], entry.get("user"), data)
+            self.labelled(entry, on)
+
+    def labelled(self, entry: Mapping[str, Any], on: tuple[list[str], list[str]]) -> None:
+        """Tell a label. `on` are those that are on, by severity and category, and is kept up."""
+        label = str((entry.get("label") or {}).get("name", ""))
+        put, key = entry.get("action") == "add", event_key("gitlab label", entry["id"])
+        if label and self.labels.is_severity(label):
+            data: dict[str, Any] = {"said": last_label(on[0], label, put=put)}
+            kind = EventType.PRIORITY_CHANGED
+        elif label and self.labels.is_category(label):
+            data = {"facets": {"label": last_label(on[1], label, put=put)}}
+            kind = EventType.CATEGORY_CHANGED
+        else:
+            return
+        self._tell(key, kind, entry["created_at"], entry.get("user"), data)
 
     def _notes(self) -> bool:
         """Tell messages and assignments; say whether it was marked as a duplicate."""
-        duplicate = False
-        for note in self.body.get("notes", ()):
-            text, author = str(note.get("body") or ""), note.get("author") or {}
-            key = event_key("gitlab note", note["id"])
-            if note.get("system"):
-                duplicate |= bool(_DUPLICATE.search(text))
-                assigned = _ASSIGNED.search(text)
-                if assigned or text.startswith("unassigned"):
-                    names = re.findall(r"@([\w.-]+)", assigned[1]) if assigned else []
-                    to = {"to": names[-1] if names else None}
-                    self._tell(key, EventType.ASSIGNED, note["created_at"], author, to)
-                continue
-            public = not (note.get("internal") or note.get("confidential"))
-            data = {"meaning": meaning_of(text).value} if public else {}
-            self._tell(key, EventType.MESSAGE, note["created_at"], author, data, public=public)
-            if public and text:
-                self.news.texts[key] = text
-        return duplicate
+        notes = self.body.get("notes", ())
+        for note in notes:
+            self.noted(note)
+        return any(n.get("system") and _DUPLICATE.search(str(n.get("body") or "")) for n in notes)
+
+    def noted(self, note: Mapping[str, Any]) -> None:
+        """Tell a message, or the assignment that a system note tells."""
+        text, author = str(note.get("body") or ""), note.get("author") or {}
+        key = event_key("gitlab note", note["id"])
+        if note.get("system"):
+            assigned = _ASSIGNED.search(text)
+            if assigned or text.startswith("unassigned"):
+                names = re.findall(r"@([\w.-]+)", assigned[1]) if assigned else []
+                to = {"to": names[-1] if names else None}
+                self._tell(key, EventType.ASSIGNED, note["created_at"], author, to)
+            return
+        public = not (note.get("internal") or note.get("confidential"))
+        data = {"meaning": meaning_of(text).value} if public else {}
+        self._tell(key, EventType.MESSAGE, note["created_at"], author, data, public=public)
+        if public and text:
+            self.news.texts[key] = text
 
     def _tell(
         self,
@@ -271,7 +306,7 @@ class _Issue:
         name = str((author or {}).get("username", ""))
         kind, actor = self._who(name)
         self.news.events.append(
-            Event(key, type_, _instant(at), sequence, kind, actor, public, data)
+            Event(key, type_, instant(at, "created_at"), sequence, kind, actor, public, data)
         )
 
     def _who(self, name: str) -> tuple[ActorKind, str | None]:
@@ -284,6 +319,137 @@ class _Issue:
         if _BOT.fullmatch(name):
             return ActorKind.BOT, name
         return ActorKind.UNKNOWN, name
+
+
+# --- dumped records -------------------------------------------------------------------------------
+
+
+class _Part(_Issue):
+    """Records of one issue, told without the issue itself: who opened it is not known."""
+
+    def __init__(self, ticket: str, labels: Labels) -> None:
+        self.ticket, self.labels, self.requester = ticket, labels, ""
+        self.news = TicketNews(ticket)
+
+
+def _dumped(topic: str, page: Any, context: Context) -> Told:
+    """What dumped records say, each without the others."""
+    labels, options = Labels.of(context.options), context.options
+    match topic.removeprefix(DUMPED):
+        case "issues":
+            return each_dumped(topic, page, lambda row: _stands(row, labels))
+        case "notes":
+            return each_dumped(topic, page, lambda row: _note(row, labels, options))
+        case "states":
+            return each_dumped(topic, page, lambda row: _state(row, labels, options))
+        case "labels":
+            return each_dumped(topic, page, lambda row: _label(row, labels, options))
+        case "members":
+            return each_dumped(topic, page, _member)
+    raise Unusable({"field": "topic", "reason": f"{topic!r} is none of GitLab's"})
+
+
+def _stands(issue: Record, labels: Labels) -> Told:
+    """An issue's opening, and how it stands: what happened between is another stream."""
+    if not inside(issue, "author", "username"):
+        reason = "the author is needed by name, and stands there by number only"
+        raise Unusable({"field": "author", "reason": reason})
+    ticket, at = _place(issue, {}), moment(issue, "updated_at")
+    project, _, number = ticket.rpartition("#")
+    whole = _Issue({"project": project, "issue": {**issue, "iid": number}}, labels)
+    whole.opened()
+    whole.went()
+    data, untold = labels.told(map(_label_name, issue.get("labels") or ()))
+    if assignee := inside(issue, "assignee", "username"):
+        data["agent"] = str(assignee)
+    closed = issue.get("state") == "closed"
+    state = "closed" if closed else "opened"
+    since = moment(issue, "closed_at") if closed and issue.get("closed_at") else at
+    stands = TicketNews(ticket, fidelity="derived_from_snapshot_diff")
+    stands.events = stood("gitlab", ticket, state=state, since=since, at=at, data=data)
+    reason = "which of several labels was put on last is told by label events only"
+    remarks = [Remark("labels", reason)] if untold else []
+    return Told(tickets=[whole.news, stands], remarks=remarks)
+
+
+def _note(note: Record, labels: Labels, options: Mapping[str, Any]) -> Told:
+    """A message or a system note of an issue."""
+    if note.get("noteable_type", "Issue") != "Issue":
+        return Told()
+    part = _Part(_place(note, options), labels)
+    if not inside(note, "author", "username"):
+        raise Unusable({"field": "author", "reason": "it does not say who wrote it"})
+    needed(note, "id")
+    part.noted(note)
+    return Told(tickets=[part.news])
+
+
+def _state(entry: Record, labels: Labels, options: Mapping[str, Any]) -> Told:
+    if entry.get("resource_type", "Issue") != "Issue":
+        return Told()
+    part = _Part(_place(entry, options), labels)
+    part.moved({**entry, "id": needed(entry, "id"), "state": needed(entry, "state")})
+    return Told(tickets=[part.news])
+
+
+def _label(entry: Record, labels: Labels, options: Mapping[str, Any]) -> Told:
+    if entry.get("resource_type", "Issue") != "Issue":
+        return Told()
+    if entry.get("action") != "add":
+        reason = "which label is left when one is taken off is told by all of them only"
+        return Told(remarks=[Remark("action", reason)])
+    part = _Part(_place(entry, options), labels)
+    needed(entry, "id")
+    part.labelled(entry, ([], []))
+    return Told(tickets=[part.news] if part.news.events else [])
+
+
+def _member(member: Record) -> Told:
+    needed(member, "username")
+    return Told(accounts=_staff([member]))
+
+
+def _label_name(label: Any) -> str:
+    return str(label.get("name") if isinstance(label, Mapping) else label)
+
+
+def _place(record: Record, options: Mapping[str, Any]) -> str:
+    """The issue a record belongs to: by its address, or its number in the only chosen project.
+
+    Raises Unusable: GitLab's other numbers count over all projects.
+    """
+    full = str(inside(record, "references", "full") or "")
+    if re.fullmatch(r"[^#\s]+#\d+", full):
+        return full
+    if found := _PLACE.match(str(record.get("web_url") or "")):
+        return f"{found[1]}#{found[2]}"
+    number = next((record[n] for n in ("noteable_iid", "issue_iid", "iid") if record.get(n)), None)
+    projects = listed(options.get("projects"))
+    project = record.get("project_path") or (projects[0] if len(projects) == 1 else None)
+    if number is None or not project:
+        reason = (
+            "it names its issue by numbers that count over all projects: it is told where the"
+            " record has an issue_iid and a project_path, or one project is chosen in the options"
+        )
+        raise Unusable({"field": "issue_iid", "reason": reason})
+    return f"{project}#{number}"
+
+
+def _staff(members: Iterable[Record]) -> list[AccountTold]:
+    """Members who may work on issues, since they are."""
+    return [
+        AccountTold(
+            str(member["username"]),
+            ActorKind.AGENT,
+            moment(member, "created_at"),
+            str(member.get("name") or ""),
+        )
+        for member in members
+        if member.get("access_level", 0) >= REPORTER and member.get("created_at")
+    ]
+
+
+# --- asking ---------------------------------------------------------------------------------------
 
 
 def _members(http: Http, project: str) -> list[Any]:
@@ -304,12 +470,3 @@ def _all(http: Http, path: str, params: Mapping[str, Any]) -> Iterator[Any]:
 
 def _path(project: str) -> str:
     return f"/api/v4/projects/{quote(project, safe='')}"
-
-
-def _instant(text: str) -> datetime:
-    at = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
-    return at.astimezone(UTC)
-
-
-def _bytes(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()

@@ -11,6 +11,11 @@ and what Jira files it under: renaming and translating change the name, the id d
 Webhooks are hints to fetch: they hold neither the whole changelog nor the field list, their instant
 is not the change's, and their event names say nothing (`issue_generic`). Only a deletion is told by
 its own webhook, for nothing is left to be fetched.
+
+Dumped records are told one by one. An issue that holds its whole changelog is told as a page is;
+any other by how it stands, and comments and changes without the issue. An event is known by Jira's
+ids and those of its words, so a page, which knows more names, tells the same one; where it knows
+who really acted, it takes the place of what says less.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind, State
 from tickets.connectors.base import (
+    RECORDS,
     Asked,
     Connector,
     Context,
@@ -36,6 +42,19 @@ from tickets.connectors.base import (
     guess_among,
 )
 from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.records import (
+    DUMPED,
+    Record,
+    compact,
+    document,
+    each_dumped,
+    inside,
+    instant,
+    mapping_of,
+    needed,
+    opening,
+    stood,
+)
 from tickets.connectors.signatures import JIRA
 from tickets.flaws import PROMISE
 from tickets.lens import NAMED, named
@@ -141,6 +160,14 @@ class Jira(Connector):
     scheme = JIRA
     pulls = hooks = True
     facets = ("request_type", "component", "team", "project", "issue_type", "organisation", "label")
+    streams = {
+        name: (f"{DUMPED}{topic}", RECORDS)
+        for name, topic in (
+            *(("issues", "issues"), ("issue_comments", "comments"), ("comments", "comments")),
+            *(("issue_changelogs", "changelogs"), ("issue_changelog", "changelogs")),
+            *(("changelogs", "changelogs"), ("users", "users")),
+        )
+    }
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         email = str(secrets.get("email") or options.get("email") or "")
@@ -157,12 +184,7 @@ class Jira(Connector):
     ) -> Iterator[Page]:
         yield from _members(http, cursor.get("agents", {}), options, now)
         mark = cursor.get("issues", {}).get("updated")
-        since = (
-            datetime.fromisoformat(mark) - self.overlap
-            if mark
-            else now - timedelta(days=int(options.get("since", 30)))
-        )
-        yield from _changed(http, since, options)
+        yield from _changed(http, self.begins(mark, options, now), options)
 
     def reconcile(
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
@@ -179,7 +201,7 @@ class Jira(Connector):
             if trouble.status != 404:
                 raise
             # Deleted, or no longer to be seen: only its own webhook can say which.
-            yield Page("fetched", "gone", _bytes({"issue": ticket}), {})
+            yield Page("fetched", "gone", compact({"issue": ticket}), {})
             return
         yield _whole(http, issue, catalogue, options)
 
@@ -201,12 +223,9 @@ class Jira(Connector):
         return Delivery(headers.get("x-atlassian-webhook-identifier", ""), "hook")
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
-        try:
-            body = json.loads(raw)
-        except ValueError as error:
-            raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
-        if not isinstance(body, Mapping):
-            raise Unusable({"field": "", "reason": "not an object of JSON"})
+        body = mapping_of(document(raw))
+        if topic.startswith(DUMPED):
+            return _dumped(topic, body, context.options)
         try:
             return self._told(topic, body, context)
         except KeyError as error:
@@ -402,7 +421,7 @@ def _whole(
     if any(_rating(issue["fields"].get(name)) is not None for name in rated):
         body["feedback"] = _feedback(http, number)
     updated = _instant(issue["fields"]["updated"]).isoformat()
-    return Page("issues", "issue", _bytes(body), {"updated": updated})
+    return Page("issues", "issue", compact(body), {"updated": updated})
 
 
 def _histories(http: Http, number: str, options: Mapping[str, Any]) -> list[Any]:
@@ -474,7 +493,7 @@ def _members(
         "first": before is None,
         "read_at": now.isoformat(),
     }
-    yield Page("agents", "agents", _bytes(body), {"members": sorted(found)})
+    yield Page("agents", "agents", compact(body), {"members": sorted(found)})
 
 
 # --- telling --------------------------------------------------------------------------------------
@@ -550,7 +569,7 @@ class _Issue:
         return Told(
             tickets=[self.news],
             ratings=self._rated(),
-            accounts=[told for user in self.users.values() if (told := self._role(user))],
+            accounts=self._roles(),
             remarks=self.remarks,
         )
 
@@ -564,6 +583,9 @@ class _Issue:
         if account and user is not None:
             self.users.setdefault(account, user)
         return account
+
+    def _roles(self) -> list[AccountTold]:
+        return [told for user in self.users.values() if (told := self._role(user))]
 
     def _role(self, user: Mapping[str, Any]) -> AccountTold | None:
         """What an account's type says it is; Data Center has none and knows groups only."""
@@ -706,9 +728,10 @@ class _Issue:
         # Whoever moves issues to another workflow did not work on them.
         migrated = any(_field_of(item) == "workflow" for item in items)
         kind, actor = ActorKind.UNKNOWN, self._met(history.get("author"))
+        by_requester = False
         if migrated:
             kind, actor = ActorKind.SYSTEM, None
-        elif self._moved_by_requester(history, at):
+        elif by_requester := self._moved_by_requester(history, at):
             actor = self.requester
         for item in items:
             name = self._field(item)
@@ -716,7 +739,10 @@ class _Issue:
             if said is None:
                 continue
             type_, data = said
-            key = event_key("jira", history["id"], name, item.get("from"), *_flat(data))
+            parts = (history["id"], name, item.get("from"), item.get("to"), *_flat(data))
+            key = event_key("jira", *parts)
+            if by_requester:  # known by their comment: who only saw the change told the app
+                data["revises"], key = key, event_key("jira by requester", *parts)
             sequence = f"2-{int(history['id']):012}-{'b' if name == 'status' else 'a'}"
             self._tell(key, type_, at, sequence, actor_kind=kind, actor_key=actor, data=data)
 
@@ -833,8 +859,11 @@ class _Issue:
     def _promised(self) -> None:
         """Kept, missed, running, or that there is none: absent is not kept.
 
-        When an SLA's clock stopped is not read: its "first response" often stops on a status.
+        When an SLA's clock stopped is not read: its "first response" often stops on a status. Of a
+        record whose fields nobody explains, nothing says that there is none.
         """
+        if not (self.custom.get(SLA) or self.body.get("explained", True)):
+            return
         cycles = [
             cycle
             for name in self.custom.get(SLA, ())
@@ -895,6 +924,162 @@ class _Issue:
                 remark=str((feedback.get("comment") or {}).get("body") or ""),
             )
         ]
+
+
+# --- dumped records -------------------------------------------------------------------------------
+
+
+class _Standing(_Issue):
+    """An issue whose changelog is not there whole: told by how it stands."""
+
+    def told(self) -> Told:
+        """Its opening and how it stood at its last change; what else its record holds."""
+        status, fields = self.fields.get("status") or {}, self.fields
+        since = self.updated
+        if inside(status, "statusCategory", "key") == "done" and fields.get("resolutiondate"):
+            since = _instant(fields["resolutiondate"])
+        self.components = {_word(one) for one in fields.get("components") or ()} - {""}
+        data: dict[str, Any] = {
+            "severity_said": _word(fields.get(self.severity_field)) or NO_PRIORITY,
+            "facets": {
+                **{facet: _word(fields.get(name)) for name, facet in self.facet_fields.items()},
+                "component": _joined(self.components),
+                "label": " ".join(sorted(fields.get("labels") or ())),
+            },
+        }
+        if self.requester:
+            data["requester"] = self.requester
+        if team := _word(fields.get(self.team_field)):
+            data["group"] = _name_of(team)
+        if agent := self._met(fields.get("assignee")):
+            data["agent"] = agent
+        stands = TicketNews(self.id, fidelity="derived_from_snapshot_diff")
+        state = self._status(status.get("id"), status.get("name"))
+        stands.events = [
+            opening("jira", self.id, _instant(fields["created"])),
+            *stood("jira", self.id, state=state, since=since, at=self.updated, data=data),
+        ]
+        part = _Part(self.body, self.options)
+        told = part.told()
+        told.tickets = [self.news, stands, *told.tickets]
+        told.accounts += self._roles()
+        self._promised()
+        self._followed()
+        told.ratings, told.remarks = self._rated(), [*self.remarks, *told.remarks]
+        return told
+
+
+class _Part(_Issue):
+    """Changes and comments of one issue, told without the issue itself."""
+
+    def __post_init__(self) -> None:
+        self.id = needed(self.body["issue"], "id")
+        self.fields, self.requester, self.components = {}, "", set()
+        self.histories = self.body.get("histories", ())
+        self.news = TicketNews(self.id, fidelity="derived_from_changelog")
+
+    def told(self) -> Told:
+        """What each says by itself."""
+        for history in self.histories:
+            self._changed(history)
+        for comment in self.body.get("comments", ()):
+            self._commented(comment)
+        tickets = [self.news] if self.news.events else []
+        return Told(tickets=tickets, accounts=self._roles(), remarks=self.remarks)
+
+    def _said_of(
+        self,
+        name: str,
+        item: Mapping[str, Any],
+        items: Sequence[Mapping[str, Any]],
+        *,
+        migrated: bool,
+    ) -> tuple[EventType, dict[str, Any]] | None:
+        if name in ("components", "component"):
+            reason = "which components are left is told by an issue with its whole changelog only"
+            self.remarks.append(Remark(name, reason))
+            return None
+        return super()._said_of(name, item, items, migrated=migrated)
+
+
+def _dumped(topic: str, page: Any, options: Mapping[str, Any]) -> Told:
+    """What dumped records say, each without the others."""
+    match topic.removeprefix(DUMPED):
+        case "issues":
+            return each_dumped(topic, page, lambda row: _dumped_issue(row, options))
+        case "changelogs":
+            return each_dumped(topic, page, lambda row: _beside(row, "histories", options))
+        case "comments":
+            return each_dumped(topic, page, lambda row: _beside(row, "comments", options))
+        case "users":
+            return each_dumped(topic, page, lambda row: _dumped_user(row, options))
+    raise Unusable({"field": "topic", "reason": f"{topic!r} is none of Jira's"})
+
+
+def _dumped_issue(record: Record, options: Mapping[str, Any]) -> Told:
+    """An issue as an extractor holds it, with what it knows of its changelog and comments."""
+    fields = record.get("fields")
+    if not isinstance(fields, Mapping):
+        raise Unusable({"field": "fields", "reason": "it is missing"})
+    for name in ("created", "updated"):
+        needed(fields, name)
+    log, status = record.get("changelog") or {}, fields.get("status") or {}
+    histories = log.get("histories") or []
+    body: dict[str, Any] = {
+        "issue": {"id": needed(record, "id"), "key": record.get("key"), "fields": fields},
+        "histories": histories,
+        "comments": inside(fields, "comment", "comments") or (),
+        "statuses": [{"id": status.get("id"), "category": inside(status, "statusCategory", "key")}],
+    }
+    described = _described(record)
+    body |= {"fields": described or _recognised(fields), "explained": bool(described)}
+    told = Told()
+    if not described:
+        reason = "nothing says what custom fields are: ratings were not read"
+        told.remarks.append(Remark("schema", reason))
+    whole = "total" in log and len(histories) >= int(log["total"])
+    told.extend((_Issue if whole else _Standing)(body, options).told())
+    return told
+
+
+def _described(record: Record) -> list[dict[str, str]]:
+    """The field list, where the record explains its fields (expand=schema)."""
+    schema, names = record.get("schema") or {}, record.get("names") or {}
+    return [
+        {"id": str(name), "name": str(names.get(name, "")), "custom": str(custom)}
+        for name, one in schema.items()
+        if (custom := inside(one, "custom")) in _CUSTOM
+    ]
+
+
+def _recognised(fields: Record) -> list[dict[str, str]]:
+    """Request types and SLAs, which no other field looks like."""
+    kinds = (("requestType", REQUEST_TYPE), ("completedCycles", SLA))
+    return [
+        {"id": str(name), "name": "", "custom": custom}
+        for name, value in sorted(fields.items())
+        for key, custom in kinds
+        if isinstance(value, Mapping) and key in value
+    ]
+
+
+def _beside(record: Record, name: str, options: Mapping[str, Any]) -> Told:
+    """A change or a comment; extractors add the id of its issue."""
+    number = str(record.get("issueId") or record.get("issue_id") or "")
+    if not number.isdecimal():
+        reason = "it does not say by the issue's number which issue it belongs to"
+        raise Unusable({"field": "issueId", "reason": reason})
+    for needs in ("id", "created"):
+        needed(record, needs)
+    return _Part({"issue": {"id": number}, name: [record]}, options).told()
+
+
+def _dumped_user(record: Record, options: Mapping[str, Any]) -> Told:
+    if not _account(record):
+        raise Unusable({"field": "accountId", "reason": "it is missing"})
+    part = _Part({"issue": {"id": "0"}}, options)
+    told = part._role(record)
+    return Told(accounts=[told] if told else [])
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -1002,15 +1187,9 @@ def _read_tree(node: Mapping[str, Any], parts: list[str]) -> int:
     return attachments
 
 
-def _instant(text: str) -> datetime:
+def _instant(text: object) -> datetime:
     """Raises Unusable: an issue without its instants tells nothing."""
-    try:
-        at = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise Unusable({"field": "created", "reason": f"{text!r} is no instant"}) from None
-    if at.tzinfo is None:
-        raise Unusable({"field": "created", "reason": f"{text!r} has no offset from UTC"})
-    return at.astimezone(UTC)
+    return instant(text, "created")
 
 
 def _moment(cycle: Mapping[str, Any], opened: datetime, name: str) -> datetime:
@@ -1020,9 +1199,13 @@ def _moment(cycle: Mapping[str, Any], opened: datetime, name: str) -> datetime:
 
 
 def _flat(data: Mapping[str, Any]) -> list[str]:
-    """An event's content as parts of its key."""
-    return [json.dumps(data, sort_keys=True, ensure_ascii=False)]
+    """An event's content as parts of its key: words by their ids, whatever they are called."""
+    return [json.dumps(_by_ids(data), sort_keys=True, ensure_ascii=False)]
 
 
-def _bytes(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+def _by_ids(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _by_ids(one) for name, one in value.items()}
+    if isinstance(value, str) and NAMED in value:
+        return [word.partition(NAMED)[0] for word in value.split(" + ")]
+    return value

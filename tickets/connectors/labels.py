@@ -6,7 +6,7 @@ label that is no severity may name a category.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,19 @@ class Labels:
         if self.is_severity(label):
             return False
         return not self.category or label.lower().startswith(self.category)
+
+    def told(self, names: Iterable[str]) -> tuple[dict[str, Any], bool]:
+        """What the labels of an issue say of it, and whether several say the same differently.
+
+        Nothing then: the last that was put on would hold, and a list does not say which.
+        """
+        found = list(names)
+        severities = list(filter(self.is_severity, found))
+        categories = list(filter(self.is_category, found))
+        said: dict[str, Any] = {"severity_said": severities[0]} if len(severities) == 1 else {}
+        if len(categories) == 1:
+            said["facets"] = {"label": categories[0]}
+        return said, len(severities) > 1 or len(categories) > 1
 
 
 def last_label(labels: list[str], label: str, *, put: bool) -> str:

@@ -1,4 +1,7 @@
-"""Reading a vendor's records: values that must be there, instants, and rows one by one."""
+"""Reading a vendor's records: values that must be there, instants, and rows one by one.
+
+Pages that are put together are written here too, and what dumped records (tickets/dumps.py) tell.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tickets.connectors.base import Unusable
-from tickets.news import Remark, Told
+from tickets.canonical import Event, EventType
+from tickets.connectors.base import RECORDS, WRONG_SHAPE, Unusable
+from tickets.lens import named
+from tickets.news import Remark, Told, event_key
 
 Record = Mapping[str, Any]
+
+#: Topics of dumped records begin with this; the stream follows.
+DUMPED = "dumped "
 
 
 def document(raw: bytes) -> Any:
@@ -19,6 +27,16 @@ def document(raw: bytes) -> Any:
         return json.loads(raw)
     except ValueError:
         raise Unusable({"field": "", "reason": "this is no JSON"}) from None
+
+
+def compact(body: Record) -> bytes:
+    """A page that was put together, the same bytes for the same content."""
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def flat(data: Record) -> str:
+    """An event's content as a part of its key."""
+    return json.dumps(data, sort_keys=True, ensure_ascii=False)
 
 
 def mapping_of(page: Any) -> Record:
@@ -76,12 +94,15 @@ def moment(row: Record, name: str) -> datetime:
 def moment_or_none(row: Record, name: str) -> datetime | None:
     """An instant, or None where none is given. Raises Unusable for what is none."""
     value = row.get(name)
-    if value is None or value == "":
-        return None
+    return None if value is None or value == "" else instant(value, name)
+
+
+def instant(value: Any, name: str) -> datetime:
+    """The instant that a value says. Raises Unusable naming the field."""
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
-        at = datetime.fromisoformat(str(value))
+        at = datetime.fromisoformat(str(value).replace(" UTC", "+00:00"))
     except (ValueError, OverflowError, OSError):
         raise Unusable({"field": name, "reason": f"{value!r} is no instant"}) from None
     if at.tzinfo is None:
@@ -97,6 +118,11 @@ def inside(row: Record, *names: str) -> Any:
             return None
         value = value.get(name)
     return value
+
+
+def called(identity: object, name: str | None) -> str:
+    """A word by its number and name, or by its number alone where nobody told the name."""
+    return named(identity, name) if name else str(identity)
 
 
 def entries(option: Any) -> list[str]:
@@ -117,3 +143,61 @@ def pairs(option: Any) -> dict[str, str]:
         return {str(name): str(value) for name, value in option.items()}
     parted = (entry.partition("=") for entry in entries(option))
     return {name.strip(): value.strip() for name, _, value in parted}
+
+
+# --- dumped records -------------------------------------------------------------------------------
+
+
+def each_dumped(topic: str, page: Any, read: Callable[[Record], Told]) -> Told:
+    """What the records of a dumped stream say, each without the others.
+
+    What cannot be told from it is said once, and names the stream.
+    """
+    told, stream = Told(), topic.removeprefix(DUMPED)
+
+    def shaped(row: Record) -> Told:
+        try:
+            return read(row)
+        except Unusable:
+            raise
+        except WRONG_SHAPE as error:
+            field = str(error.args[0]) if isinstance(error, KeyError) else ""
+            reason = f"its shape is not the help desk's ({type(error).__name__})"
+            raise Unusable({"field": field, "reason": reason}) from error
+
+    each(rows_of(page, RECORDS), shaped, told)
+    named = (Remark(f"{stream}.{one.field}".rstrip("."), one.reason) for one in told.remarks)
+    told.remarks = list(dict.fromkeys(named))
+    return told
+
+
+def opening(source: str, ticket: str, at: datetime) -> Event:
+    """That a ticket was opened, where nothing else is known of it.
+
+    Behind the opening that a page tells, which is then the one that stands (tickets/versions.py).
+    """
+    return Event(event_key(source, ticket, "opened"), EventType.CREATED, at, "0z")
+
+
+def stood(
+    source: str, ticket: str, *, state: str, since: datetime, at: datetime, data: Record
+) -> list[Event]:
+    """How a ticket stands at its last change, as a dumped record says; its state `since` before.
+
+    What nobody tells of its past held from the start (tickets/versions.py), except for the state.
+    All of it is told behind what a history says of that instant, which knows who did it.
+    """
+    begins = min(since, at)
+    said = [(begins, "7", data), (begins, "8", {"state_said": state})]
+    if at > begins:
+        said.append((at, "7", data))
+    return [
+        Event(
+            event_key(source, ticket, "stood", when.isoformat(), flat(words)),
+            EventType.SNAPSHOT,
+            when,
+            sequence,
+            data=words,
+        )
+        for when, sequence, words in said
+    ]

@@ -11,11 +11,14 @@ row's `sys_mod_count` is not unique. Where neither history may be read, the rows
 as snapshots, known by their content. `value` is UTC; `display_value` is on the asking account's
 wall clock and in its format, and is never read for an instant. Nothing is signed: webhooks are
 hints to fetch.
+
+Dumped rows are told one by one, and know less: a record is a snapshot, a row of the audit names no
+reason for which it is on hold, and whoever wrote is known by their user name. Where a page tells
+the same with more, it takes the place of what a row said.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +30,7 @@ from zoneinfo import ZoneInfo
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
 from tickets.connectors.base import (
+    RECORDS,
     Asked,
     Connector,
     Context,
@@ -36,6 +40,15 @@ from tickets.connectors.base import (
     Unusable,
 )
 from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.records import (
+    DUMPED,
+    Record,
+    compact,
+    document,
+    each_dumped,
+    flat,
+    mapping_of,
+)
 from tickets.flaws import FLAW, PROMISE, REOPEN_COUNT, FlawKind
 from tickets.lens import NAMED, named
 from tickets.meaning import meaning_of, plain_text
@@ -63,6 +76,8 @@ _FACETS = {
 }
 #: Facets that hold a reference: their history names records that are not read.
 _REFERENCES = ("business_service", "hr_service", "cat_item", "company")
+#: Fields whose changes a row of the audit does not tell by itself.
+_UNTOLD_BY_ROWS = ("assignment_group", *_REFERENCES)
 _STATES = ("state", "incident_state")
 _AUDITED = (
     *_STATES,
@@ -112,6 +127,8 @@ _PER_PAGE = 50
 _PLATFORM = frozenset({"system", "glide.maint"})
 #: Nobody knows who: mail of unknown senders.
 _GUEST = "guest"
+#: What a user nobody sits behind is marked with.
+_BOT_FLAGS = ("internal_integration_user", "web_service_access_only")
 _UNKNOWN_VALUES = frozenset({"", "?", "NULL", "null"})
 #: The reason of "On Hold" that waits for the requester, in a new instance.
 _AWAITING_CALLER = "1"
@@ -200,6 +217,14 @@ class ServiceNow(Connector):
         *("subcategory", "company", "table"),
     )
 
+    streams = {
+        name: (f"{DUMPED}{name}", RECORDS)
+        for name in (
+            *_REQUESTER,
+            *("sys_journal_field", AUDIT, "sys_user"),
+        )
+    }
+
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         if token := secrets.get("token"):
             return Http(base_url, headers={"Authorization": f"Bearer {token}"})
@@ -211,11 +236,9 @@ class ServiceNow(Connector):
     def pull(
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
-        begin = now - timedelta(days=int(options.get("since", 30)))
 
         def since(stream: str) -> datetime:
-            mark = cursor.get(stream, {}).get("updated")
-            return datetime.fromisoformat(mark) - self.overlap if mark else begin
+            return self.begins(cursor.get(stream, {}).get("updated"), options, now)
 
         for table in _tables(options):
             yield from _changed(http, table, since(f"records:{table}"), options)
@@ -233,7 +256,7 @@ class ServiceNow(Connector):
             return
         found = list(_rows(http, "task", f"sys_id={ticket}"))
         if not found:
-            yield Page("fetched", "gone", _bytes({"record": ticket}), {})
+            yield Page("fetched", "gone", compact({"record": ticket}), {})
             return
         table = _value(found[0], "sys_class_name") or _tables(options)[0]
         rows = list(_rows(http, table, f"sys_id={ticket}", _fields(options)))
@@ -261,14 +284,12 @@ class ServiceNow(Connector):
         return Delivery("", "hook")
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
-        try:
-            body = json.loads(raw)
-        except ValueError as error:
-            raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
+        body = document(raw)
         if topic == "rows":
             return _rows_told(body, context.options)
-        if not isinstance(body, Mapping):
-            raise Unusable({"field": "", "reason": "not an object of JSON"})
+        if topic.startswith(DUMPED):
+            return _dumped(topic, body, context.options)
+        body = mapping_of(body)
         try:
             return self._told(topic, body, context)
         except KeyError as error:
@@ -423,7 +444,7 @@ def _whole(
         mine["choices"] = _explaining(choices, mine)
         updated = _utc(_value(row, "sys_updated_on"), options)
         cursor = {"updated": updated.isoformat()} if updated else {}
-        yield Page(f"records:{table}", "record", _bytes(mine), cursor)
+        yield Page(f"records:{table}", "record", compact(mine), cursor)
 
 
 def _by(name: str, rows: Iterable[Any]) -> defaultdict[str, list[Any]]:
@@ -522,7 +543,7 @@ def _assessed(http: Http, since: datetime, options: Mapping[str, Any]) -> Iterat
         body = {"instances": instances, "results": results, "metrics": list(metrics)}
         updated = _utc(_value(instances[-1], "sys_updated_on"), options)
         cursor = {"updated": updated.isoformat()} if updated else {}
-        yield Page("assessments", "assessments", _bytes(body), cursor)
+        yield Page("assessments", "assessments", compact(body), cursor)
 
 
 # --- telling --------------------------------------------------------------------------------------
@@ -641,10 +662,9 @@ class _Record:
             user, at = _value(row, "user"), self._at(row, "sys_created_on") or _BOT_SINCE
             since[user] = min(at, since.get(user, at))
         told = []
-        flags = ("internal_integration_user", "web_service_access_only")
         for number, one in self.by_id.items():
             name = _value(one, "name")
-            if any(_value(one, flag) == "true" for flag in flags):
+            if any(_value(one, flag) == "true" for flag in _BOT_FLAGS):
                 told.append(AccountTold(number, ActorKind.BOT, _BOT_SINCE, name))
             elif number in since:
                 told.append(AccountTold(number, ActorKind.AGENT, since[number], name))
@@ -750,7 +770,8 @@ class _Record:
         }
         if asked := self._account(self._initial(self.asks)):
             data["requester"] = asked
-        key = event_key("servicenow", self.id, "created", *_flat(data))
+        key = event_key("servicenow", self.id, "created", flat(data))
+        data["revises"] = self._opening_key()
         by = self._actor(_value(self.record, "opened_by"))
         self._tell(key, EventType.CREATED, self.opened, "0a", data=data, **by)
         if assignee := self._account(self._initial("assigned_to")):
@@ -763,7 +784,10 @@ class _Record:
         by, sequence = self._actor(step.user), f"2-{step.number:08}-a"
 
         def tell(name: str, type_: EventType, data: dict[str, Any]) -> None:
-            key = event_key("servicenow audit", step.changes[name][2], *_flat(data))
+            row = step.changes[name][2]
+            key = event_key("servicenow audit", row, flat(data))
+            if name not in _UNTOLD_BY_ROWS:
+                data["revises"] = _audit_key(row)
             self._tell(key, type_, step.at, sequence, data=data, **by)
 
         for name, (_, after, _row) in step.changes.items():
@@ -814,7 +838,9 @@ class _Record:
             if self._moved_by_requester(step) and not code:
                 by = {"actor_kind": ActorKind.UNKNOWN, "actor_key": self.requester}
                 data.pop("resolution", None)
-            key = event_key("servicenow audit", step.changes[changed[0]][2], *_flat(data))
+            row = step.changes[changed[0]][2]
+            key = event_key("servicenow audit", row, flat(data))
+            data["revises"] = _audit_key(row)
             sequence = f"2-{step.number:08}-b"
             self._tell(key, EventType.STATUS_CHANGED, step.at, sequence, data=data, **by)
         self._metric_moves()
@@ -878,12 +904,16 @@ class _Record:
 
     # --- rows without a history -------------------------------------------------------------------
 
+    def _opening_key(self) -> int:
+        """Of the opening as rows tell it."""
+        return event_key("servicenow", self.id, "opened", self.opened)
+
     def _snapshot(self) -> None:
         """The record as it stood at its last update; final values of its past are not events.
 
         Known by its content: (number, sys_mod_count) is not unique.
         """
-        created = event_key("servicenow", self.id, "opened", self.opened)
+        created = self._opening_key()
         data: dict[str, Any] = {"channel": _value(self.record, "contact_type")[:40]}
         by = self._actor(_value(self.record, "opened_by"))
         self._tell(created, EventType.CREATED, self.opened, "", data=data, **by)
@@ -908,7 +938,7 @@ class _Record:
         data = {name: value for name, value in data.items() if value != ""}
         number = _value(self.record, "sys_mod_count").zfill(8)
         user = _value(self.record, "sys_updated_by")
-        key = event_key("servicenow row", self.id, self.updated, number, user, *_flat(data))
+        key = event_key("servicenow row", self.id, self.updated, number, user, flat(data))
         by = self._actor(user)
         self._tell(key, EventType.SNAPSHOT, self.updated, f"2-{number}", data=data, **by)
 
@@ -918,18 +948,19 @@ class _Record:
         at, number = self._at(entry, "sys_created_on"), _value(entry, "sys_id")
         if at is None:
             return
-        public = _value(entry, "element") == "comments"
+        public, said = _value(entry, "element") == "comments", at
         author = _value(entry, "sys_created_by")
         opener = _value(self.record, "opened_by")
         if abs(at - self.created) <= timedelta(seconds=1) and self._account(author) == (
             self._account(opener)
         ):
             at = self.opened or at  # the words with which it was opened
-        text = _CODE.sub("", _value(entry, "value"))
-        if _CODE.search(_value(entry, "value")):
-            text = plain_text(text)
-        data = {"meaning": meaning_of(text).value} if public else {}
+        text = _words(entry)
+        data: dict[str, Any] = {"meaning": meaning_of(text).value} if public else {}
         key = event_key("servicenow journal", number)
+        account = self._account(author)
+        if at != said or account not in (author, None):
+            data["revises"], key = key, event_key("servicenow journal", number, account)
         self._tell(
             key,
             EventType.MESSAGE,
@@ -1000,6 +1031,125 @@ def _rows_told(body: Any, options: Mapping[str, Any]) -> Told:
         except Unusable as unusable:
             told.remarks.append(Remark(f"row {position + 1}", str(unusable)))
     return told
+
+
+# --- dumped rows ----------------------------------------------------------------------------------
+
+
+def _dumped(topic: str, page: Any, options: Mapping[str, Any]) -> Told:
+    """What dumped rows of a table say, each without the others."""
+    table = topic.removeprefix(DUMPED)
+    if table in _REQUESTER:
+        seen = {**options, "history": SNAPSHOTS}
+
+        def record(row: Record) -> Told:
+            return _Record({"table": table, "record": row}, seen).told()
+
+        return each_dumped(topic, page, record)
+    match table:
+        case "sys_journal_field":
+            return each_dumped(topic, page, lambda row: _dumped_entry(row, options))
+        case "sys_audit":
+            return each_dumped(topic, page, lambda row: _dumped_change(row, options))
+        case "sys_user":
+            return each_dumped(topic, page, _dumped_user)
+    raise Unusable({"field": "topic", "reason": f"{topic!r} is none of ServiceNow's"})
+
+
+def _there(row: Record, *names: str) -> None:
+    """Raises Unusable for a row without one of these."""
+    for name in names:
+        if not _value(row, name):
+            raise Unusable({"field": name, "reason": "it is missing"})
+
+
+def _dated(row: Record, name: str, options: Mapping[str, Any]) -> datetime:
+    _there(row, name)
+    at = _utc(_value(row, name), options)
+    if at is None:
+        raise Unusable({"field": name, "reason": "it can be read in more than one way"})
+    return at
+
+
+def _by_name(who: str) -> dict[str, Any]:
+    """Who did it, by the user name that journal and audit know."""
+    if who in _PLATFORM:
+        return {"actor_kind": ActorKind.SYSTEM}
+    return {"actor_key": None if who == _GUEST else who or None}
+
+
+def _dumped_entry(row: Record, options: Mapping[str, Any]) -> Told:
+    """A comment or a work note, by a user name."""
+    element = _value(row, "element")
+    if element not in ("comments", "work_notes"):
+        return Told()
+    _there(row, "sys_id", "element_id")
+    at, number = _dated(row, "sys_created_on", options), _value(row, "sys_id")
+    text, key = _words(row), event_key("servicenow journal", number)
+    news = TicketNews(_value(row, "element_id"), fidelity="derived_from_changelog")
+    public = element == "comments"
+    data = {"meaning": meaning_of(text).value} if public else {}
+    by = _by_name(_value(row, "sys_created_by"))
+    message = EventType.MESSAGE
+    news.events.append(Event(key, message, at, f"1-{number}"[:40], public=public, data=data, **by))
+    if public and text:
+        news.texts[key] = text
+    told = Told(tickets=[news])
+    if by.get("actor_key"):
+        reason = "knows people by user name: say on the page of roles who is an agent"
+        told.remarks.append(Remark("sys_created_by", reason))
+    return told
+
+
+def _dumped_change(row: Record, options: Mapping[str, Any]) -> Told:
+    """A row of the audit. What names a record that is not in it, or needs another row, is said."""
+    _there(row, "sys_id", "documentkey", "fieldname")
+    name, at = _value(row, "fieldname"), _dated(row, "sys_created_on", options)
+    number = _value(row, "record_checkpoint")
+    step = int(number) if number.isdecimal() else 0
+    if name not in _AUDITED or (step == 0 and not _value(row, "oldvalue")):
+        return Told()  # nothing that is told, or what the record was created with
+    said = _audited(_value(row, "tablename") or INCIDENT, name, _value(row, "newvalue"))
+    if said is None:
+        reason = "its changes are told by whole records only"
+        return Told(remarks=[Remark(name, reason)])
+    type_, data = said
+    rank = "b" if type_ is EventType.STATUS_CHANGED else "a"
+    sequence = f"2-{step:08}-{rank}"
+    by = _by_name(_value(row, "user"))
+    event = Event(_audit_key(_value(row, "sys_id")), type_, at, sequence, data=data, **by)
+    ticket = _value(row, "documentkey")
+    return Told(tickets=[TicketNews(ticket, [event], fidelity="derived_from_changelog")])
+
+
+def _audited(table: str, name: str, after: str) -> tuple[EventType, dict[str, Any]] | None:
+    """What a field became, as far as its row tells it."""
+    match name:
+        case "state":
+            return EventType.STATUS_CHANGED, {"said": named(f"{table} {after}", after)}
+        case "priority":
+            return EventType.PRIORITY_CHANGED, {"said": named(after, after) if after else "none"}
+        case "assigned_to":
+            return EventType.ASSIGNED, {"to": after or None}
+        case "category" | "subcategory":
+            word = named(after, after) if after else ""
+            return EventType.CATEGORY_CHANGED, {"facets": {name: word}}
+    if name == _REQUESTER.get(table) and after:
+        return EventType.SNAPSHOT, {"requester": after}
+    return None
+
+
+def _dumped_user(row: Record) -> Told:
+    """Who is a bot. Who is an agent is not told: roles know nobody's user name."""
+    _there(row, "sys_id")
+    if not any(_value(row, flag) == "true" for flag in _BOT_FLAGS):
+        return Told()
+    names = filter(None, (_value(row, "sys_id"), _value(row, "user_name")))
+    shown = _value(row, "name")
+    return Told(accounts=[AccountTold(one, ActorKind.BOT, _BOT_SINCE, shown) for one in names])
+
+
+# --- surveys --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -1127,6 +1277,17 @@ def _shown(row: Mapping[str, Any], name: str) -> str:
     return _cell(row, name, "display_value") or _value(row, name)
 
 
+def _words(entry: Mapping[str, Any]) -> str:
+    """What somebody wrote; marked as HTML, without it."""
+    text = _CODE.sub("", _value(entry, "value"))
+    return plain_text(text) if _CODE.search(_value(entry, "value")) else text
+
+
+def _audit_key(row: str) -> int:
+    """Of a change as its dumped row tells it."""
+    return event_key("servicenow audit", row)
+
+
 def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -1157,11 +1318,3 @@ def _utc(text: str, options: Mapping[str, Any]) -> datetime | None:
         return datetime.strptime(text, declared).replace(tzinfo=zone).astimezone(UTC)
     except ValueError:
         return None
-
-
-def _flat(data: Mapping[str, Any]) -> list[str]:
-    return [json.dumps(data, sort_keys=True, ensure_ascii=False)]
-
-
-def _bytes(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()

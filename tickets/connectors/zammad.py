@@ -2,19 +2,45 @@
 
 A webhook holds the present state only, so everything that happened is read from the history, whose
 entries have ids of their own. Who is an agent stands with the users that come with the history.
+
+Dumped records are told one by one: a ticket by how it stands, an article and an entry of a history
+without knowing whose ticket it is.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
-from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, Page, Unusable
+from tickets.connectors.base import (
+    RECORDS,
+    Asked,
+    Connector,
+    Context,
+    Delivery,
+    Guess,
+    Page,
+    Unusable,
+)
 from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.records import (
+    DUMPED,
+    Record,
+    compact,
+    document,
+    each,
+    each_dumped,
+    inside,
+    instant,
+    mapping_of,
+    moment,
+    needed,
+    opening,
+    stood,
+)
 from tickets.connectors.signatures import ZAMMAD
 from tickets.meaning import meaning_of, plain_text
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
@@ -47,6 +73,15 @@ class Zammad(Connector):
     scheme = ZAMMAD
     pulls = hooks = True
     facets = ("group", "organization", "type")
+    streams = {
+        name: (f"{DUMPED}{topic}", RECORDS)
+        for name, topic in (
+            *(("tickets", "tickets"), ("users", "users")),
+            *(("ticket_articles", "articles"), ("articles", "articles")),
+            *(("ticket_history", "history"), ("ticket_histories", "history")),
+            *(("histories", "history"), ("history", "history")),
+        )
+    }
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         return Http(base_url, headers={"Authorization": f"Token token={secrets.get('token', '')}"})
@@ -54,12 +89,7 @@ class Zammad(Connector):
     def pull(
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
-        since = cursor.get("tickets", {}).get("since")
-        start = (
-            datetime.fromisoformat(since) - self.overlap
-            if since
-            else now - timedelta(days=int(options.get("since", 30)))
-        )
+        start = self.begins(cursor.get("tickets", {}).get("since"), options, now)
         yield from self.reconcile(http, since=start, options=options, now=now)
 
     def reconcile(
@@ -100,7 +130,7 @@ class Zammad(Connector):
         ).json()
         history = http.get(f"/api/v1/ticket_history/{number}").json()
         whole = {"ticket": ticket, "articles": articles, "history": history}
-        return Page("tickets", "ticket", _bytes(whole), {"since": str(ticket["updated_at"])})
+        return Page("tickets", "ticket", compact(whole), {"since": str(ticket["updated_at"])})
 
     def check(self, http: Http, *, options: Mapping[str, Any]) -> str:
         me = http.get("/api/v1/users/me").json()
@@ -117,10 +147,9 @@ class Zammad(Connector):
         return Delivery(own, "hook")
 
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
-        try:
-            body = json.loads(raw)
-        except ValueError as error:
-            raise Unusable({"field": "", "reason": f"not JSON: {error}"[:200]}) from error
+        body = document(raw)
+        if topic.startswith(DUMPED):
+            return _dumped(topic, body)
         if topic == "hook":
             number = (body.get("ticket") or {}).get("id")
             if not number:
@@ -166,27 +195,15 @@ class _Ticket:
             channel=str(self.ticket.get("create_article_type") or "")[:40],
             requester=self.requester,
             requester_email=_email(self.ticket.get("customer")),
-            label_at=_instant(self.ticket["updated_at"]),
+            label_at=moment(self.ticket, "updated_at"),
         )
 
     def told(self) -> Told:
         self._created()
         self._messages()
         for entry in self.history:
-            self._changed(entry)
-        accounts = [
-            AccountTold(
-                str(user["id"]),
-                ActorKind.AGENT
-                if _STAFF_ROLES & set(user.get("role_ids") or ())
-                else ActorKind.REQUESTER,
-                _instant(user["updated_at"]),
-                " ".join(filter(None, (user.get("firstname"), user.get("lastname")))),
-            )
-            for user in self.users.values()
-            if str(user["id"]) != SYSTEM_USER and user.get("updated_at")
-        ]
-        return Told(tickets=[self.news], accounts=accounts)
+            self.changed(entry)
+        return Told(tickets=[self.news], accounts=_accounts(self.users.values()))
 
     def _first(self, attribute: str) -> str:
         """What an attribute was at the opening: what its first change replaced, else what it is."""
@@ -210,31 +227,38 @@ class _Ticket:
         }
         if self.requester:
             data["requester"] = self.requester
+        if first and self._author(first)[0] is ActorKind.REQUESTER:
+            data["revises"] = _article_key(first["id"])  # the opening itself, no message
         by = ActorKind.AGENT if by_agent else ActorKind.REQUESTER
         actor = str(first.get("created_by_id")) if by_agent else self.requester
-        at = _instant(self.ticket["created_at"])
+        at = moment(self.ticket, "created_at")
         key = event_key("zammad", self.id, "created")
         self.news.events.append(Event(key, EventType.CREATED, at, "", by, actor or None, data=data))
 
     def _messages(self) -> None:
         for position, article in enumerate(self.articles):
-            by, actor = self._author(article)
+            by, _ = self._author(article)
             if position == 0 and by is ActorKind.REQUESTER:
                 continue  # the opening itself
-            public = not article.get("internal")
-            text = plain_text(str(article.get("body") or ""))
-            data: dict[str, Any] = {}
-            if public and by is ActorKind.AGENT:
-                attached = len(article.get("attachments") or ())
-                data["meaning"] = meaning_of(text, attachments=attached).value
             # The first article is written a moment after the ticket it opens.
-            opening = self.ticket["created_at"] if position == 0 else article["created_at"]
-            key = event_key("zammad article", article["id"])
-            self.news.events.append(
-                Event(key, EventType.MESSAGE, _instant(opening), "2", by, actor, public, data)
-            )
-            if public and text:
-                self.news.texts[key] = text
+            self.message(article, opens=position == 0)
+
+    def message(self, article: Mapping[str, Any], *, opens: bool = False) -> None:
+        """Tell an article; the one that opens its ticket takes the place of a dumped one."""
+        at = moment(self.ticket if opens else article, "created_at")
+        by, actor = self._author(article)
+        public = not article.get("internal")
+        text = plain_text(str(article.get("body") or ""))
+        data: dict[str, Any] = {}
+        if public and by in (ActorKind.AGENT, ActorKind.UNKNOWN):
+            attached = len(article.get("attachments") or ())
+            data["meaning"] = meaning_of(text, attachments=attached).value
+        key = _article_key(article["id"])
+        if opens:
+            data["revises"], key = key, event_key("zammad article", article["id"], "opens")
+        self.news.events.append(Event(key, EventType.MESSAGE, at, "2", by, actor, public, data))
+        if public and text:
+            self.news.texts[key] = text
 
     def _author(self, article: Mapping[str, Any]) -> tuple[ActorKind, str | None]:
         """Who wrote an article: its sender says so; automatic replies are nobody's."""
@@ -247,7 +271,8 @@ class _Ticket:
             return ActorKind.REQUESTER, self.requester or None
         return ActorKind.AGENT, author or None
 
-    def _changed(self, entry: Mapping[str, Any]) -> None:
+    def changed(self, entry: Mapping[str, Any]) -> None:
+        """Tell an entry of the history."""
         if entry.get("type") != "updated":
             return
         attribute, to = entry.get("attribute"), str(entry.get("value_to") or "")
@@ -267,7 +292,7 @@ class _Ticket:
                 data = {"to": owner if owner not in ("", SYSTEM_USER) else None}
             case _:
                 return
-        at, key = _instant(entry["created_at"]), event_key("zammad history", entry["id"])
+        at, key = moment(entry, "created_at"), event_key("zammad history", entry["id"])
         kind, actor = self._actor(entry)
         self.news.events.append(Event(key, type_, at, "3", kind, actor, data=data))
         if attribute == "state" and to == "merged":
@@ -287,6 +312,113 @@ class _Ticket:
         return ActorKind.UNKNOWN, author
 
 
+class _Part(_Ticket):
+    """Records of one ticket, told without the ticket itself: whose it is is not known."""
+
+    def __init__(self, ticket: str) -> None:
+        self.id, self.requester = ticket, ""
+        self.news = TicketNews(ticket)
+
+    def _author(self, article: Mapping[str, Any]) -> tuple[ActorKind, str | None]:
+        """What an agent wrote on a ticket of their own is a requester's: the lens knows them."""
+        by, actor = super()._author(article)
+        return (ActorKind.UNKNOWN if by is ActorKind.AGENT else by), actor
+
+
+def _dumped(topic: str, page: Any) -> Told:
+    """What dumped records say, each without the others."""
+    match topic.removeprefix(DUMPED):
+        case "tickets":
+            return each_dumped(topic, page, _stands)
+        case "articles":
+            return each_dumped(topic, page, _article)
+        case "history":
+            return each_dumped(topic, page, _entries)
+        case "users":
+            return each_dumped(topic, page, lambda row: Told(accounts=_accounts([row])))
+    raise Unusable({"field": "topic", "reason": f"{topic!r} is none of Zammad's"})
+
+
+def _stands(ticket: Record) -> Told:
+    """A ticket as it stands, from its opening on; its history is another stream."""
+    number, at = needed(ticket, "id"), moment(ticket, "updated_at")
+    data: dict[str, Any] = {
+        "severity_said": _name(ticket.get("priority")),
+        "facets": {
+            "group": _name(ticket.get("group")),
+            "organization": _name(ticket.get("organization")),
+            "type": str(ticket.get("type") or ""),
+        },
+        "group": _name(ticket.get("group")),
+    }
+    state = _name(ticket.get("state"))
+    if not (state and data["severity_said"] and data["group"]):
+        reason = "states, priorities and groups are needed by name: dump them with expand=true"
+        raise Unusable({"field": "state", "reason": reason})
+    news = TicketNews(number, fidelity="derived_from_snapshot_diff", label_at=at)
+    news.subject = str(ticket.get("title") or "")[:500]
+    news.channel = str(ticket.get("create_article_type") or "")[:40]
+    news.requester = str(ticket.get("customer_id") or "")
+    news.requester_email = _email(ticket.get("customer"))
+    if news.requester:
+        data["requester"] = news.requester
+    if articles := ticket.get("article_ids"):
+        data["revises"] = _article_key(min(articles))  # the opening itself: it answers nobody
+    closed = ticket.get("last_close_at") or ticket.get("close_at")
+    since = instant(closed, "close_at") if closed and state == "closed" else at
+    news.events = [
+        opening("zammad", number, moment(ticket, "created_at")),
+        *stood("zammad", number, state=state, since=since, at=at, data=data),
+    ]
+    return Told(tickets=[news])
+
+
+def _article(article: Record) -> Told:
+    """A message. Whether it is the one that opened its ticket is not known from it."""
+    part = _Part(needed(article, "ticket_id"))
+    if article.get("sender") not in ("Agent", "Customer", "System"):
+        reason = "who sent it is needed by name: dump articles with expand=true"
+        raise Unusable({"field": "sender", "reason": reason})
+    needed(article, "id")
+    part.message(article)
+    return Told(tickets=[part.news])
+
+
+def _entries(record: Record) -> Told:
+    """An entry of a history, or the history of one ticket with its users."""
+    rows, told = record.get("history"), Told()
+    entries = rows if isinstance(rows, list) else [record]
+    users = inside(record, "assets", "User") or {}
+    told.accounts = _accounts(users.values())
+    each((mapping_of(entry) for entry in entries), _entry, told)
+    return told
+
+
+def _entry(entry: Record) -> Told:
+    if entry.get("object", "Ticket") != "Ticket":
+        return Told()
+    part = _Part(needed(entry, "o_id"))
+    needed(entry, "id")
+    part.changed(entry)
+    return Told(tickets=[part.news])
+
+
+def _accounts(users: Iterable[Record]) -> list[AccountTold]:
+    """What users are since they were last changed."""
+    return [
+        AccountTold(
+            str(user["id"]),
+            ActorKind.AGENT
+            if _STAFF_ROLES & set(user.get("role_ids") or ())
+            else ActorKind.REQUESTER,
+            moment(user, "updated_at"),
+            " ".join(filter(None, (user.get("firstname"), user.get("lastname")))),
+        )
+        for user in users
+        if str(user["id"]) != SYSTEM_USER and user.get("updated_at")
+    ]
+
+
 def _name(value: Any) -> str:
     """A related record's name: a webhook holds the record, an expanded list its name."""
     if isinstance(value, Mapping):
@@ -294,14 +426,10 @@ def _name(value: Any) -> str:
     return str(value or "")
 
 
+def _article_key(number: object) -> int:
+    return event_key("zammad article", number)
+
+
 def _email(customer: Any) -> str:
     said = customer.get("email") if isinstance(customer, Mapping) else customer
     return str(said) if said and "@" in str(said) else ""
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _bytes(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()

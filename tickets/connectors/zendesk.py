@@ -135,6 +135,15 @@ class Zendesk(Connector):
     pulls = True
     hooks = True
     facets = ("form", "type", "group", "brand", "organization")
+    streams = {
+        "tickets": ("tickets", "tickets"),
+        "ticket_audits": ("audits", "audits"),
+        "audits": ("audits", "audits"),
+        "users": ("users", "users"),
+        "ticket_metric_events": ("metric_events", "ticket_metric_events"),
+        "satisfaction_ratings": ("ratings", "satisfaction_ratings"),
+        "survey_responses": ("survey_responses", "survey_responses"),
+    }
 
     def http(self, base_url: str, secrets: Mapping[str, str], options: Mapping[str, Any]) -> Http:
         """The session, with ten exports a minute."""
@@ -150,7 +159,7 @@ class Zendesk(Connector):
         self, http: Http, cursor: Mapping[str, Any], *, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
         """Agents and users first, so that their roles are known; then tickets with their audits."""
-        start = now - timedelta(days=float(options.get("since", 30)))
+        start = self.begins(None, options, now)
         yield from _agents(http, cursor.get("agents", {}), now)
         yield from _cursor_export(http, "users", cursor.get("users", {}), start)
         yield from _tickets(http, cursor.get("tickets", {}), start)

@@ -255,7 +255,7 @@ def dump_sentences(report: DumpReport, *, is_live: bool) -> str:
             "They wait until somebody has said on the mapping page what the source's words mean."
         )
     if report.rows_refused:
-        lines.append(f"In quarantine: {report.rows_refused:,} lines that hold no record.")
+        lines.append(f"In quarantine: {report.rows_refused:,} lines that were not read.")
         lines += [f"  line {p.row}: {p.reason}" for p in report.problems]
     return "\n".join(lines)
 

@@ -167,3 +167,15 @@ def desk(*, rows: Any = None, talk: Any = None) -> Desk:
         .on(rf"{account}/conversations/\d+", one)
         .on(f"{account}/csat_survey_responses", answers)
     )
+
+
+#: The same conversations as an extractor holds them.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "conversations": [
+        TAKEN | {"messages": TALK[:7]},
+        DONE | {"messages": [*TALK, *LATER]},
+        conversation(12, unix("09:10:00"), inbox_id=6) | {"messages": []},
+    ],
+    "agents": WHO,
+    "csat_survey_responses": [answered(11, 4, unix("10:31:00"))],
+}

@@ -174,3 +174,13 @@ def desk(*, tickets: Any = None, talk: Any = None, last_page: int = 300) -> Desk
             lambda asked: part(asked, [rating(n, 103) for n in range(120)]),
         )
     )
+
+
+#: The same tickets as an extractor holds them.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "tickets": [*SEEN, SPAM, GONE],
+    "conversations": TALK,
+    "agents": WHO,
+    "contacts": [contact(RUI)],
+    "satisfaction_ratings": [rating(1, 103), rating(2, 2, ticket_id=12)],
+}

@@ -77,3 +77,24 @@ def desk() -> Desk:
         .on(rf"{issues}/\d+", WHOLE["issue"])
         .on(rf"{issues}/\d+/timeline", WHOLE["timeline"])
     )
+
+
+_API = "https://api.github.com/repos/acme/app/issues/12"
+#: The same issue as an extractor holds it.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "issues": [
+        WHOLE["issue"] | {
+            "url": _API, "closed_at": "2026-03-20T10:00:00Z", "state_reason": "not_planned",
+            "assignee": STAFF, "labels": [{"name": "area: database"}, {"name": "priority: high"}],
+        },
+        {"url": f"{_API}3", "pull_request": {"url": "…"}, "number": 123},
+    ],
+    "comments": [
+        {name: value for name, value in one.items() if name != "event"} | {"issue_url": _API}
+        for one in WHOLE["timeline"] if one["event"] == "commented"
+    ],
+    "issue_events": [
+        one | {"issue": {"number": 12, "url": _API}}
+        for one in WHOLE["timeline"] if one["event"] != "commented"
+    ],
+}  # fmt: skip

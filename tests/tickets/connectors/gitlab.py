@@ -96,3 +96,23 @@ def desk() -> Desk:
         .on(rf"{project}/issues/\d+/resource_state_events", WHOLE["states"])
         .on(rf"{project}/issues/\d+/resource_label_events", WHOLE["labels"])
     )
+
+
+_WHERE = {"project_path": "acme/app", "issue_iid": 23}
+#: The same issue as an extractor holds it.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "issues": [
+        WHOLE["issue"] | {
+            "references": {"full": "acme/app#23"}, "state": "closed",
+            "closed_at": "2026-03-03T12:00:00.000Z", "labels": ["priority::1", "billing"],
+            "assignee": user("agnes"),
+        },
+    ],
+    "notes": [
+        one | {"noteable_type": "Issue", "noteable_iid": 23, "project_path": "acme/app"}
+        for one in WHOLE["notes"]
+    ],
+    "resource_state_events": [one | _WHERE for one in WHOLE["states"]],
+    "resource_label_events": [one | _WHERE for one in WHOLE["labels"]],
+    "members": WHOLE["members"],
+}  # fmt: skip

@@ -342,3 +342,32 @@ OPTIONS: dict[str, Any] = {"email": "reader@acme.example"}
 def desk() -> Desk:
     """A site with three requests, two on a page."""
     return Site(BUSY, MIGRATED, THANKED).desk
+
+
+def dumped(whole: Any, *, changelog: bool = False) -> dict[str, Any]:
+    """An issue as an extractor holds it, with or without what it knows of the past."""
+    one = whole["issue"] | {
+        "schema": {field["id"]: field["schema"] for field in FIELDS},
+        "names": {field["id"]: field["name"] for field in FIELDS},
+    }
+    if changelog:
+        histories = whole["histories"]
+        one |= {"changelog": {"total": len(histories), "histories": histories}}
+        comments = {"total": len(whole["comments"]), "comments": whole["comments"]}
+        one["fields"] = one["fields"] | {"comment": comments}
+    return one
+
+
+#: The same requests as an extractor holds them that tells issues, comments and changes apart.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "issues": [dumped(one) for one in (BUSY, MIGRATED, THANKED)],
+    "issue_comments": [
+        entry | {"issueId": one["issue"]["id"]}
+        for one in (BUSY, MIGRATED, THANKED) for entry in one["comments"]
+    ],
+    "changelogs": [
+        entry | {"issueId": one["issue"]["id"]}
+        for one in (BUSY, MIGRATED, THANKED) for entry in one["histories"]
+    ],
+    "users": [AGENT, OTHER, CUSTOMER, RULE],
+}  # fmt: skip

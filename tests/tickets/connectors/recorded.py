@@ -7,6 +7,7 @@ test_every_connector.py:
 * `WORDS`: what an administrator says its words mean (the document of tickets/lens.py), with the
   capabilities `network` and `accounts`;
 * `OPTIONS` and `SECRETS`: of the connection, as an administrator enters them;
+* `DUMP`: the same tickets as extractors hold them, records by stream, none of its topics missing;
 * `desk()`: a `Desk` that answers the connector, with more than one page in a stream, and links that
   name another host where the vendor's do; only where it can be pulled.
 """

@@ -337,3 +337,22 @@ OPTIONS: dict[str, Any] = {}
 def desk() -> Desk:
     """An instance with three incidents, two on a page, and one answered survey."""
     return Instance(BUSY, PHANTOM, FORGOTTEN, assessments=ASSESSMENTS).desk
+
+
+#: The same incidents as an extractor of tables holds them.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "incident": [one["record"] for one in (BUSY, PHANTOM, FORGOTTEN)],
+    "sn_hr_core_case": [
+        record(9, "02 09:00:00", ("10", "Ready"), sys_class_name="sn_hr_core_case")
+    ],
+    "sc_request": [record(10, "02 09:00:00", ("1", "Open"), sys_class_name="sc_request")],
+    "sc_req_item": [record(11, "02 09:00:00", ("1", "Open"), sys_class_name="sc_req_item")],
+    "sys_journal_field": [
+        entry for one in (BUSY, PHANTOM, FORGOTTEN) for entry in one["journal"]
+    ],
+    "sys_audit": [
+        entry | row(tablename="incident")
+        for one in (BUSY, PHANTOM, FORGOTTEN) for entry in one["history"]
+    ],
+    "sys_user": USERS,
+}  # fmt: skip

@@ -387,6 +387,146 @@ def test_the_stored_state_is_one_too(cast: Cast, key: str) -> None:
     assert json.loads(next(iter(seen)))["items"]
 
 
+# --- dumped records -------------------------------------------------------------------------------
+
+
+def dumps(key: str, dice: random.Random | None = None) -> list[Recorded]:
+    """The connector's dump as deliveries; with dice, lines and files in any order, cut anywhere."""
+    parts: list[tuple[str, list[Any]]] = []
+    for stream, records in module_of(key).DUMP.items():
+        lines = list(records)
+        while lines:
+            if dice is not None:
+                dice.shuffle(lines)
+            size = dice.randrange(1, len(lines) + 1) if dice is not None else len(lines)
+            parts.append((stream, lines[:size]))
+            lines = lines[size:]
+    if dice is not None:
+        dice.shuffle(parts)
+    return [
+        Recorded(topic, raw)
+        for stream, records in parts
+        for topic, raw in VENDORS[key].dumped(stream, records)
+    ]
+
+
+def told_by(key: str, deliveries: Iterable[Recorded]) -> list[Told]:
+    return [tell(VENDORS[key], one, options_of(key)) for one in deliveries]
+
+
+def events_in(told: Iterable[Told]) -> dict[tuple[str, int], Any]:
+    return {
+        (news.external_id, event.key): event
+        for one in told
+        for news in one.tickets
+        for event in news.events
+    }
+
+
+def pulled_whole(key: str) -> list[Told]:
+    """What its recorded pages say, without webhooks."""
+    return told_by(key, (one for one in deliveries_of(key) if one.topic != "hook"))
+
+
+def work_in(state: bytes) -> Any:
+    """The figures' ground: what happened to each ticket."""
+    return json.loads(state)["timelines"]
+
+
+def essentials(state: bytes, tickets: Iterable[str]) -> dict[str, Any]:
+    """What every source has to tell of a ticket, whatever it knows of who did it."""
+    return {
+        one["ticket"]: [
+            (
+                *(item[name] for name in ("number", "opened_at", "severity", "capability")),
+                item["resolutions"][0]["at"] if item["resolutions"] else None,
+            )
+            for item in one["work_items"]
+        ]
+        for one in work_in(state)
+        if one["ticket"] in tickets
+    }
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_it_names_the_streams_of_extractors_that_it_reads(key: str) -> None:
+    topics = {topic for topic, _ in VENDORS[key].streams.values()}
+    assert topics
+    assert topics == {VENDORS[key].streams[stream][0] for stream in module_of(key).DUMP}
+    assert all(len(topic) <= 60 for topic in topics)
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_every_dumped_stream_is_told_alone(key: str) -> None:
+    for stream, records in module_of(key).DUMP.items():
+        if not records:
+            continue
+        deliveries = [Recorded(*made) for made in VENDORS[key].dumped(stream, records)]
+        told = told_by(key, deliveries)
+        assert any(any(vars_of(one)) for one in told), stream
+        for remark in (remark for one in told for remark in one.remarks):
+            assert remark.reason, stream
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("key", VENDORS)
+def test_a_dump_in_any_order_of_lines_and_files_gives_one_state(key: str) -> None:
+    words, dice = Words.parse(module_of(key).WORDS), random.Random(f"dumps of {key}")
+    straight = state_of(told_by(key, dumps(key)), words)
+    assert json.loads(straight)["timelines"], "the dump tells no ticket whole"
+    for _ in range(max(20, share(tries(STREAMS)) // 10)):
+        told = told_by(key, dumps(key, dice))
+        repeated = [*told, *dice.choices(told, k=dice.randrange(len(told) + 1))]
+        assert state_of(repeated, words) == straight
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_what_a_dump_and_a_pull_both_know_is_one_event(key: str) -> None:
+    pulled_, dumped = events_in(pulled_whole(key)), events_in(told_by(key, dumps(key)))
+    both = pulled_.keys() & dumped.keys()
+    assert {pulled_[one].type for one in both} >= {EventType.MESSAGE}
+    for one in both:
+        mine, theirs = dumped[one], pulled_[one]
+        assert (mine.type, mine.at, mine.public) == (theirs.type, theirs.at, theirs.public)
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_a_dump_alone_tells_when_tickets_were_opened_and_resolved(key: str) -> None:
+    words = Words.parse(module_of(key).WORDS)
+    pulled_ = state_of(pulled_whole(key), words)
+    dumped = state_of(told_by(key, dumps(key)), words)
+    known = {one["ticket"] for one in work_in(pulled_)}
+    assert essentials(dumped, known) == essentials(pulled_, known)
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_a_dump_is_stored_once(cast: Cast, key: str) -> None:
+    """Through the door, in another order and cut otherwise: nothing is written a second time."""
+    connection = connect(cast, VENDORS[key], module_of(key).WORDS, options_of(key), key)
+    receive(cast, connection, dumps(key))
+    sweep()
+    state = stored_state(cast, connection)
+    assert json.loads(state)["items"]
+    receive(cast, connection, dumps(key, random.Random(key)))
+    sweep()
+    assert stored_state(cast, connection) == state
+    with reading(cast):
+        outcomes = InboundOutcome.objects.filter(message__connection=connection)
+        assert set(outcomes.values_list("status", flat=True)) == {"folded"}
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_a_pull_after_a_dump_counts_nothing_twice(key: str) -> None:
+    """In whichever order they come: what the pages say stands."""
+    words = Words.parse(module_of(key).WORDS)
+    pulled_, dumped = pulled_whole(key), told_by(key, dumps(key))
+    known = {one["ticket"] for one in work_in(state_of(pulled_, words))}
+    after, before = state_of([*dumped, *pulled_], words), state_of([*pulled_, *dumped], words)
+    assert work_in(after) == work_in(before)
+    mine = [one for one in work_in(after) if one["ticket"] in known]
+    assert mine == work_in(state_of(pulled_, words))
+
+
 def test_the_list_of_connectors_holds_each_key_once() -> None:
     assert all(isinstance(one, Connector) for one in CONNECTORS.values())
     assert [one.key for one in CONNECTORS.values()] == list(CONNECTORS)

@@ -615,7 +615,7 @@ class TestHooks:
     def test_a_webhook_of_no_issue_and_one_that_is_no_json_are_said(self) -> None:
         assert JIRA.tell("hook", b'{"user": {}}', Context()).remarks
         for body in (b"<html>", b"[]"):
-            with pytest.raises(Unusable, match=r"not (an object of )?JSON"):
+            with pytest.raises(Unusable, match=r"no JSON|no object"):
                 JIRA.tell("hook", body, Context())
 
     @pytest.mark.skipif(not PAYLOADS.exists(), reason="the shared payloads are not here")

@@ -610,7 +610,7 @@ class TestHooks:
     def test_a_webhook_of_no_record_and_one_that_is_no_json_are_said(self) -> None:
         assert SERVICENOW.tell("hook", b'{"number": "INC1"}', Context()).remarks
         for body in (b"<xml/>", b"[]"):
-            with pytest.raises(Unusable, match=r"not (an object of )?JSON"):
+            with pytest.raises(Unusable, match=r"no JSON|no object"):
                 SERVICENOW.tell("hook", body, Context())
 
 

@@ -125,3 +125,29 @@ def desk() -> Desk:
             lambda asked: told[asked.path.rsplit("/", 1)[1]]["history"],
         )
     )
+
+
+def _of(whole: dict[str, Any]) -> int:
+    return int(whole["ticket"]["id"])
+
+
+#: The same two tickets as an extractor holds them.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "tickets": [
+        WHOLE["ticket"] | {"article_ids": [11, 12, 13, 14, 15, 16, 17],
+                                          "close_at": "2026-03-02T09:00:00Z",
+                           "last_close_at": "2026-03-02T14:00:00Z"},
+        FORGOTTEN["ticket"] | {"article_ids": [21], "create_article_sender": "Agent",
+                               "last_close_at": "2026-03-05T08:20:00Z",
+                               "updated_at": "2026-03-05T08:20:00Z"},
+    ],
+    "ticket_articles": [
+        one | {"ticket_id": _of(whole)} for whole in (WHOLE, FORGOTTEN) for one in whole["articles"]
+    ],
+    "ticket_history": [
+        one | {"o_id": _of(whole)}
+        for whole in (WHOLE, FORGOTTEN)
+        for one in whole["history"]["history"]
+    ],
+    "users": list(USERS.values()),
+}  # fmt: skip

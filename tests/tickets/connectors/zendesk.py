@@ -282,3 +282,22 @@ def desk(*, surveys: Any = None, ratings: Any = ((OFFERED,), (GOOD, BAD))) -> De
     if ratings is not None:
         made.on("/api/v2/satisfaction_ratings.json", linked("satisfaction_ratings", ratings))
     return made
+
+
+#: The same tickets as an extractor holds them.
+DUMP: dict[str, list[dict[str, Any]]] = {
+    "tickets": [
+        row(35436, day("11:00:00", 3)), row(35437, day("08:40:00")),
+        row(35438, day("09:30:00", 6), created_at=day("08:00:00", 6),
+            via=via("web", "follow_up", ticket_id=35436)),
+        DELETED,
+    ],
+    "ticket_audits": [*BUSY, *MERGED, *FOLLOW_UP],
+    "users": [*USERS, *FORMER],
+    "ticket_metric_events": [
+        {"id": 1, "ticket_id": 35436, "type": "apply_sla", "time": day("08:00:01"),
+         "sla": {"target": 60}},
+    ],
+    "satisfaction_ratings": [OFFERED, GOOD, BAD],
+    "survey_responses": [],
+}  # fmt: skip
