@@ -42,15 +42,15 @@ from tests.tickets.connectors.recorded import (
     tell,
 )
 from tickets.canonical import EventType
-from tickets.connectors import CONNECTORS, GENERIC
+from tickets.connectors import CONNECTORS
 from tickets.connectors.base import WRONG_SHAPE, Connector, Unusable
 from tickets.connectors.http import HttpTrouble
 from tickets.lens import Words
 from tickets.models import InboundMessage, InboundOutcome
 from tickets.news import Told
 
-#: The generic source is asked by nobody and has tests of its own (tests/tickets/test_inbound.py).
-VENDORS = {key: one for key, one in CONNECTORS.items() if one is not GENERIC}
+VENDORS = dict(CONNECTORS)
+#: The generic source is asked by nobody.
 PULLED = [key for key, one in VENDORS.items() if one.pulls]
 #: Streams of deliveries over all connectors together; of every hundredth the stored state is asked.
 STREAMS = 10_000
