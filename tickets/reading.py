@@ -14,6 +14,7 @@ from typing import Any
 
 from tickets.connectors import connector_of
 from tickets.connectors.base import Context, Unusable
+from tickets.keepable import keepable
 from tickets.news import Remark, Told
 
 #: Tickets that one unsigned webhook may ask to be fetched.
@@ -58,7 +59,9 @@ def read_one(unread: Unread) -> Reading:
     try:
         told = connector_of(unread.kind).tell(unread.topic, unread.raw, unread.context)
         if _UNKEPT.search(unread.raw):
-            told = _keepable(told)
+            told = _printable(told)
+        context = unread.context
+        told = keepable(told, received_at=context.received_at, capabilities=context.capabilities)
     except Unusable as unusable:
         return Reading(None, unusable.errors)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
@@ -82,10 +85,11 @@ def _believed(told: Told, unread: Unread) -> Reading:
         )
     named = [*told.fetch, *(one.external_id for one in told.tickets)]
     named += [one.ticket for one in told.ratings]
-    asked = [one for one in dict.fromkeys(named) if 0 < len(one) <= 200]
+    asked = list(dict.fromkeys(named))
     remarks = list(told.remarks)
     if len(asked) > HINTS:
-        remarks.append(Remark("", f"names {len(asked)} tickets; {HINTS} of them are asked for"))
+        reason = f"names {len(asked)} tickets; {HINTS} of them are asked for"
+        remarks.insert(0, Remark("", reason))
     return Reading(Told(fetch=asked[:HINTS], remarks=remarks))
 
 
@@ -105,7 +109,7 @@ def trouble(reason: str) -> dict[str, str]:
     return {"field": "", "reason": reason}
 
 
-def _keepable(value: Any) -> Any:
+def _printable(value: Any) -> Any:
     """The value with U+FFFD where its texts hold what the database cannot keep."""
     if type(value) is str:
         return (
@@ -114,11 +118,11 @@ def _keepable(value: Any) -> Any:
             .decode("utf-16", "replace")
         )
     if isinstance(value, dict):
-        return {_keepable(name): _keepable(one) for name, one in value.items()}
+        return {_printable(name): _printable(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_keepable(one) for one in value)
+        return type(value)(_printable(one) for one in value)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(
-            value, **{one.name: _keepable(getattr(value, one.name)) for one in fields(value)}
+            value, **{one.name: _printable(getattr(value, one.name)) for one in fields(value)}
         )
     return value

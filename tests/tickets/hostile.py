@@ -15,15 +15,47 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tickets import apart
-from tickets.canonical import Event, EventType
+from tickets.canonical import ActorKind, Event, EventType
 from tickets.connectors import CONNECTORS
 from tickets.connectors.base import Connector, Context, Delivery
 from tickets.connectors.signatures import GITHUB
-from tickets.news import TicketNews, Told, event_key
+from tickets.news import (
+    AccountTold,
+    RatingTold,
+    TicketNews,
+    Told,
+    UsageTold,
+    event_key,
+)
 
 KEY = "hostile"
 #: What a poisoned payload does.
 POISONS = ("raise", "exit", "quit", "kill", "memory", "recurse", "deep")
+#: What a mapper may say that nobody can keep, with what its remark names.
+UNKEPT: dict[str, str] = {
+    "far": "ticket.message at",
+    "ancient": "ticket.message at",
+    "zoneless": "ticket.message at",
+    "key": "ticket.message key",
+    "name": "ticket.assigned to",
+    "nan": "ticket.message template",
+    "object": "ticket.message template",
+    "nul": "ticket.message template",
+    "surrogate": "ticket.message template",
+    "state": "ticket.status_changed to",
+    "capability": "ticket.category_changed to",
+    "flaw": "ticket.observed value",
+    "count": "ticket.observed value",
+    "actor": "ticket.message actor",
+    "requester": "requester",
+    "email": "requester_email",
+    "role": "since",
+    "rating": "said_at",
+    "score": "score",
+    "use": "capability",
+    "fetch": "ticket",
+    "ticket": "id",
+}
 
 
 class Hostile(Connector):
@@ -47,7 +79,60 @@ class Hostile(Connector):
             f"{step:06}",
             data={"state": body["state"], "severity": body["severity"]},
         )
-        return Told(tickets=[TicketNews(ticket, [event], subject=f"Ticket {ticket}")])
+        told = Told(tickets=[TicketNews(ticket, [event], subject=f"Ticket {ticket}")])
+        if body.get("do") in UNKEPT:
+            say(body["do"], told, event)
+        return told
+
+
+def say(what: str, told: Told, sound: Event) -> None:  # noqa: PLR0912 - a kind a line
+    """Put what nobody can keep beside the sound event of a ticket."""
+    news, at, long = told.tickets[0], sound.at, "x" * 5_000
+
+    def event(type_: EventType = EventType.MESSAGE, **more: Any) -> None:
+        said = {"key": event_key(news.external_id, what), "at": at} | more
+        news.events.append(Event(type=type_, sequence="9", **said))
+
+    match what:
+        case "far":
+            event(at=at.replace(year=9998))
+        case "ancient":
+            event(at=at.replace(year=1066))
+        case "zoneless":
+            event(at=at.replace(tzinfo=None))
+        case "key":
+            event(key=1 << 63)
+        case "name":
+            event(EventType.ASSIGNED, data={"to": long})
+        case "nan" | "object" | "nul" | "surrogate":
+            bad = {"nan": float("nan"), "object": object(), "nul": "\0", "surrogate": "\ud800"}
+            event(data={"template": [bad[what]]})
+        case "state":
+            event(EventType.STATUS_CHANGED, data={"to": "half open"})
+        case "capability":
+            event(EventType.CATEGORY_CHANGED, data={"to": "no such thing"})
+        case "flaw":
+            event(EventType.OBSERVED, data={"name": "flaw", "value": "unheard of"})
+        case "count":
+            event(EventType.OBSERVED, data={"name": "reopen_count", "value": "several"})
+        case "actor":
+            event(actor_key=long)
+        case "requester":
+            news.requester = long
+        case "email":
+            news.requester, news.requester_email = "r", long
+        case "role":
+            told.accounts.append(AccountTold("a", ActorKind.AGENT, at.replace(year=9998)))
+        case "rating":
+            told.ratings.append(RatingTold(news.external_id, "r", at.replace(year=9998)))
+        case "score":
+            told.ratings.append(RatingTold(news.external_id, "r", at, "csat_1_5", 1 << 15))
+        case "use":
+            told.usage.append(UsageTold("u", "outcome", at, "r", "no such thing"))
+        case "fetch":
+            told.fetch.append(long)
+        case "ticket":
+            told.tickets.append(TicketNews(long, [sound]))
 
 
 def attack(how: str | None) -> None:

@@ -252,6 +252,76 @@ def test_a_poisoned_one_is_entered_once_its_mapper_is_mended(
         assert list(tried) == ["failed"] * 4 + ["quarantined", "replayed", "folded"]
 
 
+# --- what nobody can keep ------------------------------------------------------------------------
+
+
+def unkept(number: int) -> list[bytes]:
+    """Sound payloads, every tenth with something that cannot be kept, each kind in turn."""
+    kinds = list(hostile.UNKEPT)
+    return [
+        hostile.payload(f"T{n}", 1, kinds[n // 10 % len(kinds)] if n % 10 == 5 else None)
+        for n in range(number)
+    ]
+
+
+def transactions(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each attempt to enter a batch succeeded, as it goes on."""
+    entered: list[bool] = []
+    enter = inbound._enter
+
+    def counting(tenant_id: int, readings: Any, now: datetime) -> None:
+        entered.append(False)
+        enter(tenant_id, readings, now)
+        entered[-1] = True
+
+    monkeypatch.setattr(inbound, "_enter", counting)
+    return entered
+
+
+@pytest.mark.parametrize("what", sorted(hostile.UNKEPT))
+def test_what_cannot_be_kept_is_a_remark_and_the_rest_of_its_message_is_kept(
+    cast: Cast, desk: Connection, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    entered = transactions(monkeypatch)
+    send(cast, desk, [hostile.payload("T1", 1, what), hostile.payload("T2", 1)])
+    assert sweep(NOW, reading.read) == 2
+    assert entered == [True], "nobody was halved"
+    with acting(cast.acme.pk):
+        said = InboundOutcome.objects.order_by("message_id").values_list("status", "errors")
+        (status, errors), neighbour = said
+        assert (status, neighbour) == ("folded", ("folded", []))
+        assert set(Ticket.objects.values_list("external_id", flat=True)) == {"T1", "T2"}
+    assert errors[0]["field"].endswith(f": {hostile.UNKEPT[what]}"), errors
+    assert errors[0]["reason"].endswith("; it was left out")
+
+
+def test_what_cannot_be_kept_costs_no_other_message_a_transaction(
+    cast: Cast, desk: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted: as many transactions as without any poison."""
+    entered = transactions(monkeypatch)
+    number = 2 * inbound.BATCH + 40
+    send(cast, desk, unkept(number))
+    while sweep(NOW, reading.read):
+        pass
+    assert entered == [True] * 3
+    assert count(cast, "folded") == number
+
+
+def test_without_the_check_they_halve_their_batches(
+    cast: Cast, desk: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the count above."""
+    monkeypatch.setattr(reading, "keepable", lambda told, **_: told)
+    entered = transactions(monkeypatch)
+    number = inbound.BATCH
+    send(cast, desk, unkept(number))
+    sweep(NOW, reading.read)
+    assert entered.count(True) > 1
+    assert entered.count(False) > 1
+    assert count(cast, "folded") < number
+
+
 # --- fairness ------------------------------------------------------------------------------------
 
 

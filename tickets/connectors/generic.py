@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,15 +18,13 @@ from tickets.canonical import ActorKind, Event, EventType, UsageType
 from tickets.connectors.base import Connector, Context, Delivery, Unusable
 from tickets.connectors.signatures import STANDARD
 from tickets.event_types import PREFIX, TYPES, VERSION, mistakes
+from tickets.keepable import EARLIEST, FURTHEST
 from tickets.meaning import meaning_of
 from tickets.news import RatingTold, Remark, TicketNews, Told, UsageTold, event_key
 
 EVENT, EVENTS = "event", "events"
 #: Events of one batch.
 MOST = 500
-#: An event dated further ahead than this is a mistake; a clock that runs fast is not.
-FURTHEST = timedelta(days=366)
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 #: The option of a connection that says in which zone its times without offset are.
 ZONE = "zone"
 
@@ -281,7 +279,7 @@ def instant(
         at = at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise refused("is no day and time of the calendar") from None
-    if at < _EARLIEST or (until is not None and at > until + FURTHEST):
+    if at < EARLIEST or (until is not None and at > until + FURTHEST):
         raise refused("is before 1970 or more than a year ahead")
     return at
 
