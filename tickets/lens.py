@@ -33,12 +33,15 @@ def named(identity: object, name: str) -> str:
 def look_up[M](words: Mapping[str, M], word: str) -> M | None:
     """What a word means: what is mapped for it, else for all words of its identity alike.
 
-    Where two names of one identity mean different things, a third is unknown: never guessed.
+    Where two names of one identity mean different things, a third is unknown: never guessed. An
+    identity that was said without a name is one of its words.
     """
-    if word in words or NAMED not in word:
-        return words.get(word)
-    identity = word.partition(NAMED)[0] + NAMED
-    meanings = {meaning for known, meaning in words.items() if known.startswith(identity)}
+    if word in words:
+        return words[word]
+    identity = word.partition(NAMED)[0]
+    meanings = {
+        meaning for known, meaning in words.items() if known.partition(NAMED)[0] == identity
+    }
     return meanings.pop() if len(meanings) == 1 else None
 
 

@@ -4,7 +4,9 @@ Freshdesk keeps no history: `stats` holds the latest instant of each kind. Each 
 is therefore told as snapshots, at the instants that `stats` names, and the history is what
 successive readings have in common and differ in (fidelity `derived_from_snapshot_diff`). Its own
 `first_responded_at` and `is_escalated` (a missed promise) tell no reply and no escalation. Webhooks
-have no id, no time and no signature: they are hints to fetch. The shapes are those of INGEST.md 1
+have no id, no time and no signature: they are hints to fetch. Statuses, priorities, groups and
+products are numbers, so a page of tickets holds what they are called, and a word is its number with
+the name. The shapes are those of INGEST.md 1
 (Freshdesk); topics are `tickets`, `conversations`, `agents`, `contacts`, `ratings` and `hook`.
 
 Options: `since` (days the first pull goes back), `fields` (custom fields that may name a
@@ -23,6 +25,8 @@ from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, 
 from tickets.connectors.http import Answer, Http, HttpTrouble
 from tickets.connectors.records import (
     Record,
+    called,
+    compact,
     document,
     each,
     entries,
@@ -34,6 +38,7 @@ from tickets.connectors.records import (
     texts,
 )
 from tickets.flaws import PROMISE
+from tickets.lens import NAMED
 from tickets.meaning import meaning_of
 from tickets.news import AccountTold, RatingTold, TicketNews, Told, event_key
 
@@ -74,6 +79,10 @@ OUTBOUND_EMAIL = 10
 SURVEY_FEEDBACK = 6
 #: Fields of a ticket that may say what it is about, by the name their words have here.
 _FACETS = {"type": "type", "group_id": "group", "product_id": "product"}
+#: Where groups and products are called by name.
+_NAMES = {"group_id": "/api/v2/groups", "product_id": "/api/v2/products"}
+#: Where the site's own names of statuses stand; priorities cannot be renamed.
+_FIELDS = "/api/v2/ticket_fields"
 
 
 class Freshdesk(Connector):
@@ -135,7 +144,7 @@ class Freshdesk(Connector):
             if trouble.status != 404:
                 raise
             return
-        yield Page("fetched", "tickets", answer.raw, {})
+        yield Page("fetched", "tickets", _with_names(http, [answer.json()]), {})
         for answer, _ in _conversation_pages(http, ticket, 1):
             yield Page("fetched", "conversations", answer.raw, {})
 
@@ -168,7 +177,12 @@ class Freshdesk(Connector):
         match topic:
             case "tickets":
                 rows = [page] if isinstance(page, Mapping) and "id" in page else page
-                each(rows_of(rows, "tickets"), lambda row: _Reading(row, context).tell(), told)
+                names = page.get("names") or {} if isinstance(page, Mapping) else {}
+                each(
+                    rows_of(rows, "tickets"),
+                    lambda row: _Reading(row, context, names).tell(),
+                    told,
+                )
             case "conversations":
                 each(rows_of(page, "conversations"), lambda row: _conversation(row, context), told)
             case "agents":
@@ -185,17 +199,19 @@ class Freshdesk(Connector):
 
     def guess_state(self, word: str) -> Guess | None:
         """The statuses of the table; those from 8 on are the site's own."""
-        if word in _STATES:
-            state, name = _STATES[word]
+        number, _, said = word.partition(NAMED)
+        if number in _STATES:
+            state, name = _STATES[number]
             return Guess(state.value, 1.0, f"Freshdesk's own status “{name}”")
-        return None if word.isdecimal() else super().guess_state(word)
+        return None if word.isdecimal() else super().guess_state(said or word)
 
     def guess_severity(self, word: str) -> Guess | None:
         """1 Low to 4 Urgent."""
-        if word in _SEVERITIES:
-            severity, name = _SEVERITIES[word]
+        number, _, said = word.partition(NAMED)
+        if number in _SEVERITIES:
+            severity, name = _SEVERITIES[number]
             return Guess(severity.value, 1.0, f"Freshdesk's own priority “{name}”")
-        return None if word.isdecimal() else super().guess_severity(word)
+        return None if word.isdecimal() else super().guess_severity(said or word)
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -264,10 +280,52 @@ def _tickets(
         stands: dict[str, Any] = {"since": since.isoformat(), "page": number}
         if last:
             stands |= {"since": min(since, now - Connector.overlap).isoformat(), "page": 1}
-        yield Page(stream, "tickets", answer.raw, {**stands, "conversations": ids})
+        raw = _with_names(http, rows)
+        yield Page(stream, "tickets", raw, {**stands, "conversations": ids})
         yield from _conversations(http, stream, stands, ids, 1)
         if last:
             return
+
+
+def _with_names(http: Http, rows: Sequence[Record]) -> bytes:
+    """Tickets with the names of the numbers in them, as far as the agent may read them."""
+    names: dict[str, dict[str, str]] = {}
+    for field in ("status", *_NAMES):
+        used = {str(row[field]) for row in rows if row.get(field)}
+        known = _names(http, field) if used else {}
+        names[field] = {id_: name for id_, name in sorted(known.items()) if id_ in used}
+    return compact({"tickets": rows, "names": names})
+
+
+def _names(http: Http, field: str) -> dict[str, str]:
+    """Every name of one kind by number; none where plan or rights show no list."""
+    try:
+        if field == "status":
+            fields = rows_of(http.once(_FIELDS).json(), "ticket_fields")
+            choices = next((f.get("choices") for f in fields if f.get("name") == "status"), None)
+            return _choices(choices)
+        found: dict[str, str] = {}
+        for number in range(1, LAST_PAGE + 1):
+            page = http.once(_NAMES[field], {"per_page": PER_PAGE, "page": number}).json()
+            rows = rows_of(page, field)
+            found |= {str(row.get("id")): str(row.get("name") or "") for row in rows}
+            if len(rows) < PER_PAGE:
+                break
+    except HttpTrouble as trouble:
+        if trouble.status not in (403, 404):
+            raise
+        return {}
+    return found
+
+
+def _choices(choices: Any) -> dict[str, str]:
+    """Statuses as the field lists them: number to its names, that of the agents first."""
+    if not isinstance(choices, Mapping):
+        return {}
+    return {
+        str(number): str(names[0] if isinstance(names, list) and names else names)
+        for number, names in choices.items()
+    }
 
 
 def _asked(stream: str, since: datetime, number: int) -> dict[str, Any]:
@@ -362,8 +420,8 @@ def _contact(row: Record) -> Told:
 class _Reading:
     """A ticket as one answer shows it."""
 
-    def __init__(self, row: Record, context: Context) -> None:
-        self.row, self.options = row, context.options
+    def __init__(self, row: Record, context: Context, names: Record) -> None:
+        self.row, self.options, self.names = row, context.options, names
         self.ticket, self.at = needed(row, "id"), moment(row, "updated_at")
         self.created_at = moment(row, "created_at")
         self.stats: Record = row.get("stats") or {}
@@ -439,7 +497,7 @@ class _Reading:
         """
         rank = "3" if state != OPEN else "00" if by is ActorKind.REQUESTER else "01"
         sequence = f"{_second(at)}-{rank}-{state.zfill(6)}"
-        data = {"state_said": state}
+        data = {"state_said": self._status(state)}
         self._add(EventType.SNAPSHOT, at, sequence, data, "stats", at, state, by, by=by)
 
     def _stands(self) -> None:
@@ -449,10 +507,8 @@ class _Reading:
         who had it then, and later readings change nothing of that. Readings of one second are
         told in the order in which their statuses began.
         """
-        data: dict[str, Any] = {
-            "state_said": needed(self.row, "status"),
-            "severity_said": needed(self.row, "priority"),
-        }
+        status, priority = needed(self.row, "status"), needed(self.row, "priority")
+        data: dict[str, Any] = {"state_said": status, "severity_said": priority}
         facets = self._facets()
         if facets:
             data["facets"] = facets
@@ -463,19 +519,40 @@ class _Reading:
             data["requester"] = self.news.requester
         since = moment_or_none(self.stats, "status_updated_at") or self.at
         order = f"{_second(since)}-1-{_second(self.at)}"
+        # Known by its numbers: what they are called may change.
         parts = (since, order, *sorted(data.items()))
+        data |= {"state_said": self._status(status), "severity_said": _priority(priority)}
+        if facets:
+            data["facets"] = {name: self._word(name, word) for name, word in facets.items()}
         self._add(EventType.SNAPSHOT, since, order, data, "row", *parts)
-        now: dict[str, Any] = {"state_said": data["state_said"]}
+        now: dict[str, Any] = {"state_said": self._status(status)}
+        parts = (self.at, since, status)
         if self.row.get("deleted"):
             now = {"state": State.DELETED.value}
-        parts = (self.at, since, *now.values())
+            parts = (self.at, since, State.DELETED.value)
         self._add(EventType.SNAPSHOT, self.at, f"{_second(since)}-2", now, "now", *parts)
+
+    def _name(self, field: str, id_: object) -> str | None:
+        return inside(self.names, field, str(id_)) or None
+
+    def _status(self, number: str) -> str:
+        """By the site's own name, else by Freshdesk's."""
+        own = _STATES[number][1] if number in _STATES else None
+        return called(number, self._name("status", number) or own)
+
+    def _word(self, facet: str, word: str) -> str:
+        field = next((field for field in _NAMES if _FACETS[field] == facet), None)
+        return called(word, self._name(field, word)) if field else word
 
     def _facets(self) -> dict[str, str]:
         values = {name: self.row.get(field) for field, name in _FACETS.items()}
         custom = self.row.get("custom_fields") or {}
         own = {f"field {field}": custom.get(field) for field in entries(self.options.get("fields"))}
         return {name: str(word) for name, word in {**values, **own}.items() if word}
+
+
+def _priority(number: str) -> str:
+    return called(number, _SEVERITIES[number][1] if number in _SEVERITIES else None)
 
 
 # --- conversations ------------------------------------------------------------------------------

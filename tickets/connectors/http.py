@@ -87,6 +87,7 @@ class Http:
             raise HttpTrouble(f"{base_url!r} is no address such as https://desk.example.org.")
         self._sleep, self._clock = sleep, clock
         self._budgets = {budget: deque[float](maxlen=budget.a_minute) for budget in budgets}
+        self._lists: dict[str, Answer | HttpTrouble] = {}
         self._session = session or requests.Session()
         self._session.trust_env = False
         self._session.headers.update(
@@ -101,6 +102,24 @@ class Http:
         Raises HttpTrouble after patient tries.
         """
         return self._ask("GET", path, params=params)
+
+    def once(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """As `get`, but asked once a session: lists that only say what others' numbers are called.
+
+        Raises HttpTrouble, the same each time where the help desk has no such list.
+        """
+        key = f"{path} {sorted((params or {}).items())}"
+        if key not in self._lists:
+            try:
+                self._lists[key] = self.get(path, params)
+            except HttpTrouble as trouble:
+                if trouble.status not in (403, 404):
+                    raise
+                self._lists[key] = trouble
+        found = self._lists[key]
+        if isinstance(found, HttpTrouble):
+            raise found
+        return found
 
     def post(self, path: str, body: Any) -> Answer:
         """Send JSON to a path that only reads (a bulk fetch). Raises HttpTrouble."""

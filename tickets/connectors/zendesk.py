@@ -2,8 +2,10 @@
 
 The audits tell what happened, and nothing else does: a ticket's row tells who asked, what it
 follows, whether it was deleted and what Zendesk counts; a webhook only says which ticket to fetch.
-So nothing is told twice. The shapes are those of INGEST.md 1 (Zendesk); topics are `tickets`,
-`audits`, `users`, `metric_events`, `ratings`, `survey_responses` and `hook`.
+So nothing is told twice. Audits name groups, forms, brands and custom statuses by their numbers, so
+a page of them holds what those are called: a word is its number with the name. The shapes are those
+of INGEST.md 1 (Zendesk); topics are `tickets`, `audits`, `users`, `metric_events`, `ratings`,
+`survey_responses` and `hook`.
 
 Options: `since` (days the first pull goes back), `fields` (ids of custom fields that may name a
 capability), `custom_statuses` (ids of statuses that mean something else than their category),
@@ -30,6 +32,8 @@ from tickets.connectors.base import (
 from tickets.connectors.http import Answer, Budget, Http, HttpTrouble
 from tickets.connectors.records import (
     Record,
+    called,
+    compact,
     document,
     each,
     entries,
@@ -44,6 +48,7 @@ from tickets.connectors.records import (
 )
 from tickets.connectors.signatures import ZENDESK
 from tickets.flaws import PROMISE, REOPEN_COUNT
+from tickets.lens import NAMED
 from tickets.meaning import meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
@@ -87,6 +92,14 @@ _FACETS = {
     "type": "type",
     "brand_id": "brand",
     "organization_id": "organization",
+}
+CUSTOM_STATUS = "custom_status_id"
+#: Where what numbers stand for is called by name: path, the list's name, the field of the name.
+_NAMES = {
+    "group_id": ("/api/v2/groups.json", "groups", "name"),
+    "ticket_form_id": ("/api/v2/ticket_forms.json", "ticket_forms", "name"),
+    "brand_id": ("/api/v2/brands.json", "brands", "name"),
+    CUSTOM_STATUS: ("/api/v2/custom_statuses.json", "custom_statuses", "agent_label"),
 }
 
 
@@ -181,7 +194,7 @@ class Zendesk(Connector):
             return
         yield Page("fetched", "tickets", answer.raw, {})
         for answer, _ in _audit_pages(http, ticket, ""):
-            yield Page("fetched", "audits", answer.raw, {})
+            yield Page("fetched", "audits", _with_names(http, answer), {})
 
     def check(self, http: Http, *, options: Mapping[str, Any]) -> str:
         """Who we are there, and whether that account may read what is needed."""
@@ -222,8 +235,11 @@ class Zendesk(Connector):
                 )
             case "audits":
                 each(_sideloaded(page, "users"), _user, told)
+                names = page.get("names") or {} if isinstance(page, Mapping) else {}
                 each(
-                    rows_of(page, "audits", "audit"), lambda row: _Audit(row, context).tell(), told
+                    rows_of(page, "audits", "audit"),
+                    lambda row: _Audit(row, context, names).tell(),
+                    told,
                 )
             case "users":
                 each(rows_of(page, "users", "user"), _user, told)
@@ -240,10 +256,10 @@ class Zendesk(Connector):
         return told
 
     def guess_state(self, word: str) -> Guess | None:
-        """Zendesk's own statuses are sure; custom ones have an id nobody can guess from."""
+        """Zendesk's own statuses are sure; of custom ones only the name says something."""
         if word in _STATES:
             return Guess(_STATES[word].value, 1.0, "one of Zendesk's own statuses")
-        return super().guess_state(word)
+        return super().guess_state(word.partition(NAMED)[2] or word)
 
     def guess_severity(self, word: str) -> Guess | None:
         """Zendesk's four priorities; without one, nobody has said how severe it is."""
@@ -329,9 +345,8 @@ def _audits(http: Http, after: str, waiting: Sequence[str], link: str) -> Iterat
     for position, ticket in enumerate(waiting):
         for answer, behind in _audit_pages(http, ticket, link):
             left = waiting[position:] if behind else waiting[position + 1 :]
-            yield Page(
-                "tickets", "audits", answer.raw, {"after": after, "audits": left, "link": behind}
-            )
+            cursor = {"after": after, "audits": left, "link": behind}
+            yield Page("tickets", "audits", _with_names(http, answer), cursor)
         link = ""
 
 
@@ -344,6 +359,39 @@ def _audit_pages(http: Http, ticket: str, link: str) -> Iterator[tuple[Answer, s
     except HttpTrouble as trouble:
         if trouble.status != 404:
             raise
+
+
+def _with_names(http: Http, answer: Answer) -> bytes:
+    """A page of audits with the names of the numbers in it, as far as the account may read them."""
+    page = mapping_of(answer.json())
+    used: dict[str, set[str]] = {}
+    for event in (e for audit in rows_of(page, "audits") for e in audit.get("events") or ()):
+        if isinstance(event, Mapping) and event.get("field_name") in _NAMES:
+            used.setdefault(str(event["field_name"]), set()).add(str(event.get("value")))
+    names = {
+        field: {id_: name for id_, name in _names(http, field).items() if id_ in ids}
+        for field, ids in sorted(used.items())
+    }
+    return compact({**page, "names": names})
+
+
+def _names(http: Http, field: str) -> dict[str, str]:
+    """Every name of one kind by number; none where the account's plan or rights have no list."""
+    path, rows, name = _NAMES[field]
+    found: dict[str, str] = {}
+    params: dict[str, Any] | None = {"page[size]": 100}
+    seen = set[str]()
+    try:
+        while path and path not in seen:
+            seen.add(path)
+            page = http.once(path, params).json()
+            found |= {str(row.get("id")): str(row.get(name) or "") for row in rows_of(page, rows)}
+            more = inside(page, "meta", "has_more")
+            path, params = str(inside(page, "links", "next") or "") if more else "", None
+    except HttpTrouble as trouble:
+        if trouble.status not in (403, 404):
+            raise
+    return found
 
 
 def _metric_events(http: Http, cursor: Record, start: datetime, now: datetime) -> Iterator[Page]:
@@ -543,8 +591,8 @@ _FIELD, _SPEECH, _STATUS, _CUSTOM_STATUS = 1, 2, 3, 4
 class _Audit:
     """One audit: what one actor did to one ticket at one instant."""
 
-    def __init__(self, row: Record, context: Context) -> None:
-        self.row, self.options = row, context.options
+    def __init__(self, row: Record, context: Context, names: Record) -> None:
+        self.row, self.options, self.names = row, context.options, names
         self.ticket, self.at = needed(row, "ticket_id"), moment(row, "created_at")
         self.id = needed(row, "id")
         self.via: Record = row.get("via") or {}
@@ -570,6 +618,12 @@ class _Audit:
                 case "Comment":
                     self._commented(event)
         return Told(tickets=[self.news])
+
+    def _name(self, field: str, id_: object) -> str | None:
+        return inside(self.names, field, str(id_)) or None
+
+    def _word(self, field: str, id_: object) -> str:
+        return called(id_, self._name(field, id_))
 
     def _actor(self, event: Record | None = None) -> tuple[ActorKind, str | None]:
         """Who did it. What a rule wrote is the rule's, whoever it names as its author."""
@@ -608,7 +662,7 @@ class _Audit:
     def _created(self, created: Mapping[str, Any]) -> None:
         """The opening with the values it had then, however they changed since."""
         facets = {
-            name: str(created[field])
+            name: self._word(field, created[field])
             for field, name in self._facet_fields().items()
             if created.get(field) not in (None, "")
         }
@@ -618,7 +672,7 @@ class _Audit:
             "channel": str(self.via.get("channel") or "")[:40],
         }
         if str(created.get("custom_status_id")) in self._custom_statuses():
-            data["state_said"] = f"custom {created['custom_status_id']}"
+            data["state_said"] = self._custom(created[CUSTOM_STATUS])
         if facets:
             data["facets"] = facets
         if created.get("group_id"):
@@ -639,6 +693,9 @@ class _Audit:
         own = {field: f"field {field}" for field in entries(self.options.get("fields"))}
         return {**_FACETS, **own}
 
+    def _custom(self, id_: object) -> str:
+        return called(f"custom {id_}", self._name(CUSTOM_STATUS, id_))
+
     def _custom_statuses(self) -> set[str]:
         return set(entries(self.options.get("custom_statuses")))
 
@@ -646,8 +703,8 @@ class _Audit:
         facet = self._facet_fields().get(field)
         if field == "status":
             self._add(EventType.STATUS_CHANGED, event, _STATUS, self._moved(event, str(value)))
-        elif field == "custom_status_id" and str(value) in self._custom_statuses():
-            said = {"said": f"custom {value}"}
+        elif field == CUSTOM_STATUS and str(value) in self._custom_statuses():
+            said = {"said": self._custom(value)}
             self._add(EventType.STATUS_CHANGED, event, _CUSTOM_STATUS, said)
         elif field == "priority":
             # As a snapshot: where the opening had none, the first one said completes it.
@@ -658,7 +715,8 @@ class _Audit:
         elif field == "group_id" and value:
             self._regrouped(event, str(value))
         elif facet:
-            self._add(EventType.CATEGORY_CHANGED, event, _FIELD, {"facets": {facet: _text(value)}})
+            word = None if _text(value) is None else self._word(field, value)
+            self._add(EventType.CATEGORY_CHANGED, event, _FIELD, {"facets": {facet: word}})
         elif field == "requester_id" and value:
             self.news.requester = str(value)
             self.news.events.append(
@@ -680,7 +738,8 @@ class _Audit:
 
     def _regrouped(self, event: Record, group: str) -> None:
         automatic = self._actor(event)[0] is ActorKind.AUTOMATION
-        data: dict[str, Any] = {"to": group, "facets": {"group": group}}
+        word = self._word("group_id", group)
+        data: dict[str, Any] = {"to": group, "facets": {"group": word}}
         self._add(
             EventType.GROUP_CHANGED,
             event,

@@ -170,6 +170,20 @@ def desk(*, tickets: Any = None, talk: Any = None, last_page: int = 300) -> Desk
         .on(r"/api/v2/tickets/\d+/conversations", conversations)
         .on(r"/api/v2/tickets/\d+", one)
         .on(
+            "/api/v2/groups",
+            [{"id": FIRST_LINE, "name": "First line"}, {"id": NETWORK, "name": "Network"}],
+        )
+        .on("/api/v2/products", [])
+        .on(
+            "/api/v2/ticket_fields",
+            [
+                {
+                    "name": "status",
+                    "choices": {"2": ["Open", "Being processed"], "8": "Waiting for parts"},
+                },
+            ],
+        )
+        .on(
             "/api/v2/surveys/satisfaction_ratings",
             lambda asked: part(asked, [rating(n, 103) for n in range(120)]),
         )

@@ -39,7 +39,7 @@ from tests.tickets.connectors.recorded import (
 )
 from tickets.canonical import ActorKind, EventType
 from tickets.connectors import CONNECTORS
-from tickets.connectors.base import Unusable
+from tickets.connectors.base import Context, Unusable
 from tickets.connectors.http import HttpTrouble
 from tickets.models import (
     Connection,
@@ -385,7 +385,7 @@ def test_beyond_the_last_page_the_window_moves_on_and_none_is_lost(small_pages: 
         row["id"]
         for page in pages
         if (page.stream, page.topic) == ("tickets", "tickets")
-        for row in json.loads(page.raw)
+        for row in json.loads(page.raw)["tickets"]
     }
     assert found == set(range(60))
     listed = [a for a in desk.asked if a.path == "/api/v2/tickets" and "filter" not in a.query]
@@ -410,7 +410,7 @@ def test_many_tickets_of_one_second_are_paged_within_it() -> None:
         row["id"]
         for page in pages
         if (page.stream, page.topic) == ("tickets", "tickets")
-        for row in json.loads(page.raw)
+        for row in json.loads(page.raw)["tickets"]
     }
     assert len(found) == 250
 
@@ -422,7 +422,7 @@ def test_a_ticket_that_changes_while_it_is_paged_pushes_no_other_over_a_border()
     found: set[int] = set()
     for page in FRESHDESK.pull(http, {}, options={}, now=NOW):
         if (page.stream, page.topic) == ("tickets", "tickets"):
-            found |= {row["id"] for row in json.loads(page.raw)}
+            found |= {row["id"] for row in json.loads(page.raw)["tickets"]}
             rows[0]["updated_at"] = day("11:00:00")  # to the end: all behind it move up by one
     assert found == set(range(250))
 
@@ -472,3 +472,59 @@ def test_sample_tickets_conversations_agents_and_contacts_are_read_without_a_rem
 def test_a_recorded_webhook_names_its_ticket() -> None:
     with (PAYLOADS / "webhook_zulip_status_changed.json").open() as file:
         assert told("hook", json.load(file)) == Told(fetch=["11"])
+
+
+class TestNames:
+    """Statuses, groups and products are numbers; people read what they are called."""
+
+    def test_a_page_of_tickets_says_what_its_numbers_are_called(self) -> None:
+        desk = f.desk(tickets=[ticket(11, day("09:00:00"), 8)], talk={})
+        pages, _ = pulled(FRESHDESK, open_http(FRESHDESK, desk, secrets=f.SECRETS), NOW)
+        [page] = [one for one in pages if (one.stream, one.topic) == ("tickets", "tickets")]
+        assert json.loads(page.raw)["names"] == {
+            "status": {"8": "Waiting for parts"},
+            "group_id": {str(FIRST_LINE): "First line"},
+            "product_id": {},
+        }
+        [news] = FRESHDESK.tell("tickets", page.raw, Context()).tickets
+        [stands] = [event for event in news.events if "facets" in event.data]
+        assert stands.data["state_said"] == "8 · Waiting for parts"
+        assert stands.data["severity_said"] == "1 · Low"
+        assert stands.data["facets"]["group"] == f"{FIRST_LINE} · First line"
+
+    def test_lists_of_names_are_asked_for_once_a_session(self) -> None:
+        rows = [ticket(n, day(f"09:{n // 60:02}:{n % 60:02}")) for n in range(250)]
+        desk = f.desk(tickets=rows, talk={})
+        pulled(FRESHDESK, open_http(FRESHDESK, desk, secrets=f.SECRETS), NOW)
+        asked = [one.path for one in desk.asked]
+        assert asked.count("/api/v2/groups") == asked.count("/api/v2/ticket_fields") == 1
+
+    def test_an_agent_who_may_not_read_them_reads_numbers_and_the_events_are_the_same(self) -> None:
+        desk = f.desk(tickets=[ticket(11, day("09:00:00"), 8)], talk={})
+        for path in ("groups", "products", "ticket_fields"):
+            desk.before(f"/api/v2/{path}", Reply({}, 403))
+        http = open_http(FRESHDESK, desk, secrets=f.SECRETS)
+        raw = next(FRESHDESK.fetch(http, "11", options={})).raw
+        bare = FRESHDESK.tell("tickets", raw, Context()).tickets[0].events
+        assert {event.data.get("state_said") for event in bare} >= {"8"}
+        named = json.dumps(
+            json.loads(raw)
+            | {"names": {"status": {"8": "Parts"}, "group_id": {str(FIRST_LINE): "First"}}}
+        )
+        told = FRESHDESK.tell("tickets", named.encode(), Context()).tickets[0].events
+        assert [event.key for event in told] == [event.key for event in bare]
+        assert [event.data for event in told] != [event.data for event in bare]
+
+    @pytest.mark.parametrize(
+        ("word", "meaning"),
+        [
+            ("6 · Warten auf Kunden", "waiting_on_requester"),
+            ("8 · Waiting on third party", "waiting_on_third_party"),
+            ("8", None),
+        ],
+    )
+    def test_its_own_numbers_are_guessed_whatever_they_are_called_and_others_by_name(
+        self, word: str, meaning: str | None
+    ) -> None:
+        guess = FRESHDESK.guess_state(word)
+        assert (guess.meaning if guess else None) == meaning

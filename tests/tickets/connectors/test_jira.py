@@ -248,6 +248,12 @@ class TestWords:
         assert look_up(words, "7 · Old") == "open"
         assert look_up(words, "7 · Newest") is None
 
+    def test_a_number_without_its_name_is_one_of_its_words(self) -> None:
+        assert look_up({"7": "open"}, "7 · Open") == "open"
+        assert look_up({"7 · Open": "open"}, "7") == "open"
+        assert look_up({"7 · Open": "open"}, "70") is None
+        assert look_up({"7 · Open": "open", "7 · Done": "resolved"}, "7") is None
+
     def test_a_renamed_status_is_folded_by_its_id(
         self, connection: Connection, as_worker: None
     ) -> None:

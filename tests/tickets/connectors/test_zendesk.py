@@ -45,7 +45,7 @@ from tests.tickets.connectors.zendesk import (
 )
 from tickets.canonical import ActorKind, Event, EventType
 from tickets.connectors import CONNECTORS
-from tickets.connectors.base import Unusable
+from tickets.connectors.base import Context, Unusable
 from tickets.connectors.http import HttpTrouble
 from tickets.models import Connection, Escalation, FetchWork, Ticket, TicketFlaw, ToldRating
 from tickets.news import Told
@@ -771,3 +771,58 @@ def test_documented_ratings_and_metric_events_are_read() -> None:
     (rating,) = told("ratings", body).ratings
     assert (rating.score, rating.remark) == (1, "Great support!")
     assert told("metric_events", body) == Told()  # `measure` promises nothing
+
+
+class TestNames:
+    """Audits name groups, forms and custom statuses by number; people read what they are called."""
+
+    OPTIONS = {"custom_statuses": "22644243148813"}
+    AUDITS = (
+        opened(35436, day("08:00:00"), ticket_form_id=6130830344474),
+        audit(35436, day("09:00:00"), AGNES, change("group_id", FIRST_LINE, NETWORK),
+              change("custom_status_id", 6130830355738, 22644243148813)),
+    )  # fmt: skip
+
+    def fetched(self, desk: Any) -> bytes:
+        desk.before(r"/api/v2/tickets/35436/audits.json", audits_page(*self.AUDITS))
+        http = open_http(ZENDESK, desk, secrets=z.SECRETS)
+        pages = list(ZENDESK.fetch(http, "35436", options=self.OPTIONS))
+        return next(page.raw for page in pages if page.topic == "audits")
+
+    def told(self, raw: bytes) -> list[Event]:
+        told = ZENDESK.tell("audits", raw, Context(options=self.OPTIONS))
+        return [event for news in told.tickets for event in news.events]
+
+    def test_a_page_of_audits_says_what_its_numbers_are_called(self) -> None:
+        desk = z.desk()
+        raw = self.fetched(desk)
+        assert json.loads(raw)["names"] == {
+            "brand_id": {},  # the account may have no list of them
+            "custom_status_id": {"22644243148813": "Waiting for parts"},
+            "group_id": {str(FIRST_LINE): "First line", str(NETWORK): "Network"},
+            "ticket_form_id": {"6130830344474": "Report a fault"},
+        }
+        told = self.told(raw)
+        [created] = of(told, EventType.CREATED)
+        assert created.data["facets"]["group"] == f"{FIRST_LINE} · First line"
+        assert created.data["facets"]["form"] == "6130830344474 · Report a fault"
+        [grouped] = of(told, EventType.GROUP_CHANGED)
+        assert grouped.data["facets"]["group"] == f"{NETWORK} · Network"
+        [moved] = of(told, EventType.STATUS_CHANGED)
+        assert moved.data["said"] == "custom 22644243148813 · Waiting for parts"
+        asked = [one.path for one in desk.asked]
+        assert asked.count("/api/v2/groups.json") == 2, "two pages, each once"
+
+    def test_an_account_that_may_not_read_them_tells_the_same_events_by_number(self) -> None:
+        named, desk = self.told(self.fetched(z.desk())), z.desk()
+        for name in ("groups", "ticket_forms", "brands", "custom_statuses"):
+            desk.before(f"/api/v2/{name}.json", Reply({}, 403))
+        bare = self.told(self.fetched(desk))
+        assert [event.key for event in bare] == [event.key for event in named]
+        assert bare[0].data["facets"]["group"] == str(FIRST_LINE)
+
+    def test_a_custom_status_is_guessed_by_its_name(self) -> None:
+        guess = ZENDESK.guess_state("custom 226 · Waiting on third party")
+        assert guess is not None
+        assert guess.meaning == "waiting_on_third_party"
+        assert ZENDESK.guess_state("custom 226") is None

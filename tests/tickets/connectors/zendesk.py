@@ -276,6 +276,21 @@ def desk(*, surveys: Any = None, ratings: Any = ((OFFERED,), (GOOD, BAD))) -> De
         .on(r"/api/v2/tickets/\d+/audits.json", audits)
         .on(r"/api/v2/tickets/\d+\.json", one_ticket)
         .on("/api/v2/incremental/ticket_metric_events.json", metric_events)
+        .on(
+            "/api/v2/groups.json",
+            linked(
+                "groups",
+                [[{"id": FIRST_LINE, "name": "First line"}], [{"id": NETWORK, "name": "Network"}]],
+            ),
+        )
+        .on(
+            "/api/v2/ticket_forms.json",
+            {"ticket_forms": [{"id": 6130830344474, "name": "Report a fault"}]},
+        )
+        .on(
+            "/api/v2/custom_statuses.json",
+            {"custom_statuses": [{"id": 22644243148813, "agent_label": "Waiting for parts"}]},
+        )
     )
     if surveys is not None:
         made.on("/api/v2/guide/survey_responses", linked("survey_responses", surveys))
