@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,10 @@ from portal.catalogue.severity import Severity
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
-from surveys.models import Sentiment, SurveyedEvent
+from surveys.models import Answer, Sentiment, SurveyedEvent
+from tickets import segments as segmenting
 from tickets.canonical import Meaning, ResolutionKind, State, UsageType
+from tickets.models import WorkItem
 from tickets.timeline import Outcome, ReopenKind
 
 SEVERITIES = [severity.value for severity in Severity]
@@ -41,6 +44,8 @@ MEANINGS = [meaning.value for meaning in Meaning]
 REOPEN_KINDS = [kind.value for kind in ReopenKind]
 SENTIMENTS = list(Sentiment.values)
 DECISIONS = list(SurveyedEvent.Decision.values)
+CHANGES = list(Answer.Changed.values)
+DOWNGRADED = list(WorkItem.Downgraded.values)
 REASONS = [reason.value for reason in Reason]
 EFFORT_SCALES = {f"ces_{wording.key}": wording for wording in EFFORT_WORDINGS.values()}
 RECOMMENDING = "nps_0_10"
@@ -57,6 +62,8 @@ NO_SCORE = -32768
 
 #: The source of the dating instant where it is no field of its own.
 DATED = "@at"
+#: The source of a column that is made of several fields: the row itself.
+WHOLE = "@row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +188,69 @@ def code(name: str, source: str, words: Sequence[str]) -> Column:
     )
 
 
+def byte(name: str, source: str, sql: str, from_row: Callable[[Any], int]) -> Column:
+    """A whole number from 0 to 255."""
+    return Column(name, source, "u1", "i2", _one_byte(sql), from_row)
+
+
+def few(name: str, source: str) -> Column:
+    """A count; from 255 on it is 255."""
+    return byte(
+        name, source, f"least(coalesce({source}, 0), 255)", lambda value: min(int(value or 0), 255)
+    )
+
+
+def segments(packed: str, handled_by: str) -> Column:
+    """Who somebody was to us, and who handled it, as one number (tickets/segments.py)."""
+    words = segmenting.DIMENSIONS["handled_by"]
+    listed = ", ".join(f"'{word}'" for word in words)
+    weight = segmenting.WEIGHTS["handled_by"]
+    return byte(
+        "segments",
+        WHOLE,
+        f"coalesce({packed}, 0) + {weight}"
+        f" * (array_position(ARRAY[{listed}]::text[], {handled_by}::text) - 1)",
+        lambda row: (row[packed] or 0) + weight * words.index(row[handled_by]),
+    )
+
+
+#: Tenths of a target that are told apart; anything beyond is as late.
+MOST_TENTHS = 100
+
+
+def tenths(clock: str, target: str) -> Column:
+    """1 and how many tenths of the target a clock has begun; 0 without a target.
+
+    11 is the last tenth in which the target is kept, more is too late.
+    """
+    return byte(
+        "tenths",
+        WHOLE,
+        f"CASE WHEN {target} > 0 THEN 1 + least((10::bigint * {clock} + {target} - 1) / {target},"
+        f" {MOST_TENTHS}) ELSE 0 END",
+        lambda row: (
+            1 + min((10 * row[clock] + row[target] - 1) // row[target], MOST_TENTHS)
+            if row[target]
+            else 0
+        ),
+    )
+
+
+def days_until(name: str, later: str, since: str) -> Column:
+    """Days that have begun between two instants, 1 to 255; 0 where the later one is not there."""
+    return byte(
+        name,
+        WHOLE,
+        f"CASE WHEN {later} IS NULL THEN 0 ELSE"
+        f" least(greatest(ceil(extract(epoch FROM {later} - {since}) / 86400), 1), 255) END",
+        lambda row: (
+            min(max(ceil((row[later] - row[since]).total_seconds() / 86_400), 1), 255)
+            if row[later]
+            else 0
+        ),
+    )
+
+
 def _one_byte(number: str) -> str:
     """SQL of the low byte of a number; PostgreSQL sends no integer of one byte."""
     return f"substr(int2send(({number})::smallint), 2)"
@@ -222,7 +292,10 @@ class Kind:
         """Rows folded in memory, by `alias.field`, as the same columns."""
         dated = ({**row, DATED: self.at_of_row(row)} for row in rows)
         packed = [
-            tuple(column.from_row(row[column.source]) for column in self.columns)
+            tuple(
+                column.from_row(row if column.source == WHOLE else row[column.source])
+                for column in self.columns
+            )
             for row in dated
             if row[DATED] is not None
         ]
@@ -266,12 +339,18 @@ ITEMS = Kind(
         seconds("resolution_target", "w.resolution_target_s"),
         instant("resolution_deadline", "w.resolution_deadline"),
         flag("routine", "w.routine"),
+        segments("w.segments", "w.handled_by"),
+        few("late_pauses", "w.late_pauses"),
+        few("late_pauses_unasked", "w.late_pauses_unasked"),
+        code("downgraded", "w.downgraded", DOWNGRADED),
     ),
 )
 
 _RESOLUTION_TABLES = (
     "tickets_resolution r JOIN tickets_workitem w"
     " ON w.tenant_id = r.tenant_id AND w.id = r.work_item_id"
+    " LEFT JOIN surveys_surveyedevent e ON e.tenant_id = r.tenant_id"
+    " AND e.ticket_id = r.ticket_id AND e.event_key = r.event_key"
 )
 RESOLUTIONS = Kind(
     "resolutions",
@@ -300,6 +379,12 @@ RESOLUTIONS = Kind(
         small("functional", "w.escalations_functional"),
         small("hierarchical", "w.escalations_hierarchical"),
         small("messages", "w.requester_messages"),
+        segments("w.segments", "r.handled_by"),
+        tenths("r.clock_s", "w.resolution_target_s"),
+        days_until("followed_on_day", "r.followed_at", "r.at"),
+        few("burst", "r.burst"),
+        # Whether it could be asked about, and was: G3 compares the asked with the others.
+        code("asked", "e.decision", DECISIONS),
     ),
 )
 
@@ -342,6 +427,7 @@ def _decision(
             seconds("clock", f"w.{clock}"),
             seconds("target", f"w.{target}"),
             instant("deadline", f"w.{deadline}"),
+            segments("w.segments", "w.handled_by"),
             *more,
         ),
     )
@@ -376,7 +462,23 @@ _SURVEYED_TABLES = (
     # A person's word outweighs a suggestion.
     " LEFT JOIN (SELECT tenant_id, comment_id, coalesce(nullif(decided, ''), suggested) AS says"
     " FROM surveys_commentreading) x ON x.tenant_id = k.tenant_id AND x.comment_id = k.id"
+    " LEFT JOIN tickets_resolution r ON r.tenant_id = e.tenant_id AND r.ticket_id = e.ticket_id"
+    " AND r.event_key = e.event_key"
 )
+#: A denial said by somebody else, by whoever the ticket was assigned to (or nobody knows whom), and
+#: by them after the answer had come (METRICS.md G9).
+DENIALS = ("by_another", "by_assignee", "by_assignee_after_answer")
+
+
+def _denial(row: Mapping[str, Any]) -> int:
+    if row["r.denied_at"] is None:
+        return 0
+    if row["r.denied_by_assignee"] is False:
+        return 1
+    answered = row["a.answered_at"]
+    return 3 if answered is not None and row["r.denied_at"] > answered else 2
+
+
 SURVEYED = Kind(
     "surveyed",
     _SURVEYED_TABLES,
@@ -402,6 +504,15 @@ SURVEYED = Kind(
         flag("complete", "a.complete"),
         instant("released", "a.released_at"),
         code("sentiment", "x.says", SENTIMENTS),
+        byte("segments", "e.segments", "coalesce(e.segments, 0)", lambda value: int(value or 0)),
+        code("changed", "a.changed", CHANGES),
+        byte(
+            "denial",
+            WHOLE,
+            "CASE WHEN r.denied_at IS NULL THEN 0 WHEN r.denied_by_assignee IS FALSE THEN 1"
+            " WHEN r.denied_at > a.answered_at THEN 3 ELSE 2 END",
+            _denial,
+        ),
     ),
 )
 

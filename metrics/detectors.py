@@ -7,19 +7,38 @@ there is no field to put one in. Where the compared sets are too small a detecto
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from math import exp, log
 from typing import Any
 
 from metrics.intervals import Interval, binomial_tail, newcombe
+from metrics.small_numbers import SMALLEST
 
-#: Items each compared set needs, unless a rule states its own.
-SMALLEST_SET = 30
-#: For rules about lists: changed answers, late pauses.
-SMALLEST_LIST = 10
-BURST_S = 600
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a detector asks for a look; an organisation may move each (metrics/settings.py)."""
+
+    #: Items each compared set needs, unless a rule states its own.
+    smallest_set: float = 30
+    #: For rules about lists: changed answers, late pauses.
+    smallest_list: float = 10
+    bunching_p: float = 0.01
+    bunching_excess: float = 10
+    raised_ratings: float = 0.5
+    #: How many times the one share is the other: courtesy reopens (G5), denials (G9).
+    times: float = 2
+    reply_gap: float = 0.15
+    empty_replies: float = 0.2
+    silent_pauses: float = 0.3
+    burst: float = 20
+    inactivity_rise: float = 0.1
+    same_clock: float = 0.3
+
+
+DEFAULTS = Limits()
 
 
 class Cut(StrEnum):
@@ -50,16 +69,26 @@ class Of:
         return self.x / self.n
 
 
+class Counts(StrEnum):
+    """What a comparison's value is."""
+
+    SHARE = "share"
+    NUMBER = "number"
+    #: How many times one share is another.
+    TIMES = "times"
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One comparison of a detector: what was compared, and what came of it."""
 
     what: str
     outcome: Outcome
-    #: A share, a difference of shares or a number, as `what` says; None where there are too few.
+    #: A share or difference of shares, 0 to 1, or what `counts` says; None where too few.
     value: float | None = None
     interval: Interval | None = None
     p: float | None = None
+    counts: Counts = Counts.SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +121,13 @@ class Detector[Facts]:
     rule: str
     #: The counter-question that stands beside every flag.
     innocent: str
-    judge: Callable[[Facts], Finding]
+    judge: Callable[[Facts, Limits], Finding]
+
+    def rule_words(self, limits: Limits) -> str:
+        """The rule with the limits in force."""
+        said = {f.name: f"{getattr(limits, f.name):g}" for f in fields(Limits)}
+        shares = {f"{n}_pct": f"{100 * getattr(limits, n):g} %" for n in _SHARES}
+        return self.rule.format(**said, **shares)
 
 
 # --- what the detectors look at ------------------------------------------------------------------
@@ -144,8 +179,8 @@ class FirstReplies:
 class Denials:
     """Policy denials among the dissatisfied and the satisfied, and how the flag was set."""
 
-    #: Flags set after a dissatisfied answer had come.
-    set_after_answer: int
+    #: Flags set after an answer had come, of them after a dissatisfied one.
+    set_after_answer: Of
     dissatisfied: Of
     satisfied: Of
     #: Whether the group decides on the flag itself.
@@ -156,7 +191,7 @@ class Denials:
 class Closing:
     """How items were closed: in bursts, for inactivity, after exactly the same time."""
 
-    #: Most resolutions of any one account within 10 minutes (`largest_burst`).
+    #: Most resolutions of any one account within 10 minutes; 0 where that is no burst.
     largest_burst: int
     inactivity: Of
     inactivity_before: Of
@@ -181,23 +216,6 @@ def _bin(tenths: int, target: int) -> str:
         if inside:
             return name
     return "outside"
-
-
-def largest_burst(resolved_at: Mapping[Any, Sequence[int]]) -> int:
-    """Most resolutions of any one account within 10 minutes; instants in seconds, any order.
-
-    The accounts are keys to count by and do not come back.
-    """
-    return max((_most_within(sorted(instants)) for instants in resolved_at.values()), default=0)
-
-
-def _most_within(instants: Sequence[int]) -> int:
-    most = start = 0
-    for end, at in enumerate(instants):
-        while at - instants[start] > BURST_S:
-            start += 1
-        most = max(most, end - start + 1)
-    return most
 
 
 def commonest(clocks: Iterable[int]) -> Of:
@@ -225,23 +243,29 @@ def excess_just_below(found: Bins) -> float:
     return found.just_below - expected_just_below(found) * near
 
 
-def bunching(found: Bins) -> Finding:
+def bunching(found: Bins, limits: Limits = DEFAULTS) -> Finding:
     """G1: more items end just before the target than a smooth course would have."""
     what = "items just under the target beyond those expected"
-    if found.n < SMALLEST_SET:
+    if found.n < limits.smallest_set:
         return _too_few(what)
     near = found.just_below + found.just_above
     p = binomial_tail(found.just_below, near, expected_just_below(found))
     excess = excess_just_below(found)
-    return Finding((Check(what, _flag(p < 0.01 and excess >= 10), excess, p=p),))
+    return Finding(
+        (
+            Check(
+                what, _flag(p < limits.bunching_p and excess >= limits.bunching_excess), excess, p=p
+            ),
+        )
+    )
 
 
-def more_in_the_first(what: str) -> Callable[[TwoShares], Finding]:
+def more_in_the_first(what: str) -> Callable[[TwoShares, Limits], Finding]:
     """G2, G3, G8: the first share is larger beyond chance (Newcombe's lower limit > 0)."""
 
-    def judge(found: TwoShares) -> Finding:
+    def judge(found: TwoShares, limits: Limits = DEFAULTS) -> Finding:
         first, second = found.first, found.second
-        if min(first.n, second.n) < SMALLEST_SET:
+        if min(first.n, second.n) < limits.smallest_set:
             return _too_few(what)
         interval = newcombe(first.x, first.n, second.x, second.n)
         proven = interval.lower is not None and interval.lower > 0
@@ -250,69 +274,90 @@ def more_in_the_first(what: str) -> Callable[[TwoShares], Finding]:
     return judge
 
 
-def more_than(what: str, limit: float, smallest: int) -> Callable[[Of], Finding]:
-    """G4, G7: a share of a list above a limit."""
-    return lambda found: Finding((_above(what, found, limit, smallest),))
+def raised_ratings(found: Of, limits: Limits = DEFAULTS) -> Finding:
+    """G4: changed answers of which too many went up after a message."""
+    what = "changed answers that went up after a message"
+    return Finding((_above(what, found, limits.raised_ratings, limits.smallest_list),))
 
 
-def dodging_reopens(found: Reopens) -> Finding:
+def parking(found: Of, limits: Limits = DEFAULTS) -> Finding:
+    """G7: late pauses of which too many came without a question."""
+    what = "late pauses without a question"
+    return Finding((_above(what, found, limits.silent_pauses, limits.smallest_list),))
+
+
+def dodging_reopens(found: Reopens, limits: Limits = DEFAULTS) -> Finding:
     """G5: reopens declared a courtesy, or problems that come back just after day 14."""
     late, early = found.follow_ups_15_to_21, found.follow_ups_8_to_14
-    what = "follow-ups on days 15 to 21 beyond those on days 8 to 14"
+    what = "came back in the week after the reopen window beyond the week before its end"
     after = (
         Check(what, Outcome.TOO_FEW)
-        if late + early < SMALLEST_SET
-        else Check(what, _flag(late > early), float(late - early))
+        if late + early < limits.smallest_set
+        else Check(what, _flag(late > early), float(late - early), counts=Counts.NUMBER)
     )
-    (courtesy,) = courtesy_doubled(found.courtesy, found.courtesy_before).checks
+    now, before = found.courtesy, found.courtesy_before
+    courtesy = _doubled("courtesy share of reopens, now to before", now, before, limits)
     return Finding((courtesy, after))
 
 
-def courtesy_doubled(now: Of, before: Of) -> Finding:
-    """G5, where nobody knows the follow-ups: the courtesy share of reopens alone."""
-    return Finding((_doubled("courtesy share of reopens, this quarter to the last", now, before),))
-
-
-def empty_replies(found: FirstReplies) -> Finding:
+def empty_replies(found: FirstReplies, limits: Limits = DEFAULTS) -> Finding:
     """G6: replies in time that do not help."""
     what = "replied in time minus helped in time"
     replied, helped = found.replied_in_time, found.helped_in_time
-    gap = _rise(what, helped, replied, 0.15)
-    return Finding(
-        (gap, _above("first replies not meaningful", found.not_meaningful, 0.2, SMALLEST_SET))
+    gap = _rise(what, helped, replied, limits.reply_gap, limits)
+    empty = _above(
+        "first replies not meaningful",
+        found.not_meaningful,
+        limits.empty_replies,
+        limits.smallest_set,
     )
+    return Finding((gap, empty))
 
 
-def hiding_behind_policy(found: Denials) -> Finding:
-    """G9: unhappy items turned into denials."""
+def hiding_behind_policy(found: Denials, limits: Limits = DEFAULTS) -> Finding:
+    """G9: unhappy items turned into denials.
+
+    Below five flags nothing is told: whoever sees the flags would know what their people answered.
+    """
     late = found.set_after_answer
-    after = Check("denials set after a dissatisfied answer", _flag(late > 0), float(late))
+    what = "denials said after an answer: of them after a dissatisfied one"
+    after = (
+        Check(what, Outcome.TOO_FEW)
+        if late.n < SMALLEST
+        else Check(what, _flag(late.x > 0), late.share)
+    )
     if not found.group_decides:
         return Finding((after,))
     what = "denial share, dissatisfied to satisfied"
-    return Finding((after, _doubled(what, found.dissatisfied, found.satisfied)))
+    return Finding((after, _doubled(what, found.dissatisfied, found.satisfied, limits)))
 
 
-def bulk_closing(found: Closing) -> Finding:
+def bulk_closing(found: Closing, limits: Limits = DEFAULTS) -> Finding:
     """G10: many items closed at once, for inactivity, or after exactly the same time."""
     burst = found.largest_burst
-    rest = bulk_closing_without_bursts(
-        found.inactivity, found.inactivity_before, found.commonest_clock
-    )
+    what = "most resolutions of one account in 10 minutes"
     return Finding(
         (
-            Check("resolutions of one account in 10 minutes", _flag(burst > 20), float(burst)),
-            *rest.checks,
-        )
-    )
-
-
-def bulk_closing_without_bursts(inactivity: Of, before: Of, commonest_clock: Of) -> Finding:
-    """G10, where nobody knows the accounts: closed by silence or by the clock."""
-    return Finding(
-        (
-            _rise("inactivity share, up against before", before, inactivity, 0.1),
-            _above("clocks at one exact value", commonest_clock, 0.3, SMALLEST_SET),
+            # ordinary numbers are not known: they would say which work is one person's
+            Check(
+                what,
+                _flag(burst > limits.burst),
+                float(burst) if burst else None,
+                counts=Counts.NUMBER,
+            ),
+            _rise(
+                "inactivity share, up against before",
+                found.inactivity_before,
+                found.inactivity,
+                limits.inactivity_rise,
+                limits,
+            ),
+            _above(
+                "clocks at one exact value",
+                found.commonest_clock,
+                limits.same_clock,
+                limits.smallest_set,
+            ),
         )
     )
 
@@ -325,32 +370,44 @@ def _too_few(what: str) -> Finding:
     return Finding((Check(what, Outcome.TOO_FEW),))
 
 
-def _above(what: str, found: Of, limit: float, smallest: int) -> Check:
+def _above(what: str, found: Of, limit: float, smallest: float) -> Check:
     if found.n < smallest:
         return Check(what, Outcome.TOO_FEW)
     return Check(what, _flag(_exceeds(found.share, limit)), found.share)
 
 
-def _rise(what: str, before: Of, now: Of, limit: float) -> Check:
-    if min(before.n, now.n) < SMALLEST_SET:
+def _rise(what: str, before: Of, now: Of, limit: float, limits: Limits) -> Check:
+    if min(before.n, now.n) < limits.smallest_set:
         return Check(what, Outcome.TOO_FEW)
     gap = now.share - before.share
     return Check(what, _flag(_exceeds(gap, limit)), gap)
 
 
-def _doubled(what: str, one: Of, other: Of) -> Check:
+def _doubled(what: str, one: Of, other: Of, limits: Limits) -> Check:
     """Whether one share is at least twice the other; where the other is nought, if one is not."""
-    if min(one.n, other.n) < SMALLEST_SET:
+    if min(one.n, other.n) < limits.smallest_set:
         return Check(what, Outcome.TOO_FEW)
-    # in whole numbers: one.share >= 2 * other.share
-    doubled = one.x > 0 and one.x * other.n >= 2 * other.x * one.n
-    return Check(what, _flag(doubled), one.share / other.share if other.x else None)
+    # without division: one.share >= times * other.share
+    doubled = one.x > 0 and one.x * other.n >= limits.times * other.x * one.n
+    return Check(
+        what, _flag(doubled), one.share / other.share if other.x else None, counts=Counts.TIMES
+    )
 
 
 def _exceeds(value: float, limit: float) -> bool:
     """Strictly more; 0.8 minus 0.65 is not more than 0.15."""
     return value - limit > 1e-12
 
+
+#: Limits that are shares, for the words of a rule.
+_SHARES = (
+    "raised_ratings",
+    "reply_gap",
+    "empty_replies",
+    "silent_pauses",
+    "inactivity_rise",
+    "same_clock",
+)
 
 DETECTORS: Mapping[str, Detector[Any]] = {
     detector.key: detector
@@ -360,7 +417,8 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "bunching just under a target",
             "Do more items end just before the target than a smooth course would have?",
             "binomial test of the last tenth before the target against the first after it,"
-            " p < 0.01 and at least 10 items too many",
+            " p < {bunching_p} and at least {bunching_excess} items too many; from {smallest_set}"
+            " items on",
             "Does a shift end or a vendor deliver at that hour?",
             bunching,
         ),
@@ -369,7 +427,7 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "early closing",
             "Do items resolved just in time come back more often than the others?",
             "reopen share of the last tenth of the target minus that of the others: lower limit"
-            " above 0",
+            " above 0; from {smallest_set} items each on",
             "Are items that take long simply the harder ones?",
             more_in_the_first("reopened when just in time minus reopened otherwise"),
         ),
@@ -377,7 +435,9 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "G3",
             "selective surveying",
             "Are people with troubled items asked less often?",
-            "invited share of unremarkable items minus that of troubled ones: lower limit above 0",
+            "invited share of unremarkable items minus that of troubled ones (reopened, escalated,"
+            " late, or moved between groups more than twice): lower limit above 0; from"
+            " {smallest_set} items each on",
             "Did limits on asking hold back people who had several items?",
             more_in_the_first("invited when unremarkable minus invited when troubled"),
         ),
@@ -385,16 +445,18 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "G4",
             "chasing ratings",
             "Do changed answers go up after somebody wrote to the requester?",
-            "more than half of at least 10 changed answers went up after a message",
+            "more than {raised_ratings_pct} of at least {smallest_list} changed answers went up"
+            " after a message",
             "Did the message bring the solution?",
-            more_than("changed answers that went up after a message", 0.5, SMALLEST_LIST),
+            raised_ratings,
         ),
         Detector(
             "G5",
             "dodging reopens",
             "Do problems come back as a courtesy, or just after the 14 days?",
-            "courtesy share of reopens doubled against the quarter before, or more follow-ups on"
-            " days 15 to 21 than on days 8 to 14",
+            "courtesy share of reopens at least {times} times that of the period before, or more"
+            " that came back in the week after the reopen window (days 15 to 21 of 14) than in the"
+            " week before its end; from {smallest_set} each on",
             "Did the help desk start to thank people by mail, or does something recur by month?",
             dodging_reopens,
         ),
@@ -402,8 +464,8 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "G6",
             "empty first replies",
             "Are first replies fast, but no help?",
-            "replied in time more than 15 points above helped in time, or more than 20 % of first"
-            " replies not meaningful",
+            "share replied in time more than {reply_gap_pct} above helped in time, or more than"
+            " {empty_replies_pct} of first replies not meaningful",
             "Is a good template taken for an acknowledgement?",
             empty_replies,
         ),
@@ -411,16 +473,17 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "G7",
             "parking",
             "Are items set to waiting just before the target, without asking anything?",
-            "more than 30 % of at least 10 pauses begun in the last tenth of the target have no"
-            " public question within 5 minutes",
+            "more than {silent_pauses_pct} of at least {smallest_list} pauses begun in the last"
+            " tenth of the target have no public question within 5 minutes",
             "Was the question asked by phone?",
-            more_than("late pauses without a question", 0.3, SMALLEST_LIST),
+            parking,
         ),
         Detector(
             "G8",
             "severity downgrading",
             "Are items made less severe when their target is near?",
-            "downgraded share in the last fifth of the target minus earlier: lower limit above 0",
+            "share made milder among items in the last fifth of their target minus that among items"
+            " before it: lower limit above 0; from {smallest_set} items each on",
             "Does a workaround late in the work make the problem smaller?",
             more_in_the_first("downgraded late minus downgraded earlier"),
         ),
@@ -428,8 +491,9 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "G9",
             "hiding behind policy",
             "Are items called a denial because somebody was dissatisfied?",
-            "a denial set after a dissatisfied answer, or, where the group decides itself, a denial"
-            " share of the dissatisfied at least twice that of the satisfied",
+            "a denial said after a dissatisfied answer by whoever the ticket was assigned to, told"
+            " from five such on; or, where those who do the work mostly say so themselves, a denial"
+            " share of the dissatisfied at least {times} times that of the satisfied",
             "Do denials dissatisfy people by themselves?",
             hiding_behind_policy,
         ),
@@ -437,8 +501,9 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "G10",
             "bulk closing",
             "Are items closed by the dozen, by silence or by the clock?",
-            "more than 20 resolutions of one account within 10 minutes, inactivity share up by more"
-            " than 10 points, or more than 30 % of clocks at one exact value",
+            "more than {burst} resolutions of one account within 10 minutes, inactivity share up by"
+            " more than {inactivity_rise_pct}, or more than {same_clock_pct} of clocks at one exact"
+            " value",
             "Did an outage end for many at once, or does a rule close pending items?",
             bulk_closing,
         ),

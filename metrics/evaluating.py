@@ -20,9 +20,6 @@ from metrics.settings import Settings
 from metrics.standing import Reliability, is_fragile, reliability, silent
 from metrics.words import percent
 from surveys.reading_comments import Agreement
-from tickets.timeline import REOPEN_WINDOW
-
-FOLLOW_UP_S = int(REOPEN_WINDOW.total_seconds())
 
 OPEN, RESOLVED, WITHDRAWN = (
     columns.OUTCOMES.index(name) + 1 for name in ("open", "resolved", "withdrawn")
@@ -105,7 +102,12 @@ def trusted(facts: Facts, sent: int | None, answered: int) -> Reliability:
 
 def fragile(facts: Facts, satisfied: int, answered: int) -> tuple[str, ...]:
     """The flag of a share that five more dissatisfied answers would move too far."""
-    return ("fragile",) if is_fragile(satisfied, answered, facts.settings.fragile_drop) else ()
+    decided = facts.settings
+    return (
+        ("fragile",)
+        if is_fragile(satisfied, answered, decided.fragile_drop, int(decided.fragile_answers))
+        else ()
+    )
 
 
 # --- small tools ---------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ def _one_severity(rows: Rows) -> None:
 
 def is_mature(rows: Rows, facts: Facts) -> NDArray[np.bool_]:
     """Resolutions whose reopen window has closed (METRICS.md 1.8)."""
-    return np.asarray(rows["at"] + FOLLOW_UP_S <= facts.as_of)
+    return np.asarray(rows["at"] + facts.settings.reopen_days * 86_400 <= facts.as_of)
 
 
 # --- A. satisfaction -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -33,22 +33,33 @@ from tickets import facts
 from tickets.calendars import Calendars
 from tickets.canonical import EventType
 from tickets.event_log import stories_of
+from tickets.fold_rules import fold_rules
 from tickets.models import Ticket
 from tickets.repeat_contact import Contact, repeat_contacts
-from tickets.timeline import FoldSettings, TicketLog, Timeline, fold
+from tickets.timeline import REOPEN_WINDOW, TicketLog, Timeline, fold
 
 _ITEM_FIELDS = facts.ITEMS.columns[1:]
 _RESOLUTION_FIELDS = facts.RESOLUTIONS.columns[3:]
 
 
-def pack(timelines: Iterable[Timeline], *, tenant_id: int, calendars: Calendars) -> dict[str, Rows]:
-    """The columns of timelines, by kind, as they would stand in the database."""
+def pack(
+    timelines: Iterable[Timeline],
+    *,
+    tenant_id: int,
+    calendars: Calendars,
+    window: timedelta = REOPEN_WINDOW,
+) -> dict[str, Rows]:
+    """The columns of timelines, by kind, as they would stand in the database.
+
+    `window` is that of repeat contacts. Not there are what other tables hold: who people were
+    (segments), whether somebody was asked, and bursts of closing.
+    """
     found = facts.facts_of(timelines, tenant_id=tenant_id, calendars=calendars)
     items: dict[facts.ItemKey, dict[str, Any]] = {}
     for number, (key, row) in enumerate(found.items.items(), start=1):
         fields = zip(_ITEM_FIELDS, row, strict=True)
         items[key] = {"w.id": number, **{f"w.{name}": value for name, value in fields}}
-    again = repeat_contacts(
+    contacts = (
         Contact(
             key,
             item["w.requester_id"],
@@ -58,12 +69,15 @@ def pack(timelines: Iterable[Timeline], *, tenant_id: int, calendars: Calendars)
         )
         for key, item in items.items()
     )
+    again = repeat_contacts(contacts, window)
     for key, item in items.items():
         item["w.repeat_contact_at"] = again.get(key)
     resolutions = [
         {
             **items[key],
             "r.work_item_id": items[key]["w.id"],
+            "r.burst": None,
+            "e.decision": None,
             **{f"r.{n}": value for n, value in zip(_RESOLUTION_FIELDS, row, strict=True)},
         }
         for key, row in found.resolutions
@@ -106,15 +120,16 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
     Who had answered is told as of that moment; a period's survey rows are read per call.
     """
     calendars = Calendars.of(tenant.pk)
+    rules = fold_rules(tenant.pk)
     timelines = [
         timeline
         for logs in _families(tenant, as_of)
         for timeline in fold(
             logs,
-            FoldSettings(tenant.severity_policy, calendars.triage_ends(list(logs[0].events))),
+            rules.settings(calendars, logs[0].events),
         )
     ]
-    folded = pack(timelines, tenant_id=tenant.pk, calendars=calendars)
+    folded = pack(timelines, tenant_id=tenant.pk, calendars=calendars, window=rules.windows.reopen)
     folded[SURVEYED.name] = _answers_then(tenant, as_of, start, until_day)
     for kind in (ATTEMPTS, USAGE):
         folded[kind.name] = _known_then(load(tenant, kind, start, until_day), epoch(as_of))

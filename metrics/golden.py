@@ -214,7 +214,7 @@ class _Month:
         numbers = resolutions["item"][
             (resolutions["reopened"] == 1)
             & (resolutions["policy_denial"] == 0)
-            & (resolutions["at"] + evaluating.FOLLOW_UP_S <= epoch(self.as_of))
+            & (resolutions["at"] + int(WINDOW.total_seconds()) <= epoch(self.as_of))
         ]
         return [self.items[int(number) - 1][0] for number in np.unique(numbers)]
 

@@ -348,7 +348,7 @@ def reading(
     metric: Metric, view: View, estimate: Estimate, *, cut: Slice, reader: Reader
 ) -> Reading:
     """An estimate under the small-number rules, with its sentence."""
-    shown = _shown(metric, view, estimate)
+    shown = _shown(metric, view, estimate, int(reader.settings.suppressed_below))
     period_over = reader.midnight(cut.until) + timedelta(days=metric.maturity_days) <= reader.as_of
     return Reading(
         key=f"{metric.key}.{view.key}",
@@ -388,21 +388,21 @@ def _response_rate(estimate: Estimate) -> float | None:
 _HIDDEN = -1
 
 
-def _shown(metric: Metric, view: View, estimate: Estimate) -> Estimate:
+def _shown(metric: Metric, view: View, estimate: Estimate, smallest: int) -> Estimate:
     """Cut an estimate to what its number of answers or items allows (METRICS.md 1.11)."""
     if metric.from_answers:
-        return _few_answers(estimate)
+        return _few_answers(estimate, smallest)
     if view.unit is Unit.SECONDS and estimate.value is not None:
         rule = ninetieth if "p90" in view.key else median_shown
         return _few_items(estimate, rule(estimate.denominator))
     return estimate
 
 
-def _few_answers(estimate: Estimate) -> Estimate:
+def _few_answers(estimate: Estimate, smallest: int) -> Estimate:
     so_far = estimate.so_far
-    if so_far is not None and proportion(so_far.denominator) is Shown.NOTHING:
+    if so_far is not None and proportion(so_far.denominator, smallest) is Shown.NOTHING:
         so_far = None
-    allowed = proportion(estimate.denominator)
+    allowed = proportion(estimate.denominator, smallest)
     if allowed is Shown.NOTHING:
         return replace(
             estimate,
@@ -416,7 +416,7 @@ def _few_answers(estimate: Estimate) -> Estimate:
             left_out={},
             beside={},
             sent=None,  # a response rate would tell how many answered
-            why="fewer than 5 answers are counted, so nothing is shown",
+            why=f"fewer than {smallest} answers are counted, so nothing is shown",
         )
     if allowed is Shown.COUNTS:
         return replace(estimate, value=None, interval=NO_INTERVAL, so_far=so_far, beside={},

@@ -223,3 +223,97 @@ class QualityRelease(TenantOwned):
 
     review = models.OneToOneField(QualityReview, on_delete=models.PROTECT, related_name="release")
     at = models.DateTimeField()
+
+
+class DeclaredComparison(TenantOwned):
+    """Two parts of a service that somebody named for comparing before the period began (D2).
+
+    Up to five for a service and period; they are corrected by Holm's rule and for themselves,
+    because nobody looked for them in what had already happened. Append-only.
+    """
+
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    #: A view of a metric.
+    metric = models.CharField(max_length=100)
+    #: Of one severity, or of all ("").
+    severity = models.CharField(max_length=10, blank=True)
+    #: What the parts are parts by (tickets/segments.py, or severity), and the two of them.
+    by = models.CharField(max_length=20)
+    one = models.CharField(max_length=20)
+    other = models.CharField(max_length=20)
+    #: Local days, start <= day < until, and the instant at which the first one begins.
+    start = models.DateField()
+    until = models.DateField()
+    starts_at = models.DateTimeField()
+    #: 1 to 5 within the service and period.
+    number = models.PositiveSmallIntegerField()
+    expected = models.CharField(max_length=500)
+    declared_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-start", "number")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "capability", "start", "until", "number"],
+                name="declared_comparison_number",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(number__gte=1, number__lte=5), name="declared_at_most_five"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(at__lt=models.F("starts_at")), name="declared_beforehand"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(start__lt=models.F("until")), name="declared_period"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(one=models.F("other")), name="declared_two_parts"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(expected__regex=r"\S"), name="declared_with_expectation"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric}: {self.one} against {self.other} from {self.start}"
+
+
+class Occurrence(TenantOwned):
+    """Something known that a figure may follow: a release, a new bot, a policy, staffing (D4).
+
+    Marked on every course of the service it touches, or of all where it names none.
+    """
+
+    class Kind(models.TextChoices):
+        """What happened."""
+
+        RELEASE = "release", "release"
+        BOT = "bot", "bot introduced"
+        POLICY = "policy", "policy changed"
+        STAFFING = "staffing", "staffing changed"
+        ACTION = "action", "improvement action"
+
+    capability = models.ForeignKey(
+        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    kind = models.CharField(max_length=10, choices=Kind)
+    #: The local day it happened.
+    day = models.DateField()
+    words = models.CharField(max_length=200)
+    told_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("day", "id")
+        indexes = [models.Index(fields=["tenant", "capability", "day"], name="occurrence_by_day")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(words__regex=r"\S"), name="occurrence_has_words"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.words}"

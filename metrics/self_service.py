@@ -72,7 +72,10 @@ def telemetry_estimate(facts: Facts) -> Estimate:
     volumes = {each: int((classes == place).sum()) for place, each in enumerate(EventClass)}
     paired = _pairs(events, classes, facts)
     index = telemetry.raw_index(volumes)
-    doubts = telemetry.why_not_shown(paired, paired)
+    decided = facts.settings
+    doubts = telemetry.why_not_shown(
+        paired, paired, pairs=int(decided.proxy_pairs), smallest_auc=decided.proxy_auc
+    )
     found = telemetry.calibrated(volumes, paired)
     if doubts or found is None:
         return Estimate(

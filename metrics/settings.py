@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from metrics.detectors import DEFAULTS, Limits
+from metrics.small_numbers import SMALLEST
 from metrics.standing import PRECISION
+from tickets.timeline import BURST_MORE_THAN
 
 
 class SettingsRefused(ValueError):
@@ -32,6 +35,25 @@ def _decided(default: float, words: str, section: str, low: float, high: float) 
 class Settings:
     """Every setting, at the default of the standard profile. Shares are 0 to 1."""
 
+    reopen_days: float = _decided(
+        14, "Days in which a reopen, a follow-up or a repeat contact counts", "1.6, M17", 7, 30
+    )
+    courtesy_hours: float = _decided(
+        24, "Hours in which a thank-you is closed again to count as one", "1.6", 0, 72
+    )
+    misclick_minutes: float = _decided(
+        10, "Minutes in which an agent's own reopen is a misclick", "1.6", 0, 60
+    )
+    triage_minutes: float = _decided(
+        60, "Business minutes in which the severity is still being found", "1.5", 0, 480
+    )
+    answer_days: float = _decided(14, "Days in which an answer counts", "M01", 3, 30)
+    suppressed_below: float = _decided(
+        5, "Fewer answers than this are not shown", "1.11", SMALLEST, 30
+    )
+    own_shares_from: float = _decided(
+        10, "Items from which an agent's own figures are shares", "1.11", 10, 50
+    )
     precision: float = _decided(
         0.10, "How exact a survey figure has to be (half-width)", "1.12", 0.02, 0.25
     )
@@ -43,6 +65,15 @@ class Settings:
     )
     fragile_drop: float = _decided(
         0.05, "Fragile: five more dissatisfied answers move it further than", "1.12", 0.01, 0.20
+    )
+    fragile_answers: float = _decided(
+        5, "Fragile: so many more dissatisfied answers", "1.12", 1, 20
+    )
+    proxy_pairs: float = _decided(
+        100, "Events with an answer that the estimate from telemetry needs", "M10", 50, 1000
+    )
+    proxy_auc: float = _decided(
+        0.65, "How well its classes have to tell answers apart (AUC)", "M10", 0.55, 0.95
     )
     unclassified_replies: float = _decided(
         0.10, "More first replies than this not classified: unreliable", "M13", 0.0, 0.50
@@ -71,6 +102,48 @@ class Settings:
     declared_level: float = _decided(
         0.05, "Level of differences declared beforehand (Holm)", "D2", 0.001, 0.10
     )
+
+    detect_smallest_set: float = _decided(
+        DEFAULTS.smallest_set, "Detectors: items each compared set needs", "Part 4", 10, 200
+    )
+    detect_smallest_list: float = _decided(
+        DEFAULTS.smallest_list, "Detectors: entries a list needs (G4, G7)", "Part 4", 5, 100
+    )
+    detect_bunching_p: float = _decided(
+        DEFAULTS.bunching_p, "G1: chance below which bunching is asked about", "G1", 0.0001, 0.05
+    )
+    detect_bunching_excess: float = _decided(
+        DEFAULTS.bunching_excess, "G1: items too many under the target", "G1", 3, 100
+    )
+    detect_raised_ratings: float = _decided(
+        DEFAULTS.raised_ratings, "G4: share of changed answers raised after a message", "G4", 0.1, 1
+    )
+    detect_times: float = _decided(
+        DEFAULTS.times, "G5, G9: how many times the one share is the other", "G5, G9", 1.2, 10
+    )
+    detect_reply_gap: float = _decided(
+        DEFAULTS.reply_gap, "G6: replied in time above helped in time", "G6", 0.02, 0.9
+    )
+    detect_empty_replies: float = _decided(
+        DEFAULTS.empty_replies, "G6: share of first replies that do not help", "G6", 0.05, 0.9
+    )
+    detect_silent_pauses: float = _decided(
+        DEFAULTS.silent_pauses, "G7: share of late pauses without a question", "G7", 0.05, 1
+    )
+    detect_burst: float = _decided(
+        DEFAULTS.burst, "G10: resolutions of one account in 10 minutes", "G10", BURST_MORE_THAN, 200
+    )
+    detect_inactivity_rise: float = _decided(
+        DEFAULTS.inactivity_rise, "G10: rise of the share closed for inactivity", "G10", 0.02, 0.9
+    )
+    detect_same_clock: float = _decided(
+        DEFAULTS.same_clock, "G10: share of clocks at one exact value", "G10", 0.05, 1
+    )
+
+    @property
+    def detecting(self) -> Limits:
+        """Where detectors ask for a look."""
+        return Limits(**{one.name: getattr(self, f"detect_{one.name}") for one in fields(Limits)})
 
     @classmethod
     def of_profile(cls, profile: str) -> Settings:
@@ -103,6 +176,8 @@ class Settings:
             )
         if found.hardly_classified > found.well_classified:
             raise SettingsRefused(["Unreliable lies above limited, for classified items."])
+        if found.courtesy_hours > 24 * found.reopen_days:
+            raise SettingsRefused(["A thank-you may not take longer than a reopen counts."])
         return found
 
 

@@ -21,9 +21,9 @@ SMALLEST = 5
 OTHERS = "others"
 
 
-def proportion(n: int) -> Shown:
-    """A share of n answers: nothing below 5, counts below 10."""
-    if n < SMALLEST:
+def proportion(n: int, smallest: int = SMALLEST) -> Shown:
+    """A share of n answers: nothing below 5, counts below 10; an organisation may hide more."""
+    if n < smallest:
         return Shown.NOTHING
     return Shown.COUNTS if n < 10 else Shown.FULL
 
@@ -42,13 +42,13 @@ def ninetieth(n: int) -> Shown:
     return Shown.ROUGH if n < 36 else Shown.FULL
 
 
-def hidden_parts(parts: Mapping[str, int]) -> list[str]:
+def hidden_parts(parts: Mapping[str, int], smallest: int = SMALLEST) -> list[str]:
     """Parts of a displayed total that must be hidden, by name.
 
     If exactly one part is too small the next smallest is hidden too (ties: by name), so that the
     hidden one cannot be found by subtraction.
     """
-    small = sorted(name for name, n in parts.items() if n < SMALLEST)
+    small = sorted(name for name, n in parts.items() if n < smallest)
     if len(small) == 1 and len(parts) > 1:
         others = sorted((n, name) for name, n in parts.items() if name not in small)
         small.append(others[0][1])

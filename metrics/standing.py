@@ -74,19 +74,21 @@ def reliability(
     return Reliability.RELIABLE if answered >= required else Reliability.LIMITED_LOW_VOLUME
 
 
-def five_negatives_drop(satisfied: int, answered: int) -> float:
+def five_negatives_drop(satisfied: int, answered: int, more: int = NEGATIVES) -> float:
     """By how much the share would fall if five more people answered, all dissatisfied.
 
     Where nobody answered there is no share to fall: 0.
     """
     if not answered:
         return 0.0
-    return satisfied / answered - satisfied / (answered + NEGATIVES)
+    return satisfied / answered - satisfied / (answered + more)
 
 
-def is_fragile(satisfied: int, answered: int, drop: float = FRAGILE_DROP) -> bool:
+def is_fragile(
+    satisfied: int, answered: int, drop: float = FRAGILE_DROP, more: int = NEGATIVES
+) -> bool:
     """Whether five dissatisfied answers more would move the share by more than 5 points."""
-    return five_negatives_drop(satisfied, answered) > drop
+    return five_negatives_drop(satisfied, answered, more) > drop
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,11 @@ def auc(paired: Mapping[EventClass, Pairs]) -> float | None:
 
 
 def why_not_shown(
-    paired: Mapping[EventClass, Pairs], last_period: Mapping[EventClass, Pairs]
+    paired: Mapping[EventClass, Pairs],
+    last_period: Mapping[EventClass, Pairs],
+    *,
+    pairs: int = PAIRS,
+    smallest_auc: float = SMALLEST_AUC,
 ) -> list[str]:
     """Everything that speaks against showing the estimate; empty if it may be shown.
 
@@ -104,8 +108,8 @@ def why_not_shown(
     """
     reasons = []
     total = sum(pair.n for pair in paired.values())
-    if total < PAIRS:
-        reasons.append(f"{total} of {PAIRS} events that also have an answer")
+    if total < pairs:
+        reasons.append(f"{total} of {pairs} events that also have an answer")
     reasons += [
         f"{paired[each].n if each in paired else 0} of {PAIRS_A_CLASS} answers for {each.value}"
         for each in EventClass
@@ -114,7 +118,7 @@ def why_not_shown(
     sharpness = auc(paired)
     if sharpness is None:
         reasons.append("every answer says the same: nothing tells satisfied events from others")
-    elif sharpness < SMALLEST_AUC:
+    elif sharpness < smallest_auc:
         reasons.append(f"the classes hardly tell satisfied from others (AUC {sharpness:.2f})")
     return reasons + _why_off(paired, last_period)
 

@@ -22,7 +22,6 @@ from metrics import (
     piloting,
     ratios,
     scales,
-    segments,
     small_numbers,
     standing,
     suggesting,
@@ -30,7 +29,7 @@ from metrics import (
     telemetry,
 )
 from portal.catalogue.business_time import BusinessTime, CalendarRules
-from tickets import clocks
+from tickets import clocks, segments
 from tickets.canonical import Event, EventType, State
 from tickets.meaning import meaning_of
 from tickets.timeline import FoldSettings, TicketLog, fold
@@ -456,7 +455,7 @@ def _gaming(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     data = case["input"]
     if "bins" in data:
         found = detectors.Bins(*(data["bins"][name] for name in ("b2", "b", "a", "a2")))
-        finding = detectors.DETECTORS["G1"].judge(found)
+        finding = detectors.DETECTORS["G1"].judge(found, detectors.DEFAULTS)
         return {
             "p0": detectors.expected_just_below(found),
             "excess": finding.checks[0].value,
@@ -466,7 +465,7 @@ def _gaming(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
     [first] = _TWO_SHARES.keys() & data.keys()
     second, key = _TWO_SHARES[first]
     shares = detectors.TwoShares(detectors.Of(*data[first]), detectors.Of(*data[second]))
-    finding = detectors.DETECTORS[key].judge(shares)
+    finding = detectors.DETECTORS[key].judge(shares, detectors.DEFAULTS)
     [check] = finding.checks
     assert check.interval is not None
     return {

@@ -15,7 +15,7 @@ from django.urls import reverse
 from metrics import words
 from metrics.answering_signals import may_answer
 from metrics.detecting import Look, look
-from metrics.detectors import Check, Detector, Outcome
+from metrics.detectors import Check, Counts, Detector, Outcome
 from metrics.measure import Reader, Slice
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
@@ -46,9 +46,10 @@ class Pattern:
     """A detector with what it found in each service."""
 
     detector: Detector[object]
+    rule: str
     rows: list[Row] = field(default_factory=list)
-    missing: str = ""
-    partly: str = ""
+    #: Services in which it could not be looked for, and why.
+    missing: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def asks(self) -> bool:
@@ -93,17 +94,16 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
             reader.facts(Slice(start, until, one)), reader.facts(Slice(earlier, start, one))
         )
         for seen in found:
-            pattern = patterns.setdefault(seen.detector.key, _pattern(seen))
+            rule = seen.detector.rule_words(reader.settings.detecting)
+            pattern = patterns.setdefault(seen.detector.key, Pattern(seen.detector, rule))
             pattern.rows += _rows(seen, capability, tenant.slug, start, until)
-    shown.missing = [one for one in patterns.values() if one.missing]
+            if seen.missing:
+                pattern.missing.append((capability.name, seen.missing))
+    shown.missing = [one for one in patterns.values() if not one.rows]
     shown.looked_for = sorted(
-        (one for one in patterns.values() if not one.missing), key=lambda one: not one.asks
+        (one for one in patterns.values() if one.rows), key=lambda one: not one.asks
     )
     return shown
-
-
-def _pattern(seen: Look) -> Pattern:
-    return Pattern(seen.detector, missing=seen.missing, partly=seen.partly)
 
 
 def _rows(
@@ -130,9 +130,9 @@ def _value(check: Check) -> str:
     """A number of items as it is, a share or difference of shares in percent."""
     if check.value is None:
         return ""
-    if check.what.startswith("items"):
+    if check.counts is Counts.NUMBER:
         return words.rounded(check.value, 1).replace("-", "\N{MINUS SIGN}")
-    if check.what.startswith("courtesy"):
+    if check.counts is Counts.TIMES:
         return f"{words.rounded(check.value, 1)} times"
     told = f"{words.rounded(100 * check.value, 1)} %"
     if check.interval is not None:

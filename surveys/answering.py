@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from portal.tenancy import context
 from surveys import links
-from surveys.invitations import WINDOW
+from surveys.asking_rules import WINDOW
 from surveys.links import UnknownLink
 from surveys.models import Answer, AnswerRevision, Comment, Invitation, SurveyedEvent
 from surveys.wording import Wording, wording_of

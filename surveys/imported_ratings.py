@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,9 @@ from surveys.models import Answer, AnswerRevision, Comment, SurveyedEvent
 from tickets.models import Connection, Resolution, Ticket, ToldRating
 from tickets.news import Rating, event_key
 from tickets.ratings import PLACE
+from tickets.segmenting import segments_at
+from tickets.segments import Segments
+from tickets.timeline import HandledBy
 
 LONGEST_REMARK = 4_000
 #: Tickets whose ratings are placed in one transaction.
@@ -68,16 +72,16 @@ def record(
             ticket__in={ticket_id for ticket_id, _ in fresh}
         )
     }
+    new = [key for key in fresh if key not in decided]
+    who = segments_at(tenant_id, [(by_id[key[0]].requester_id, fresh[key].at) for key in new])
     decided |= {
         (event.ticket_id, event.event_key): event
         for event in SurveyedEvent.objects.bulk_create(
-            [
-                SurveyedEvent(
-                    **_event(tenant_id, by_id[key[0]], resolutions.get(key), rating, key[1])
-                )
-                for key, rating in fresh.items()
-                if key not in decided
-            ]
+            SurveyedEvent(
+                **_event(tenant_id, by_id[key[0]], resolutions.get(key), fresh[key], key[1]),
+                segments=_with_handler(segments, resolutions.get(key)).packed,
+            )
+            for key, segments in zip(new, who, strict=True)
         )
     }
     events = [decided[key] for key in fresh]
@@ -114,6 +118,12 @@ def record(
 def _key(rating: Rating) -> int:
     """The event a rating is about: its resolution, else the rating itself."""
     return rating.event_key if rating.event_key is not None else event_key(rating.ticket, "rated")
+
+
+def _with_handler(segments: Segments, resolution: Resolution | None) -> Segments:
+    if resolution is None:
+        return segments
+    return replace(segments, handled_by=HandledBy(resolution.handled_by))
 
 
 def _event(

@@ -24,6 +24,7 @@ from django.db.models import Q
 
 from portal.tenancy.context import acting
 from portal.tenancy.models import Door
+from surveys.asking_rules import answer_window
 from surveys.links import LostSecret
 from surveys.mail import compose
 from surveys.models import Invitation, NotSent, SurveyedEvent
@@ -36,8 +37,6 @@ State = Invitation.State
 
 #: How long a worker may take for one mail before another tries.
 LEASE = timedelta(minutes=10)
-#: Answers count up to here, itself included (METRICS.md M01).
-WINDOW = 14 * timedelta(hours=24)
 #: Waits after a refusal that may pass; after the last the invitation has failed.
 BACKOFF = [timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240)]
 #: Mails of one organisation in one sweep, so that `now` stays close to the truth.
@@ -113,7 +112,7 @@ def _claim(tenant_id: int, now: datetime) -> tuple[Invitation, EmailMessage | No
         return invitation, None
     try:
         with transaction.atomic():
-            message = compose(invitation, until=now + WINDOW)
+            message = compose(invitation, until=now + answer_window(invitation.tenant_id))
             message.message()
     except LostSecret as lost:
         _end(invitation, State.FAILED, str(lost), now)
@@ -199,7 +198,7 @@ def _end(invitation: Invitation, state: Invitation.State, reason: str, now: date
     if state in (State.SENT, State.BOUNCED):
         invitation.sent_at = now
     if state in (State.SENT, State.BOUNCED, State.UNCERTAIN):
-        invitation.window_until = now + WINDOW
+        invitation.window_until = now + answer_window(invitation.tenant_id)
     invitation.save()
     if state != State.SENT:
         log.warning("Invitation %s is %s: %s", invitation.message_id, state, reason)

@@ -6,6 +6,8 @@ only, and nobody reads a single one (TRUST.md B2).
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import models
 
 from portal.catalogue.models import Capability, Domain
@@ -76,6 +78,8 @@ class SurveyedEvent(TenantOwned):
     #: Told apart as a policy denial or out of scope: M09, never M01.
     policy_denial = models.BooleanField(default=False)
     scale = models.CharField(max_length=20, default="csat_1_5")
+    #: Who they were to us at that moment and who handled it (tickets/segments.py).
+    segments = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         ordering = ("at", "id")
@@ -129,6 +133,23 @@ class Invitation(TenantOwned):
         ]
 
 
+class AnswerWindow(TenantOwned):
+    """How long answers count to invitations sent from here on (surveys/asking_rules.py).
+
+    Append-only; no row: the handbook's 14 days.
+    """
+
+    window = models.DurationField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(window__gt=timedelta(0)), name="answer_window_positive"
+            ),
+        ]
+
+
 class NotSent(TenantOwned):
     """Why an eligible event was not asked about; the ledger everyone may audit (M07)."""
 
@@ -142,6 +163,13 @@ class NotSent(TenantOwned):
 
 class Answer(TenantOwned):
     """What one person said about one event; the last rating counts, earlier ones are history."""
+
+    class Changed(models.TextChoices):
+        """What became of the rating between its first word and its last (METRICS.md G4)."""
+
+        CHANGED = "changed"
+        #: It went up, and an agent had written to the requester in between.
+        RAISED_AFTER_MESSAGE = "raised_after_message"
 
     event = models.OneToOneField(SurveyedEvent, on_delete=models.CASCADE, related_name="answer")
     #: The raw rating on the event's scale; of a released answer the one that was released.
@@ -158,6 +186,8 @@ class Answer(TenantOwned):
     #: When it entered the live figures, with at least four others on three agents' work
     #: (TRUST.md decision 1). Null: waiting for its batch.
     released_at = models.DateTimeField(null=True, blank=True)
+    #: Of what has been released; empty: never changed.
+    changed = models.CharField(max_length=20, choices=Changed, blank=True, db_default="")
 
     class Meta:
         indexes = [

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from portal.tenancy.context import acting
 from surveys.models import Answer, SurveyedEvent
 from surveys.sweeping import each_organisation
+from tickets.canonical import ActorKind, EventType
 
 ENOUGH_ANSWERS = 5
 ENOUGH_AGENTS = 3
@@ -43,6 +44,34 @@ FROM waiting JOIN ready
     ON waiting.capability_id IS NOT DISTINCT FROM ready.capability_id
     AND waiting.policy_denial = ready.policy_denial AND waiting.scale = ready.scale
 WHERE answer.tenant_id = %(tenant)s AND answer.id = waiting.id
+RETURNING answer.id
+"""
+
+#: Of ratings given more than once: did the last one go up, after an agent had written to the
+#: requester behind the first one (METRICS.md G4)? Said with the batch, like the rating itself.
+_SAY_WHAT_CHANGED = """
+WITH said AS (
+    SELECT answer.id, event.ticket_id,
+        (array_agg(word.score ORDER BY word.at, word.id))[1] AS first,
+        (array_agg(word.score ORDER BY word.at DESC, word.id DESC))[1] AS last,
+        min(word.at) AS since, max(word.at) AS until
+    FROM "surveys_answer" AS answer
+    JOIN "surveys_surveyedevent" AS event
+        ON event.tenant_id = answer.tenant_id AND event.id = answer.event_id
+    JOIN "surveys_answerrevision" AS word
+        ON word.tenant_id = answer.tenant_id AND word.answer_id = answer.id
+    WHERE answer.tenant_id = %(tenant)s AND answer.id = ANY(%(released)s)
+    GROUP BY answer.id, event.ticket_id
+    HAVING count(DISTINCT word.score) > 1
+)
+UPDATE "surveys_answer" AS answer SET changed = CASE
+    WHEN said.last > said.first AND EXISTS (
+        SELECT 1 FROM "tickets_ticketevent" AS told
+        WHERE told.tenant_id = %(tenant)s AND told.ticket_id = said.ticket_id
+            AND told.type = %(message)s AND told.actor_kind = %(agent)s AND told.public
+            AND told.at > said.since AND told.at <= said.until)
+    THEN %(raised)s ELSE %(changed)s END
+FROM said WHERE answer.tenant_id = %(tenant)s AND answer.id = said.id
 """
 
 
@@ -75,7 +104,19 @@ def release_ready(*, tenant_id: int, now: datetime) -> int:
                 "at": now,
             },
         )
-        return int(cursor.rowcount)
+        released = [row[0] for row in cursor.fetchall()]
+        cursor.execute(
+            _SAY_WHAT_CHANGED,
+            {
+                "tenant": tenant_id,
+                "released": released,
+                "message": EventType.MESSAGE,
+                "agent": ActorKind.AGENT,
+                "changed": Answer.Changed.CHANGED,
+                "raised": Answer.Changed.RAISED_AFTER_MESSAGE,
+            },
+        )
+        return len(released)
 
 
 def still_needed(event: SurveyedEvent) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
@@ -25,6 +25,9 @@ from surveys.sweeping import each_organisation
 from surveys.wording import wording_of
 from tickets.canonical import ActorKind, EventType
 from tickets.models import AgentAccount, Attribution, Requester, Resolution, TicketEvent
+from tickets.segmenting import segments_at
+from tickets.segments import Segments
+from tickets.timeline import HandledBy
 
 #: How far a tick looks back: what is older is too late to ask about and only needs its entry in
 #: the ledger, which `sweep_ledger` writes.
@@ -128,8 +131,10 @@ def _decide(campaign: Campaign, batch: Sequence[Resolution], now: datetime) -> i
     people = _people(campaign.tenant_id, batch, now)
     replies = _replies(campaign.tenant_id, batch)
     own = _own_tickets(campaign.tenant_id, batch)
+    asked_about = [(r.ticket.requester_id, r.at) for r in batch]
+    segments = segments_at(campaign.tenant_id, asked_about)
     events, decisions = [], []
-    for resolution in batch:
+    for resolution, who in zip(batch, segments, strict=True):
         domain_id = resolution.capability.domain_id if resolution.capability else None
         mailbox = _mailbox(resolution.ticket.requester)
         reason = fatigue.reason_not_to_ask(
@@ -149,14 +154,14 @@ def _decide(campaign: Campaign, batch: Sequence[Resolution], now: datetime) -> i
         due = fatigue.due_at(resolution.at, limits=limits, now=now)
         if reason is None:
             people.asked_at[mailbox].append(due)
-        events.append(_event(campaign, resolution, reason))
+        events.append(_event(campaign, resolution, reason, who))
         decisions.append((reason, due))
     _write(campaign.tenant_id, SurveyedEvent.objects.bulk_create(events), decisions)
     return len(events)
 
 
 def _event(
-    campaign: Campaign, resolution: Resolution, reason: fatigue.Reason | None
+    campaign: Campaign, resolution: Resolution, reason: fatigue.Reason | None, who: Segments
 ) -> SurveyedEvent:
     """The values that held when it was resolved (METRICS.md 1.7)."""
     domain = resolution.capability.domain if resolution.capability else None
@@ -174,6 +179,7 @@ def _event(
         requester_id=resolution.ticket.requester_id,
         policy_denial=resolution.policy_denial,
         scale=wording_of(domain.key if domain else None).question_type.key,
+        segments=replace(who, handled_by=HandledBy(resolution.handled_by)).packed,
     )
 
 

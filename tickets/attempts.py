@@ -99,7 +99,7 @@ def _items_of(
     found: dict[tuple[int, int], list[datetime]] = defaultdict(list)
     with database.cursor() as cursor:
         cursor.execute(
-            f"SELECT same.one, item.capability_id, item.opened_at FROM ({_SAME}) AS same"  # noqa: S608
+            f"SELECT same.one, item.capability_id, item.opened_at FROM ({SAME_PERSON}) AS same"  # noqa: S608
             ' JOIN "tickets_workitem" item ON item.tenant_id = %(tenant)s'
             " AND item.requester_id = same.also WHERE item.capability_id IS NOT NULL",
             {"tenant": tenant_id, "ids": sorted(requester_ids)},
@@ -119,7 +119,7 @@ def people_like(requester_ids: Collection[int]) -> list[int]:
         return []  # most organisations: nothing is asked of every batch
     with database.cursor() as cursor:
         cursor.execute(
-            f"SELECT DISTINCT same.also FROM ({_SAME}) AS same"  # noqa: S608 - declared below
+            f"SELECT DISTINCT same.also FROM ({SAME_PERSON}) AS same"  # noqa: S608 - declared below
             ' WHERE EXISTS (SELECT 1 FROM "tickets_selfserviceattempt" attempt'
             " WHERE attempt.tenant_id = %(tenant)s AND attempt.requester_id = same.also)",
             {"tenant": tenant_id, "ids": sorted(requester_ids)},
@@ -129,7 +129,7 @@ def people_like(requester_ids: Collection[int]) -> list[int]:
 
 #: Pairs of requesters who are the same somebody: the portal and the help desk may know a person by
 #: different names, but by one address, or linked to one person here.
-_SAME = """
+SAME_PERSON = """
     SELECT id AS one, id AS also FROM "tickets_requester"
      WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)
     UNION

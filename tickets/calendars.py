@@ -110,12 +110,12 @@ class Calendars:
                 in_force = seconds
         return in_force
 
-    def triage_ends(self, story: Sequence[Event]) -> Any:
+    def triage_ends(self, story: Sequence[Event], seconds: int = TRIAGE_GRACE_S) -> Any:
         """The end of the triage grace as a function of the opening, for a ticket's events."""
         created = next((event for event in story if event.type is EventType.CREATED), None)
         data = created.data if created is not None else {}
         calendar = self.calendar(data.get("capability"), data.get("severity", Severity.MEDIUM))
-        return lambda opened_at: calendar.deadline(opened_at, TRIAGE_GRACE_S)
+        return lambda opened_at: calendar.deadline(opened_at, seconds)
 
 
 def _canonical(versions: list[dict[str, Any]]) -> str:

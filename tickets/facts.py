@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from portal.catalogue.business_time import BusinessTime
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
 from tickets import clocks, timeline
@@ -14,7 +15,8 @@ from tickets.calendars import Calendars
 from tickets.models import Attribution, Escalation, Resolution, WorkItem
 from tickets.storing import Table, Written
 
-#: `repeat_contact_at` is not here: it follows from other tickets (tickets/repeats.py).
+#: `repeat_contact_at` is not here: it follows from other tickets (tickets/repeats.py). So does a
+#: resolution's `burst` (tickets/closing.py).
 _ITEM = (
     "id",
     "tenant_id",
@@ -50,6 +52,11 @@ _ITEM = (
     "resolution_target_s",
     "response_deadline",
     "resolution_deadline",
+    "handled_by",
+    "late_pauses",
+    "late_pauses_unasked",
+    "downgraded",
+    "segments",
 )
 _RESOLUTION = (
     "id",
@@ -69,6 +76,10 @@ _RESOLUTION = (
     "reopen_at",
     "reopen_kind",
     "reopened",
+    "handled_by",
+    "denied_at",
+    "denied_by_assignee",
+    "followed_at",
 )
 _ESCALATION = ("id", "tenant_id", "work_item_id", "event_key", "at", "kind", "reason")
 _ATTRIBUTION = (
@@ -84,6 +95,7 @@ _ATTRIBUTION = (
 )
 #: Where an item's row, without its id, holds whose it is.
 _REQUESTER = _ITEM.index("requester_id") - 1
+_OPENED_AT = _ITEM.index("opened_at") - 1
 ITEMS = Table(WorkItem, _ITEM)
 RESOLUTIONS = Table(Resolution, _RESOLUTION)
 ESCALATIONS = Table(Escalation, _ESCALATION)
@@ -105,6 +117,8 @@ class Facts:
     escalations: list[tuple[ItemKey, tuple[Any, ...]]] = field(default_factory=list)
     #: (item, ticket id, event key, act, actor key, at)
     authors: list[tuple[ItemKey, int, int, str, str, datetime]] = field(default_factory=list)
+    #: Account and instant of resolutions that were stored, and of those that are now.
+    closed: set[tuple[int, datetime]] = field(default_factory=set)
 
     def extend(self, other: Facts) -> None:
         """Take in the facts of another family."""
@@ -116,6 +130,15 @@ class Facts:
     def requesters(self) -> set[int]:
         """Whose items these are."""
         return {row[_REQUESTER] for row in self.items.values() if row[_REQUESTER] is not None}
+
+    def openings(self) -> list[tuple[ItemKey, int | None, datetime]]:
+        """Whose each item is, and when it was opened."""
+        return [(key, row[_REQUESTER], row[_OPENED_AT]) for key, row in self.items.items()]
+
+    def set_segments(self, told: Mapping[ItemKey, int]) -> None:
+        """Say of each item who its requester was to us when it was opened."""
+        for key, packed in told.items():
+            self.items[key] = (*self.items[key][:-1], packed)
 
     def actors(self) -> set[str]:
         """The keys of those who did something."""
@@ -137,6 +160,7 @@ class Facts:
         resolutions = RESOLUTIONS.select("work_item_id", item_ids)
         escalations = ESCALATIONS.select("work_item_id", item_ids)
         attributions = ATTRIBUTIONS.select("work_item_id", item_ids)
+        self._note_closed(attributions, accounts)
         kept = set(self.items)
         dropped = {row[0] for row in stored_items if (row[2], row[3]) not in kept}
         for table, rows in (
@@ -170,6 +194,18 @@ class Facts:
             key=lambda row: (row[2], row[3], row[4]),
         )
         return written
+
+    def _note_closed(
+        self, stored: Iterable[Sequence[Any]], accounts: dict[str, tuple[int, int | None]]
+    ) -> None:
+        act, agent = _ATTRIBUTION.index("act"), _ATTRIBUTION.index("agent_id")
+        resolved = Attribution.Act.RESOLVED.value
+        self.closed |= {(row[agent], row[-1]) for row in stored if row[act] == resolved}
+        self.closed |= {
+            (accounts[actor][0], at)
+            for _, _, _, done, actor, at in self.authors
+            if done == resolved
+        }
 
 
 def facts_of(
@@ -254,7 +290,54 @@ def _item_row(
         clocks.resolution_deadline(item, calendar, resolution_target)
         if resolution_target
         else None,
+        item.handled_by.value,
+        *_late_pauses(item, calendar, resolution_target),
+        _downgraded(item, calendars),
+        0,  # who they were is looked up before it is stored (Facts.set_segments)
     )
+
+
+def _late_pauses(
+    item: timeline.WorkItem, calendar: BusinessTime, target: int | None
+) -> tuple[int, int]:
+    """Moves to waiting in the last tenth of the target; of them, without a question (G7)."""
+    if not target:
+        return 0, 0
+    late = [
+        wait
+        for wait in item.waits
+        if 9 * target < 10 * _clock_at(item, wait.at, calendar) <= 10 * target
+    ]
+    return len(late), sum(not wait.asked for wait in late)
+
+
+def _downgraded(item: timeline.WorkItem, calendars: Calendars) -> str:
+    """Whether it was made milder, and how near its target then was, the nearest case (G8)."""
+    found = {_when(item, one, calendars) for one in item.downgrades}
+    words = WorkItem.Downgraded
+    return next((one.value for one in (words.LATE, words.EARLIER, words.AFTER) if one in found), "")
+
+
+def _when(
+    item: timeline.WorkItem, change: timeline.Downgrade, calendars: Calendars
+) -> WorkItem.Downgraded | None:
+    severity = change.before.value
+    target = calendars.target(
+        item.capability, severity, TimeTarget.Clock.RESOLUTION, item.opened_at
+    )
+    if not target:
+        return None
+    clock = _clock_at(item, change.at, calendars.calendar(item.capability, severity))
+    if clock > target:
+        return WorkItem.Downgraded.AFTER
+    late = 5 * clock >= 4 * target
+    return WorkItem.Downgraded.LATE if late else WorkItem.Downgraded.EARLIER
+
+
+def _clock_at(item: timeline.WorkItem, at: datetime, calendar: BusinessTime) -> float:
+    """The resolution clock at an instant within the item's life."""
+    pauses = [(start, stop) for start, stop in item.pauses if start < at]
+    return calendar.elapsed_with_pauses(item.opened_at, at, pauses)
 
 
 def _finished_pauses_s(item: timeline.WorkItem, calendar: clocks.Calendar) -> int:
@@ -294,6 +377,10 @@ def _add_resolutions(
             reopen.at if reopen else None,
             reopen.kind.value if reopen else "",
             resolution.reopened,
+            resolution.handled_by.value,
+            resolution.denial.at if resolution.denial else None,
+            resolution.denial.by_assignee if resolution.denial else None,
+            resolution.followed_at,
         )
         facts.resolutions.append((key, row))
         if resolution.agent is not None:

@@ -22,15 +22,17 @@ from django.db import connection as database
 from portal.catalogue.models import Capability
 from portal.tenancy import due
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
-from portal.tenancy.models import Due, Organisation
+from portal.tenancy.models import Due
 from tickets import accounts, fetching, ratings, refolding, timeline, usage
 from tickets.attempts import people_like, write_attempts
 from tickets.bursts import update_bursts
 from tickets.calendars import Calendars
 from tickets.canonical import ActorKind, Event, EventType, Severity, State
+from tickets.closing import write_bursts
 from tickets.event_log import events_of, unknown_actors
 from tickets.facts import RESOLUTIONS, Facts, facts_of
 from tickets.flaws import Flaw, FlawKind, flaws_of
+from tickets.fold_rules import FoldRules, fold_rules
 from tickets.lens import Lens
 from tickets.models import (
     Connection,
@@ -45,6 +47,7 @@ from tickets.news import TicketNews, Told, event_key
 from tickets.overlap import Do, beside
 from tickets.refolding import REFOLD, refold_tickets
 from tickets.repeats import write_repeat_contacts
+from tickets.segmenting import segments_of, write_segments
 from tickets.storing import Table, Written
 from tickets.versions import changes
 from tickets.words import lens_of
@@ -260,6 +263,16 @@ class _Folded:
         return [row[_REOPEN_AT] for _, row in self.facts.resolutions if row[_REOPEN_AT]]
 
 
+@dataclass(slots=True)
+class _Touched:
+    """Whom a batch concerns beyond its own tickets."""
+
+    #: Requesters whose items were written.
+    people: set[int] = field(default_factory=set)
+    #: Account and instant of every resolution that was, or is, theirs.
+    closed: set[tuple[int, datetime]] = field(default_factory=set)
+
+
 class _Batch:
     """One call of `apply`: the steps in order, and what they found."""
 
@@ -272,6 +285,7 @@ class _Batch:
     ) -> None:
         self.tenant_id, self.connection, self.news, self.at = tenant_id, connection, news, at
         self.outcome = Outcome()
+        self.rules = fold_rules(tenant_id)
         self.tickets: dict[str, _Ticket] = {}
         #: Account and person of those met so far, by actor key.
         self.acted: dict[str, tuple[int, int | None]] = {}
@@ -453,7 +467,7 @@ class _Batch:
         fold = self._folding([ticket for family in families for ticket in family])
         slices = list(batched(families, SLICE))
         reopens: list[datetime] = []
-        touched: set[int] = set()
+        touched = _Touched()
 
         def fold_and_hand(to: Do) -> None:
             for some in slices:
@@ -467,8 +481,14 @@ class _Batch:
                 fold_and_hand(do)
         else:
             fold_and_hand(lambda function, *arguments: function(*arguments))
-        self.outcome.add("repeat contacts", write_repeat_contacts(self.tenant_id, touched))
-        self.outcome.add("attempts", write_attempts(people_like(touched)))
+        people = touched.people
+        self.outcome.add(
+            "repeat contacts",
+            write_repeat_contacts(self.tenant_id, people, self.rules.windows.reopen),
+        )
+        self.outcome.add("segments", write_segments(self.tenant_id, people))
+        self.outcome.add("bursts of closing", write_bursts(self.tenant_id, touched.closed))
+        self.outcome.add("attempts", write_attempts(people_like(people)))
         ratings.tickets_changed(
             self.connection, [t.external_id for family in families for t in family], at=self.at
         )
@@ -477,7 +497,7 @@ class _Batch:
     def _folding(self, tickets: Sequence[_Ticket]) -> Callable[[Families], _Folded]:
         """Read what folding needs, and return the fold: it asks the database nothing."""
         calendars = Calendars.of(self.tenant_id)
-        policy = Organisation.objects.get(pk=self.tenant_id).severity_policy
+        rules = self.rules
         actors = unknown_actors(ticket.events.values() for ticket in tickets)
         lens = lens_of(self.connection, actors=actors)
         askers = accounts.keys_of_requesters(self.connection, [t.asker_id for t in tickets])
@@ -487,7 +507,7 @@ class _Batch:
             for ticket in folded.tickets:
                 self._read_story(ticket, lens, askers)
             for family in families:
-                timelines = self._timelines(family, calendars, policy)
+                timelines = self._timelines(family, calendars, rules)
                 self._place(family, timelines, folded.rows)
                 folded.facts.extend(
                     facts_of(timelines, tenant_id=self.tenant_id, calendars=calendars)
@@ -507,7 +527,7 @@ class _Batch:
             ticket.flaws.add(Flaw(FlawKind.CLOCK_SKEW))
 
     def _timelines(
-        self, family: Sequence[_Ticket], calendars: Calendars, policy: str
+        self, family: Sequence[_Ticket], calendars: Calendars, rules: FoldRules
     ) -> list[timeline.Timeline]:
         """Fold the tickets of one family whose opening is known."""
         logs = [
@@ -521,8 +541,7 @@ class _Batch:
         ]
         if not logs:
             return []
-        settings = timeline.FoldSettings(policy, calendars.triage_ends(family[0].story))
-        return timeline.fold(logs, settings)
+        return timeline.fold(logs, rules.settings(calendars, family[0].story))
 
     def _place(
         self,
@@ -563,15 +582,17 @@ class _Batch:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def _store(self, folded: _Folded, touched: set[int]) -> None:
-        """Bring the stored rows of a slice to what was folded; add whose requesters it touched."""
+    def _store(self, folded: _Folded, touched: _Touched) -> None:
+        """Bring the stored rows of a slice to what was folded; add whom it touched."""
         tickets, facts = folded.tickets, folded.facts
         self._store_tickets(folded)
         self._store_events(tickets)
         known = [ticket.id for ticket in tickets if ticket.stored is not None]
-        touched |= facts.requesters() | _requesters_of(self.tenant_id, known)
+        facts.set_segments(segments_of(self.tenant_id, facts.openings()))
+        touched.people |= facts.requesters() | _requesters_of(self.tenant_id, known)
         for name, written in facts.store(self.tenant_id, known, self._accounts_of(facts)).items():
             self.outcome.add(name, written)
+        touched.closed |= facts.closed
         self.outcome.add("flaws", self._store_flaws(tickets, known))
 
     def _store_tickets(self, folded: _Folded) -> None:

@@ -8,7 +8,7 @@ can be rebuilt at any time. Who did the work stands in `Attribution` only (TRUST
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -285,6 +285,35 @@ class RefoldWork(TenantOwned):
     ticket_id = models.BigIntegerField()
 
 
+class FoldVersion(TenantOwned):
+    """The windows of the fold from here on (tickets/fold_rules.py). Append-only.
+
+    No row: the handbook's defaults.
+    """
+
+    reopen = models.DurationField()
+    courtesy = models.DurationField()
+    misclick = models.DurationField()
+    #: Business time.
+    triage = models.DurationField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    reopen__gt=timedelta(0),
+                    courtesy__gte=timedelta(0),
+                    misclick__gte=timedelta(0),
+                    triage__gte=timedelta(0),
+                    misclick__lte=models.F("reopen"),
+                    courtesy__lte=models.F("reopen"),
+                ),
+                name="fold_version_windows",
+            ),
+        ]
+
+
 class Requester(TenantOwned):
     """Somebody who asked for help, as a source knows them. Closed to the web role."""
 
@@ -470,6 +499,14 @@ class WorkItem(TenantOwned):
         RESOLVED = "resolved"
         WITHDRAWN = "withdrawn"
 
+    class Downgraded(models.TextChoices):
+        """How near its target an item was when its severity was made milder (METRICS.md G8)."""
+
+        EARLIER = "earlier"
+        #: In the last fifth of the target then in force.
+        LATE = "late"
+        AFTER = "after"
+
     ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="work_items")
     #: 1, and 2, 3 … for what came back after 14 days.
     number = models.PositiveSmallIntegerField()
@@ -522,6 +559,16 @@ class WorkItem(TenantOwned):
     response_deadline = models.DateTimeField(null=True, blank=True)
     resolution_deadline = models.DateTimeField(null=True, blank=True)
 
+    #: Who somebody was to us when it was opened, as one number (tickets/segments.py).
+    segments = models.PositiveSmallIntegerField(default=0, db_default=0)
+    #: Of the public replies and the resolution so far: automation, both, person, unknown.
+    handled_by = models.CharField(max_length=10, default="unknown", db_default="unknown")
+    #: Moves to waiting for the requester in the last tenth of the resolution target, and those of
+    #: them without a question to the requester within five minutes (METRICS.md G7).
+    late_pauses = models.PositiveSmallIntegerField(default=0, db_default=0)
+    late_pauses_unasked = models.PositiveSmallIntegerField(default=0, db_default=0)
+    downgraded = models.CharField(max_length=7, choices=Downgraded, blank=True, db_default="")
+
     class Meta:
         ordering = ("opened_at", "id")
         constraints = [
@@ -570,6 +617,17 @@ class Resolution(TenantOwned):
     reopen_kind = models.CharField(max_length=10, blank=True)
     #: A counted reopen within 14 x 24 h.
     reopened = models.BooleanField(default=False)
+    #: Of the public replies up to it and of itself: automation, both, person, unknown.
+    handled_by = models.CharField(max_length=10, default="unknown", db_default="unknown")
+    #: When it was first called a policy denial or out of scope, before or after it was made, and
+    #: whether whoever it was assigned to said so; null: nobody did, or nobody knows who.
+    denied_at = models.DateTimeField(null=True, blank=True)
+    denied_by_assignee = models.BooleanField(null=True, blank=True)
+    #: When a follow-up ticket came that was too late to continue the item (METRICS.md G5).
+    followed_at = models.DateTimeField(null=True, blank=True)
+    #: Resolutions by one account, nobody says which, in the ten minutes up to this one; null where
+    #: they are 20 or fewer, so that nothing tells whose the ordinary ones are (METRICS.md G10).
+    burst = models.PositiveSmallIntegerField(null=True, blank=True)
 
     class Meta:
         ordering = ("at", "id")
@@ -710,6 +768,9 @@ class UsageEvent(TenantOwned):
     success = models.BooleanField(null=True, blank=True)
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
     errors_shown = models.PositiveIntegerField(null=True, blank=True)
+    #: Whether the capability was marked advanced when the event was told (METRICS.md D1): a later
+    #: change of the mark says nothing about the past.
+    advanced = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         indexes = [
@@ -755,7 +816,9 @@ class Attribution(TenantOwned):
     ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="+")
     event_key = models.BigIntegerField()
     act = models.CharField(max_length=16, choices=Act)
-    agent = models.ForeignKey(AgentAccount, on_delete=models.CASCADE, related_name="+")
+    agent = models.ForeignKey(
+        AgentAccount, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     #: The agent's person, once linked; the policy looks at this column.
     person = models.ForeignKey(
         Person, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -768,7 +831,10 @@ class Attribution(TenantOwned):
                 fields=["tenant", "ticket", "event_key", "act"], name="attribution_once"
             ),
         ]
-        indexes = [models.Index(fields=["tenant", "person", "at"], name="attribution_by_person")]
+        indexes = [
+            models.Index(fields=["tenant", "person", "at"], name="attribution_by_person"),
+            models.Index(fields=["agent", "at"], name="attribution_by_agent"),
+        ]
 
 
 class ImportRun(TenantOwned):

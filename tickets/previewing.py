@@ -15,9 +15,10 @@ from portal.tenancy.models import Organisation
 from tickets.calendars import Calendars
 from tickets.canonical import Event, EventType
 from tickets.flaws import Flaw, FlawKind
+from tickets.fold_rules import fold_rules
 from tickets.lens import Lens, Words
 from tickets.material import Material, Story
-from tickets.timeline import FoldSettings, ReopenKind, TicketLog, Timeline, fold
+from tickets.timeline import ReopenKind, TicketLog, Timeline, fold
 from tickets.versions import changes
 
 #: Unmapped words named in a preview, the most frequent first.
@@ -92,7 +93,7 @@ def is_complete(events: list[Event]) -> bool:
 def _fold(material: Material, read: Mapping[str, list[Event]]) -> list[Timeline]:
     """Fold the tickets, each with what follows it."""
     tenant = Organisation.objects.get(pk=material.connection.tenant_id)
-    calendars = Calendars.of(tenant.pk)
+    calendars, rules = Calendars.of(tenant.pk), fold_rules(tenant.pk)
     stories = {story.name: story for story in material.stories if story.name in read}
     families: dict[str, list[Story]] = defaultdict(list)
     for story in stories.values():
@@ -103,8 +104,7 @@ def _fold(material: Material, read: Mapping[str, list[Event]]) -> list[Timeline]
             TicketLog(s.name, read[s.name], s.follows if s.follows in stories else None)
             for s in family
         ]
-        settings = FoldSettings(tenant.severity_policy, calendars.triage_ends(list(logs[0].events)))
-        timelines += fold(logs, settings)
+        timelines += fold(logs, rules.settings(calendars, logs[0].events))
     return timelines
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tickets.timeline import REOPEN_WINDOW
 
@@ -22,8 +22,10 @@ class Contact:
     first_resolution_at: datetime | None
 
 
-def repeat_contacts(contacts: Iterable[Contact]) -> Mapping[Hashable, datetime]:
-    """By item: when its requester next opened another for the same capability within (0, 14 d].
+def repeat_contacts(
+    contacts: Iterable[Contact], window: timedelta = REOPEN_WINDOW
+) -> Mapping[Hashable, datetime]:
+    """By item: when its requester next came again for the same capability within (0, 14 d].
 
     Items without a known requester or capability, or without a resolution, have no entry.
     """
@@ -42,6 +44,6 @@ def repeat_contacts(contacts: Iterable[Contact]) -> Mapping[Hashable, datetime]:
         position = bisect_right(instants, contact.first_resolution_at)
         if position < len(instants):
             again = instants[position]
-            if again - contact.first_resolution_at <= REOPEN_WINDOW:
+            if again - contact.first_resolution_at <= window:
                 found[contact.item] = again
     return found

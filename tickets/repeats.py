@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from django.db import connection
 
@@ -10,7 +11,9 @@ from tickets.repeat_contact import Contact, repeat_contacts
 from tickets.storing import Written
 
 
-def write_repeat_contacts(tenant_id: int, requester_ids: Collection[int]) -> Written:
+def write_repeat_contacts(
+    tenant_id: int, requester_ids: Collection[int], window: timedelta
+) -> Written:
     """Recompute the items of these requesters (tickets/repeat_contact.py); write what differs."""
     if not requester_ids:
         return Written()
@@ -22,7 +25,7 @@ def write_repeat_contacts(tenant_id: int, requester_ids: Collection[int]) -> Wri
             [tenant_id, list(requester_ids)],
         )
         rows = cursor.fetchall()
-    found = repeat_contacts(Contact(*row[:5]) for row in rows)
+    found = repeat_contacts((Contact(*row[:5]) for row in rows), window)
     differing = [row[0] for row in rows if found.get(row[0]) != row[5]]
     if differing:
         with connection.cursor() as cursor:

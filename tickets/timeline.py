@@ -19,7 +19,7 @@ Decisions where the handbook leaves room:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -39,6 +39,10 @@ from tickets.canonical import (
 REOPEN_WINDOW = timedelta(days=14)
 COURTESY_WINDOW = timedelta(hours=24)
 MISCLICK_WINDOW = timedelta(minutes=10)
+#: A question told this close to the start of a pause is the reason for it (METRICS.md G7).
+QUESTION_WINDOW = timedelta(minutes=5)
+#: More resolutions of one account than this within the window are a burst (METRICS.md G10).
+BURST_WINDOW, BURST_MORE_THAN = timedelta(minutes=10), 20
 
 _MACHINES = (ActorKind.AUTOMATION, ActorKind.SYSTEM, ActorKind.BOT)
 
@@ -49,6 +53,25 @@ class Outcome(StrEnum):
     OPEN = "open"
     RESOLVED = "resolved"
     WITHDRAWN = "withdrawn"
+
+
+class HandledBy(StrEnum):
+    """Who answered and resolved (METRICS.md D1)."""
+
+    AUTOMATION = "automation"
+    BOTH = "both"
+    PERSON = "person"
+    UNKNOWN = "unknown"
+
+
+def handled_by(by_automation: Iterable[bool]) -> HandledBy:
+    """Of the public replies and the resolution, in any order: was each one made by automation?"""
+    kinds = set(by_automation)
+    if not kinds:
+        return HandledBy.UNKNOWN
+    if len(kinds) == 2:
+        return HandledBy.BOTH
+    return HandledBy.AUTOMATION if True in kinds else HandledBy.PERSON
 
 
 class ReopenKind(StrEnum):
@@ -101,6 +124,31 @@ class Escalation:
 
 
 @dataclass(frozen=True, slots=True)
+class Denial:
+    """That it was called a policy denial or out of scope, first when, and by whose word."""
+
+    at: datetime
+    #: Whether whoever it was assigned to said so; None: nobody knows.
+    by_assignee: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A move to waiting for the requester, and whether a question went out with it (G7)."""
+
+    at: datetime
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Downgrade:
+    """A recorded severity made milder, and what it was before (G8)."""
+
+    at: datetime
+    before: Severity
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """A resolution that was not void, with the values that held at its instant."""
 
@@ -115,15 +163,13 @@ class Resolution:
     policy_denial: bool
     #: The counted reopen if there was one, else the first of another kind, else None.
     reopen: Reopen | None = None
-
-    @property
-    def reopened(self) -> bool:
-        """Whether a counted reopen followed within 14 x 24 h, boundary included."""
-        return (
-            self.reopen is not None
-            and self.reopen.kind is ReopenKind.COUNTED
-            and self.reopen.at - self.at <= REOPEN_WINDOW
-        )
+    #: Whether a counted reopen followed within the reopen window (14 x 24 h), boundary included.
+    reopened: bool = False
+    handled_by: HandledBy = HandledBy.UNKNOWN
+    #: The denial it was made under, or that was said of it afterwards.
+    denial: Denial | None = None
+    #: When a follow-up came that was too late to continue this item (G5).
+    followed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +206,11 @@ class WorkItem:
     #: Should it be self-service? None: nobody said.
     routine: bool | None
     response_owed: bool
+    #: Of the replies and the resolution so far.
+    handled_by: HandledBy
+    #: Every move to waiting, accepted as a pause or not.
+    waits: tuple[Wait, ...]
+    downgrades: tuple[Downgrade, ...]
 
     @property
     def holding(self) -> Resolution | None:
@@ -185,6 +236,16 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """How long after a resolution what happens still belongs to it (METRICS.md 1.6)."""
+
+    #: A reopen or follow-up within it is of the same work item.
+    reopen: timedelta = REOPEN_WINDOW
+    courtesy: timedelta = COURTESY_WINDOW
+    misclick: timedelta = MISCLICK_WINDOW
+
+
+@dataclass(frozen=True, slots=True)
 class FoldSettings:
     """What an organisation may decide about the fold."""
 
@@ -192,6 +253,7 @@ class FoldSettings:
     severity_policy: str = "recorded"
     #: End of the triage grace for a ticket opened at an instant; needed for `governed`.
     triage_ends: Callable[[datetime], datetime] | None = None
+    windows: Windows = Windows()
 
     def __post_init__(self) -> None:
         if self.severity_policy not in ("recorded", "governed"):
@@ -228,12 +290,14 @@ def fold(logs: Sequence[TicketLog], settings: FoldSettings = DEFAULTS) -> list[T
     for log in ordered:
         parent = walks.get(log.follows) if log.follows is not None else None
         left_out = _left_out(log.events)
-        if parent is not None and not left_out and parent.continues(log.events[0].at):
-            parent.take_in(log)
-            walks[log.ticket] = parent
-        else:
-            walks[log.ticket] = _Walk(log, left_out)
-            started.append(walks[log.ticket])
+        if parent is not None and not left_out:
+            if parent.continues(log.events[0].at, settings.windows.reopen):
+                parent.take_in(log)
+                walks[log.ticket] = parent
+                continue
+            parent.later.append(log.events[0].at)
+        walks[log.ticket] = _Walk(log, left_out)
+        started.append(walks[log.ticket])
     return [walk.timeline(settings) for walk in started]
 
 
@@ -268,16 +332,18 @@ class _Walk:
     root: TicketLog
     left_out: str
     logs: list[TicketLog] = field(default_factory=list)
+    #: When follow-ups came that were too late to continue it.
+    later: list[datetime] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.logs.append(self.root)
 
-    def continues(self, at: datetime) -> bool:
-        """Whether a follow-up opened at `at` is within 14 days of the last resolution."""
+    def continues(self, at: datetime, window: timedelta) -> bool:
+        """Whether a follow-up opened at `at` is within the window of the last resolution."""
         if self.left_out:
             return False
         before = [moment for moment in self._resolution_instants() if moment <= at]
-        return bool(before) and at - max(before) <= REOPEN_WINDOW
+        return bool(before) and at - max(before) <= window
 
     def take_in(self, log: TicketLog) -> None:
         """Append a follow-up's events."""
@@ -304,8 +370,23 @@ class _Walk:
         merged = [(event, log.ticket) for log in self.logs for event in log.events]
         if continued_by:  # each log alone is in order
             merged.sort(key=lambda pair: (pair[0].order, str(pair[1])))
-        telling = _Telling(merged, self.root.ticket, settings)
-        return Timeline(self.root.ticket, "", telling.work_items(), continued_by)
+        items = _Telling(merged, self.root.ticket, settings).work_items()
+        return Timeline(self.root.ticket, "", _followed(items, self.later), continued_by)
+
+
+def _followed(items: tuple[WorkItem, ...], later: Iterable[datetime]) -> tuple[WorkItem, ...]:
+    """Say of resolutions when the first follow-up came that was too late to continue them."""
+    for at in sorted(later):
+        before = [r for item in items for r in item.resolutions if r.at <= at]
+        last = max(before, key=lambda resolution: resolution.at, default=None)
+        if last is None or last.followed_at is not None:
+            continue
+        marked = replace(last, followed_at=at)
+        items = tuple(
+            replace(item, resolutions=tuple(marked if r is last else r for r in item.resolutions))
+            for item in items
+        )
+    return items
 
 
 def _state_after(event: Event) -> State | None:
@@ -328,6 +409,7 @@ class _Now:
     requester: Any = None
     channel: str = ""
     flags: dict[str, bool] = field(default_factory=dict)
+    denial: Denial | None = None
 
 
 @dataclass
@@ -338,6 +420,7 @@ class _Attempt:
     by: ActorKind
     by_key: str | None
     reopens: list[Reopen] = field(default_factory=list)
+    denial: Denial | None = None
 
 
 @dataclass
@@ -351,6 +434,8 @@ class _Item:
     response_owed: bool = True
     attempts: list[_Attempt] = field(default_factory=list)
     replies: list[Response] = field(default_factory=list)
+    #: Of every public reply, when it came and whether automation wrote it.
+    voices: list[tuple[datetime, bool]] = field(default_factory=list)
     waits: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     gaps: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     groups: list[tuple[datetime, str]] = field(default_factory=list)
@@ -371,7 +456,9 @@ class _Telling:
     ) -> None:
         self.events = events
         self.root = root
+        self.windows = settings.windows
         self.severities = SeverityHistory.of([event for event, _ in events], settings)
+        self.downgrades = _downgrades([event for event, _ in events])
         self.states: dict[Hashable, State] = {}
         self.now = _Now()
         self.items: list[_Item] = []
@@ -402,7 +489,7 @@ class _Telling:
             case EventType.CATEGORY_CHANGED:
                 self.now.capability = data["to"]
             case EventType.FLAGGED:
-                self.now.flags[data["flag"]] = bool(data.get("value", True))
+                self._flagged(item, event, ticket)
             case EventType.ESCALATED if not data.get("planned"):
                 item.escalations.append(
                     Escalation(
@@ -411,6 +498,27 @@ class _Telling:
                 )
             case EventType.MESSAGE:
                 self._said(item, event, ticket)
+
+    def _flagged(self, item: _Item, event: Event, ticket: Hashable) -> None:
+        flag, said = event.data["flag"], bool(event.data.get("value", True))
+        self.now.flags[flag] = said
+        if flag not in _DENIALS:
+            return
+        if not said:
+            self.now.denial = None
+            return
+        assignee = self.now.assignees.get(ticket)
+        if assignee is None and item.attempts:
+            assignee = item.attempts[-1].resolution.agent
+        by_assignee: bool | None = None
+        if event.actor_kind in (ActorKind.REQUESTER, *_MACHINES):
+            by_assignee = False
+        elif event.actor_key is not None and assignee is not None:
+            by_assignee = event.actor_key == assignee
+        denial = Denial(event.at, by_assignee)
+        self.now.denial = self.now.denial or denial
+        if item.attempts and item.attempts[-1].denial is None:
+            item.attempts[-1].denial = denial
 
     def _open_item(self, at: datetime) -> None:
         item = _Item(len(self.items) + 1, at)
@@ -477,7 +585,9 @@ class _Telling:
                 self.now.flags.get(Flag.POLICY_DENIAL) or self.now.flags.get(Flag.OUT_OF_SCOPE)
             ),
         )
-        item.attempts.append(_Attempt(resolution, event.actor_kind, event.actor_key))
+        attempt = _Attempt(resolution, event.actor_kind, event.actor_key)
+        attempt.denial = self.now.denial
+        item.attempts.append(attempt)
         item.open = False
 
     def _reopened(self, position: int, event: Event) -> None:
@@ -496,7 +606,7 @@ class _Telling:
         if kind is ReopenKind.MISCLICK:
             item.attempts.pop()  # void: the later one will be the resolution
             item.open = True
-        elif event.at - attempt.resolution.at <= REOPEN_WINDOW:
+        elif event.at - attempt.resolution.at <= self.windows.reopen:
             item.gaps.append((attempt.resolution.at, event.at))
             item.open = True
         else:
@@ -510,7 +620,7 @@ class _Telling:
             event.actor_kind is ActorKind.AGENT
             and event.actor_key is not None
             and event.actor_key == (attempt.by_key or attempt.resolution.agent)
-            and since <= MISCLICK_WINDOW
+            and since <= self.windows.misclick
         ):
             return ReopenKind.MISCLICK
         if event.actor_kind is ActorKind.REQUESTER and self._was_courtesy(position, event):
@@ -520,7 +630,7 @@ class _Telling:
     def _was_courtesy(self, position: int, reopen: Event) -> bool:
         """Resolved again within 24 h, and nobody did anything in between but close it."""
         for event, _ in self.events[position + 1 :]:
-            if event.at - reopen.at > COURTESY_WINDOW:
+            if event.at - reopen.at > self.windows.courtesy:
                 return False
             if event.type is EventType.STATUS_CHANGED and State(event.data["to"]).is_resolved:
                 return True
@@ -539,6 +649,8 @@ class _Telling:
     def _said(self, item: _Item, event: Event, ticket: Hashable) -> None:
         if event.actor_kind is ActorKind.REQUESTER and event.at > item.opened_at:
             item.requester_messages.append(event.at)
+        if event.public and event.actor_kind in (ActorKind.AGENT, *_MACHINES):
+            item.voices.append((event.at, event.actor_kind is not ActorKind.AGENT))
         if _is_human_reply(event):
             meaning = Meaning(event.data.get("meaning", Meaning.UNKNOWN))
             item.replies.append(Response(event.at, ticket, event.key, event.actor_key, meaning))
@@ -556,7 +668,7 @@ class _Telling:
 
     def _finished(self, item: _Item) -> WorkItem:
         last = item is self.items[-1]
-        resolutions = tuple(_with_reopen(attempt) for attempt in item.attempts)
+        resolutions = tuple(_finished(attempt, item, self.windows) for attempt in item.attempts)
         responses = [reply for reply in item.replies if not _opens(item, reply)]
         first = responses[0] if responses else None
         helped = next((r for r in responses if r.meaning is Meaning.MEANINGFUL), None)
@@ -592,9 +704,17 @@ class _Telling:
             fcr_claimed=_claims_first_contact(item, resolutions),
             routine=self.now.flags.get(Flag.ROUTINE),
             response_owed=item.response_owed,
+            handled_by=end.handled_by if end else handled_by(by for _, by in item.voices),
+            waits=tuple(Wait(start, _asked(item, start)) for start, _ in item.waits),
+            downgrades=tuple(
+                one
+                for one in self.downgrades
+                if item.opened_at <= one.at and (ended_at is None or one.at <= ended_at)
+            ),
         )
 
 
+_DENIALS = (Flag.POLICY_DENIAL, Flag.OUT_OF_SCOPE)
 _WORK = (EventType.ASSIGNED, EventType.GROUP_CHANGED, EventType.ESCALATED)
 
 
@@ -608,25 +728,45 @@ def _opens(item: _Item, reply: Response) -> bool:
     return item.opened_by_agent and reply.at == item.opened_at
 
 
-def _with_reopen(attempt: _Attempt) -> Resolution:
-    """The resolution with the reopen that matters: the counted one, else the first."""
-    if not attempt.reopens:
-        return attempt.resolution
-    counted = [reopen for reopen in attempt.reopens if reopen.kind is ReopenKind.COUNTED]
-    chosen = counted[0] if counted else attempt.reopens[0]
+def _finished(attempt: _Attempt, item: _Item, windows: Windows) -> Resolution:
+    """The resolution with what came of it: the counted reopen, else the first of another kind."""
     resolution = attempt.resolution
-    return Resolution(
-        at=resolution.at,
-        ticket=resolution.ticket,
-        event_key=resolution.event_key,
-        kind=resolution.kind,
-        agent=resolution.agent,
-        group=resolution.group,
-        capability=resolution.capability,
-        severity=resolution.severity,
-        policy_denial=resolution.policy_denial,
+    counted = [reopen for reopen in attempt.reopens if reopen.kind is ReopenKind.COUNTED]
+    chosen = next(iter(counted or attempt.reopens), None)
+    voices = [by for at, by in item.voices if at <= resolution.at]
+    if attempt.by is not ActorKind.REQUESTER:
+        voices.append(attempt.by in _MACHINES)
+    return replace(
+        resolution,
         reopen=chosen,
+        reopened=bool(counted) and counted[0].at - resolution.at <= windows.reopen,
+        handled_by=handled_by(voices),
+        denial=attempt.denial,
     )
+
+
+def _asked(item: _Item, start: datetime) -> bool:
+    """Whether a question went out about when a wait began; an empty phrase asks nothing."""
+    return any(
+        abs(reply.at - start) <= QUESTION_WINDOW and reply.meaning is not Meaning.NOT_MEANINGFUL
+        for reply in item.replies
+    )
+
+
+def _downgrades(events: Sequence[Event]) -> tuple[Downgrade, ...]:
+    """Every time the recorded severity was made milder, in order."""
+    found, before = [], None
+    for event in events:
+        if event.type is EventType.PRIORITY_CHANGED:
+            now = Severity(event.data["to"])
+        elif event.type is EventType.CREATED and event.data.get("severity"):
+            now = before or Severity(event.data["severity"])
+        else:
+            continue
+        if before is not None and _RANK[now] > _RANK[before]:
+            found.append(Downgrade(event.at, before))
+        before = now
+    return tuple(found)
 
 
 def _accepted(item: _Item, first: Response | None) -> tuple[tuple[datetime, datetime | None], ...]:

@@ -10,13 +10,17 @@ from tickets.accounts import ensure_requesters, later_email
 from tickets.attempts import write_attempts
 from tickets.models import Connection, UsageEvent
 from tickets.news import UsageTold, event_key
+from tickets.segmenting import write_segments
 
 
 def store(connection: Connection, told: Sequence[UsageTold], *, at: datetime) -> int:
     """Keep events of known capabilities; the same id is kept once. Returns how many were told."""
     if not told:
         return 0
-    slugs = dict(Capability.objects.for_tenant(connection.tenant_id).values_list("slug", "pk"))
+    served = Capability.objects.for_tenant(connection.tenant_id).values_list(
+        "slug", "pk", "advanced"
+    )
+    slugs = {slug: (pk, advanced) for slug, pk, advanced in served}
     emails: dict[str, tuple[str, datetime | None]] = {}
     for one in told:
         said = (one.requester_email, one.at)
@@ -32,7 +36,8 @@ def store(connection: Connection, told: Sequence[UsageTold], *, at: datetime) ->
                 at=one.at,
                 recorded_at=at,
                 requester_id=requesters[one.requester],
-                capability_id=slugs[one.capability],
+                capability_id=slugs[one.capability][0],
+                advanced=slugs[one.capability][1],
                 task=one.task[:200],
                 success=one.success,
                 duration_ms=one.duration_ms,
@@ -43,4 +48,5 @@ def store(connection: Connection, told: Sequence[UsageTold], *, at: datetime) ->
         ignore_conflicts=True,
     )
     write_attempts(requesters.values())
+    write_segments(connection.tenant_id, requesters.values())
     return len(told)

@@ -149,6 +149,8 @@ class Capability(TenantOwned):
     self_service = models.BooleanField(default=False)
     #: False for hardware, approvals, moves: left out of *net* first contact resolution (M16).
     first_contact_resolvable = models.BooleanField(default=True)
+    #: Who uses it is an advanced user (METRICS.md D1).
+    advanced = models.BooleanField(default=False)
     #: An action this quick leaves nobody waiting: the threshold of METRICS.md M10, milliseconds.
     #: Null: no estimate from telemetry. A change begins a new series.
     quick_within_ms = models.PositiveIntegerField(null=True, blank=True)

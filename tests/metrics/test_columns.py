@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
@@ -10,9 +11,10 @@ import pytest
 from django.db import ProgrammingError, connection
 
 from metrics import columns
-from metrics.columns import DATED, ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
+from metrics.columns import DATED, ITEMS, KINDS, RESOLUTIONS, SURVEYED, WHOLE, Kind
 from metrics.models import Block, Mark
 from portal.tenancy.context import NoActingTenant, acting
+from surveys.models import SurveyedEvent
 from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import (
@@ -29,7 +31,7 @@ from tests.metrics.told import (
     promise,
     used,
 )
-from tickets.models import WorkItem
+from tickets.models import Resolution, WorkItem
 
 YEAR = date(2026, 1, 1), date(2027, 1, 1)
 
@@ -57,7 +59,11 @@ def marks(cast: Cast) -> set[tuple[str, date]]:
 
 def by_hand(cast: Cast, kind: Kind) -> np.ndarray:
     """The rows of a kind, read by field and packed by Python instead of by SQL."""
-    sources = sorted({c.source for c in kind.columns if c.source != DATED} | {"w.opened_at"})
+    told = {c.source for c in kind.columns if c.source not in (DATED, WHOLE)}
+    for column in kind.columns:  # one that is made of several fields names them in its SQL
+        if column.source == WHOLE:
+            told |= set(re.findall(r"\b[a-z]\.[a-z_]+", column.sql))
+    sources = sorted(told | {"w.opened_at"})
     if kind.alias != "w":
         sources = [source for source in sources if source != "w.opened_at"]
     with roles.as_role(roles.OWNER), acting(cast.acme.pk), connection.cursor() as cursor:
@@ -132,6 +138,41 @@ def test_a_changed_item_renews_the_columns_of_its_resolutions(told: Cast) -> Non
     rows = load(told, RESOLUTIONS, *YEAR)
     assert len(rows)
     assert set(rows["reassignments"]) == {9}
+
+
+def test_what_is_asked_renews_the_resolution_and_a_denial_the_event(told: Cast) -> None:
+    """Each of the two holds a column of the other's day."""
+    with roles.as_role(roles.OWNER), acting(told.acme.pk):
+        resolution = Resolution.objects.order_by("pk")[0]
+        event = SurveyedEvent.objects.order_by("pk")[0]
+    refresh(told)
+    with roles.as_role(roles.OWNER), acting(told.acme.pk):
+        SurveyedEvent.objects.create(
+            tenant=told.acme,
+            ticket_id=resolution.ticket_id,
+            event_key=resolution.event_key,
+            at=resolution.at,
+            decision="not_sent",
+            severity="low",
+        )
+        asked_of = Resolution.objects.create(
+            tenant=told.acme,
+            work_item_id=resolution.work_item_id,
+            ticket_id=event.ticket_id,
+            event_key=event.event_key,
+            number=9,
+            at=event.at,
+            kind="normal",
+            severity="low",
+            clock_s=1,
+        )
+    refresh(told)
+    with roles.as_role(roles.OWNER), acting(told.acme.pk):
+        Resolution.objects.filter(pk=asked_of.pk).update(denied_at=event.at + timedelta(days=9))
+    refresh(told)
+    assert marks(told) == set()
+    assert 2 in set(load(told, RESOLUTIONS, *YEAR)["asked"])
+    assert 3 in set(load(told, SURVEYED, *YEAR)["denial"])
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ NONE = Of(0, 0)
 
 
 def outcome(key: str, facts: object) -> Outcome:
-    return DETECTORS[key].judge(facts).outcome
+    return DETECTORS[key].judge(facts, detectors.DEFAULTS).outcome
 
 
 def test_every_pattern_of_the_handbook_is_there_with_its_question_and_its_innocent_reason() -> None:
@@ -158,11 +158,14 @@ def test_replies_that_do_not_help_are_watched(facts: FirstReplies, expected: Out
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        (Denials(1, NONE, NONE, group_decides=False), FLAG),
-        (Denials(0, Of(20, 40), Of(1, 40), group_decides=False), NOTHING),
-        (Denials(0, Of(8, 40), Of(4, 40), group_decides=True), FLAG),
-        (Denials(0, Of(7, 40), Of(4, 40), group_decides=True), NOTHING),
-        (Denials(0, Of(29, 29), Of(0, 40), group_decides=True), NOTHING),
+        (Denials(Of(1, 5), NONE, NONE, group_decides=False), FLAG),
+        (Denials(Of(0, 5), NONE, NONE, group_decides=False), NOTHING),
+        # fewer than five would say what their people answered
+        (Denials(Of(4, 4), NONE, NONE, group_decides=False), TOO_FEW),
+        (Denials(NONE, Of(20, 40), Of(1, 40), group_decides=False), TOO_FEW),
+        (Denials(NONE, Of(8, 40), Of(4, 40), group_decides=True), FLAG),
+        (Denials(NONE, Of(7, 40), Of(4, 40), group_decides=True), NOTHING),
+        (Denials(NONE, Of(29, 29), Of(0, 40), group_decides=True), TOO_FEW),
     ],
 )
 def test_denials_that_follow_dissatisfaction_are_watched(facts: Denials, expected: Outcome) -> None:
@@ -183,19 +186,6 @@ def test_bulk_closing_is_watched(facts: Closing, expected: Outcome) -> None:
     assert outcome("G10", facts) is expected
 
 
-def test_a_burst_is_of_one_account_within_ten_minutes() -> None:
-    assert detectors.largest_burst({"a": [0, 600, 1201], "b": [300]}) == 2
-    assert detectors.largest_burst({"a": list(range(0, 100, 10)), "b": list(range(5))}) == 10
-    assert detectors.largest_burst({}) == 0
-    assert detectors.largest_burst({"a": []}) == 0
-
-
-@given(st.lists(st.integers(0, 3_000), max_size=60))
-def test_a_burst_is_the_fullest_of_all_windows(instants: list[int]) -> None:
-    fullest = max((sum(0 <= at - start <= 600 for at in instants) for start in instants), default=0)
-    assert detectors.largest_burst({1: instants}) == fullest
-
-
 def test_heaping_is_counted_at_the_commonest_value() -> None:
     assert detectors.commonest([60, 60, 61, 0]) == Of(2, 4)
     assert detectors.commonest([]) == NONE
@@ -206,3 +196,26 @@ def test_equal_shares_are_never_flagged_however_many(n: int, x: int) -> None:
     share = Of(min(x, n), n)
     for key in ("G2", "G3", "G8"):
         assert outcome(key, TwoShares(share, share)) is NOTHING
+
+
+@pytest.mark.parametrize(
+    ("key", "facts", "stricter"),
+    [
+        ("G1", Bins(40, 58, 9, 30), {"bunching_excess": 30.0}),
+        ("G2", TwoShares(Of(18, 60), Of(36, 340)), {"smallest_set": 61.0}),
+        ("G4", Of(7, 10), {"raised_ratings": 0.8}),
+        ("G5", Reopens(Of(12, 60), Of(6, 60), 0, 0), {"times": 3.0}),
+        ("G6", FirstReplies(NONE, NONE, Of(21, 100)), {"empty_replies": 0.3}),
+        ("G7", Of(4, 10), {"smallest_list": 11.0}),
+        ("G9", Denials(NONE, Of(8, 40), Of(4, 40), group_decides=True), {"times": 2.5}),
+        ("G10", Closing(21, NONE, NONE, NONE), {"burst": 30.0}),
+    ],
+)
+def test_a_limit_that_was_moved_acts_and_is_told(
+    key: str, facts: object, stricter: dict[str, float]
+) -> None:
+    detector = DETECTORS[key]
+    moved = dataclasses.replace(detectors.DEFAULTS, **stricter)
+    assert detector.judge(facts, detectors.DEFAULTS).is_flag
+    assert not detector.judge(facts, moved).is_flag
+    assert detector.rule_words(moved) != detector.rule_words(detectors.DEFAULTS)

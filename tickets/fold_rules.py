@@ -1,0 +1,60 @@
+"""What an organisation decided about the fold: its windows and its severity policy.
+
+A change is a new version, and every stored ticket is folded again: figures of the past are then
+told by the new rules, and say so by the version of the settings they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from portal.tenancy.models import Organisation
+from tickets.calendars import TRIAGE_GRACE_S, Calendars
+from tickets.canonical import Event
+from tickets.models import Connection, FoldVersion
+from tickets.refolding import refold_connection
+from tickets.timeline import DEFAULTS, FoldSettings, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRules:
+    """The rules in force, at the handbook's defaults (METRICS.md Part 7)."""
+
+    windows: Windows = DEFAULTS.windows
+    #: Business time after opening in which what is recorded is still triage.
+    triage: timedelta = timedelta(seconds=TRIAGE_GRACE_S)
+    severity_policy: str = "recorded"
+
+    def settings(self, calendars: Calendars, story: Sequence[Event]) -> FoldSettings:
+        """What the fold of one family needs, from the events of its first ticket."""
+        ends = calendars.triage_ends(story, int(self.triage.total_seconds()))
+        return FoldSettings(self.severity_policy, ends, self.windows)
+
+
+def fold_rules(tenant_id: int) -> FoldRules:
+    """The rules in force of an organisation; the defaults where nothing was decided."""
+    policy = Organisation.objects.get(pk=tenant_id).severity_policy
+    newest = FoldVersion.objects.for_tenant(tenant_id).order_by("-pk").first()
+    if newest is None:
+        return FoldRules(severity_policy=policy)
+    windows = Windows(newest.reopen, newest.courtesy, newest.misclick)
+    return FoldRules(windows, newest.triage, policy)
+
+
+def change_fold_rules(
+    tenant_id: int, *, windows: Windows, triage: timedelta, at: datetime
+) -> FoldVersion:
+    """Keep new windows and let every stored ticket be folded again by them."""
+    version = FoldVersion.objects.create(
+        tenant_id=tenant_id,
+        reopen=windows.reopen,
+        courtesy=windows.courtesy,
+        misclick=windows.misclick,
+        triage=triage,
+        at=at,
+    )
+    for connection in Connection.objects.for_tenant(tenant_id):
+        refold_connection(connection, at=at)
+    return version
