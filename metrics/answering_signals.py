@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from django.utils import timezone
 from metrics.charts import Every
 from metrics.definitions import find
 from metrics.models import SettingsVersion, SignalAnswer
+from metrics.settings import Settings
 from metrics.trends import Break, Course
 from portal.audit.trail import Actor, record
 from portal.catalogue.models import Capability
@@ -128,19 +129,35 @@ def answers_by_metric(capability: Capability) -> dict[str, list[SignalAnswer]]:
     return found
 
 
-def settings_breaks(tenant: Organisation) -> list[Break]:
-    """Every change of the settings of measuring: all courses begin anew there."""
+@dataclass(frozen=True, slots=True)
+class SettingsBreak:
+    """A version of the settings of measuring, from which day, and what differs from before."""
+
+    broken: Break
+    changed: frozenset[str]
+
+
+def settings_breaks(tenant: Organisation) -> list[SettingsBreak]:
+    """Every version of the settings: the courses of metrics that use what changed begin anew."""
+    found, before = [], asdict(Settings.of_profile(tenant.profile))
     saved = SettingsVersion.objects.for_tenant(tenant).order_by("number")
-    return [
-        Break(timezone.localtime(at, tenant.zone).date(), f"settings version {number} from here")
-        for number, at in saved.values_list("number", "saved_at")
-    ]
+    for number, at, values in saved.values_list("number", "saved_at", "values"):
+        now = before | values
+        day = timezone.localtime(at, tenant.zone).date()
+        found.append(
+            SettingsBreak(
+                Break(day, f"settings version {number} from here"),
+                frozenset(name for name in now if now[name] != before.get(name)),
+            )
+        )
+        before = now
+    return found
 
 
 def breaks_of(
-    metric: str, answers: Iterable[SignalAnswer], settings: Iterable[Break]
+    metric: str, answers: Iterable[SignalAnswer], settings: Iterable[SettingsBreak]
 ) -> list[Break]:
-    """Where a course begins anew: rebased by somebody, or another definition or settings."""
+    """Where a course begins anew: rebased by somebody, another definition, or settings it uses."""
     definition, _ = find(metric)
     found = [
         Break(answer.day, f"begun anew by {answer.printed_name}: {answer.reason}")
@@ -149,7 +166,7 @@ def breaks_of(
     ]
     if definition.changed is not None:
         found.append(Break(definition.changed, f"definition {definition.version} from here"))
-    return [*found, *settings]
+    return [*found, *(one.broken for one in settings if one.changed & definition.settings_used)]
 
 
 def step_of(text: str) -> Every | None:

@@ -7,7 +7,7 @@ the decomposition of a change. What an improvement action did stands in improvin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import comb, erfc, fsum, sqrt
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from metrics.intervals import Interval, mover, newcombe, t_tails
 from metrics.small_numbers import OTHERS, SMALLEST
 from metrics.standing import UNDECIDABLE, Direction, Reliability
+from metrics.survival import Curve, kaplan_meier
 
 #: What each side of a comparison needs.
 SMALLEST_SIDE = 10
@@ -41,10 +42,12 @@ class ChiSquared:
 
     chi2: float
     p: float
+    #: What the first group had beyond what it would have if both were alike: which way it differs.
+    excess: float = 0.0
 
 
-def _of_one_degree(chi2: float) -> ChiSquared:
-    return ChiSquared(chi2, erfc(sqrt(chi2 / 2)))
+def _of_one_degree(chi2: float, excess: float = 0.0) -> ChiSquared:
+    return ChiSquared(chi2, erfc(sqrt(chi2 / 2)), excess)
 
 
 def n_minus_1(x1: int, n1: int, x2: int, n2: int) -> ChiSquared:
@@ -66,6 +69,43 @@ class Durations:
     times: NDArray[np.float64]
     happened: NDArray[np.bool_]
 
+    @property
+    def n(self) -> int:
+        """How many there are, open ones included."""
+        return len(self.times)
+
+    @property
+    def curve(self) -> Curve:
+        """Their Kaplan-Meier curve."""
+        return kaplan_meier(self.times, self.happened)
+
+    @property
+    def why_not(self) -> str:
+        """Why this side cannot be compared; empty if it can."""
+        return f"fewer than {SMALLEST_SIDE}" if self.n < SMALLEST_SIDE else ""
+
+    def against(self, other: Durations) -> Difference:
+        """Log-rank, and the difference of the medians; it has no interval, each median has one.
+
+        Longer or shorter goes by the whole course: fewer ends than expected take longer.
+        """
+        tested = log_rank(self, other)
+        mine, theirs = self.curve.quantile(0.5), other.curve.quantile(0.5)
+        difference = None if mine is None or theirs is None else mine - theirs
+        return Difference(difference, None, tested.p, tested.excess < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One side less the other, before anything is corrected for asking much."""
+
+    #: None where a median is not reached.
+    value: float | None
+    interval: Interval | None
+    p: float
+    #: Whether the first side is the higher one, or takes longer.
+    higher: bool
+
 
 def log_rank(one: Durations, other: Durations) -> ChiSquared:
     """Log-rank test of two groups' durations, with what is still open censored.
@@ -83,7 +123,7 @@ def log_rank(one: Durations, other: Durations) -> ChiSquared:
     if variance.sum() == 0:
         return _of_one_degree(0.0)
     excess = float((mine - events * share).sum())
-    return _of_one_degree(excess**2 / float(variance.sum()))
+    return _of_one_degree(excess**2 / float(variance.sum()), excess)
 
 
 def _events(group: Durations, at: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -167,7 +207,13 @@ def _restored(adjusted: NDArray[np.float64], order: NDArray[np.int64]) -> list[f
 # --- a family of comparisons ---------------------------------------------------------------------
 
 
-def family(p: Sequence[float], *, declared: bool = False) -> list[tuple[float, bool]]:
+def family(
+    p: Sequence[float],
+    *,
+    declared: bool = False,
+    discovery_rate: float = DISCOVERY_RATE,
+    declared_level: float = FAMILY_ERROR,
+) -> list[tuple[float, bool]]:
     """Adjusted p-value and whether it passes, for all comparisons of one page or report.
 
     Exploring: Benjamini-Hochberg at 0.10. Up to five `declared` beforehand: Holm at 0.05.
@@ -175,7 +221,7 @@ def family(p: Sequence[float], *, declared: bool = False) -> list[tuple[float, b
     if declared and len(p) > MOST_DECLARED:
         raise TooManyDeclared(f"{len(p)} comparisons were declared; at most {MOST_DECLARED} are.")
     adjusted, limit = (
-        (holm(p), FAMILY_ERROR) if declared else (benjamini_hochberg(p), DISCOVERY_RATE)
+        (holm(p), declared_level) if declared else (benjamini_hochberg(p), discovery_rate)
     )
     return [(value, value <= limit) for value in adjusted]
 
@@ -204,6 +250,12 @@ class Side:
             return f"fewer than {SMALLEST_SIDE}"
         return str(self.reliability) if self.reliability in UNDECIDABLE else ""
 
+    def against(self, other: Side) -> Difference:
+        """N-1 chi-squared, and the difference with Newcombe's interval."""
+        value = self.x / self.n - other.x / other.n
+        interval = newcombe(self.x, self.n, other.x, other.n)
+        return Difference(value, interval, n_minus_1(self.x, self.n, other.x, other.n).p, value > 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -217,40 +269,51 @@ class Comparison:
     why_not: str = ""
 
 
-def compare(
-    pairs: Mapping[str, tuple[Side, Side]], *, declared: bool = False
-) -> dict[str, Comparison]:
+def compare[Key: Hashable](
+    pairs: Mapping[Key, tuple[Side, Side] | tuple[Durations, Durations]],
+    *,
+    declared: bool = False,
+    discovery_rate: float = DISCOVERY_RATE,
+    declared_level: float = FAMILY_ERROR,
+) -> dict[Key, Comparison]:
     """Compare the first side of each pair with the second, as one family (METRICS.md D2, D9).
 
     The interval is shown in any case; the words follow the corrected test.
     """
     why_not = {name: one.why_not or other.why_not for name, (one, other) in pairs.items()}
     asked = [name for name in pairs if not why_not[name]]
-    p = [_test(*pairs[name]) for name in asked]
-    told = dict(zip(asked, zip(p, family(p, declared=declared), strict=True), strict=True))
+    found = [_difference(*pairs[name]) for name in asked]
+    corrected = family(
+        [one.p for one in found],
+        declared=declared,
+        discovery_rate=discovery_rate,
+        declared_level=declared_level,
+    )
+    told = {
+        name: _worded(difference, *adjusted)
+        for name, difference, adjusted in zip(asked, found, corrected, strict=True)
+    }
     return {
-        name: (
-            _compared(*sides, *told[name])
-            if name in told
-            else Comparison(Wording.NOT_COMPARED, why_not=why_not[name])
-        )
-        for name, sides in pairs.items()
+        name: told.get(name, Comparison(Wording.NOT_COMPARED, why_not=why_not[name]))
+        for name in pairs
     }
 
 
-def _test(one: Side, other: Side) -> float:
-    return n_minus_1(one.x, one.n, other.x, other.n).p
+def _difference(one: Side | Durations, other: Side | Durations) -> Difference:
+    if isinstance(one, Side) and isinstance(other, Side):
+        return one.against(other)
+    assert isinstance(one, Durations)
+    assert isinstance(other, Durations)
+    return one.against(other)
 
 
-def _compared(one: Side, other: Side, p: float, corrected: tuple[float, bool]) -> Comparison:
-    adjusted, passes = corrected
-    difference = one.x / one.n - other.x / other.n
-    wording = Wording.HIGHER if difference > 0 else Wording.LOWER
+def _worded(found: Difference, adjusted: float, passes: bool) -> Comparison:
+    wording = Wording.HIGHER if found.higher else Wording.LOWER
     return Comparison(
         wording if passes else Wording.NO_CLEAR_DIFFERENCE,
-        difference,
-        newcombe(one.x, one.n, other.x, other.n),
-        p,
+        found.value,
+        found.interval,
+        found.p,
         adjusted,
     )
 
@@ -334,10 +397,10 @@ def _rates(part: Part) -> tuple[float, float]:
     return before, after
 
 
-def joined_small(parts: Mapping[str, Part]) -> dict[str, Part]:
+def joined_small(parts: Mapping[str, Part], smallest: int = SMALLEST) -> dict[str, Part]:
     """The parts with at least 5 in both periods, and the rest as "others" (METRICS.md D3)."""
-    large = {name: part for name, part in parts.items() if _is_large(part)}
-    small = [part for part in parts.values() if not _is_large(part)]
+    large = {name: part for name, part in parts.items() if _n(part) >= smallest}
+    small = [part for part in parts.values() if _n(part) < smallest]
     if not small:
         return large
     others = Part(
@@ -349,8 +412,8 @@ def joined_small(parts: Mapping[str, Part]) -> dict[str, Part]:
     return {**large, OTHERS: others}
 
 
-def _is_large(part: Part) -> bool:
-    return min(part.n_before, part.n_after) >= SMALLEST
+def _n(part: Part) -> int:
+    return min(part.n_before, part.n_after)
 
 
 class Change(StrEnum):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
 
+from metrics.definitions import FOLD
 from metrics.models import SettingsVersion
 from metrics.settings import Settings
 from portal.audit.trail import Actor, record
 from portal.tenancy.models import Organisation
+from surveys.asking_rules import change_answer_window
+from tickets.fold_rules import change_fold_rules
+from tickets.timeline import Windows
 
 #: The version of an organisation that has changed nothing: the defaults of its profile.
 DEFAULTS = 1
@@ -35,6 +39,7 @@ def change_settings(
     """Save a new version with some values replaced. Raises SettingsRefused; nothing is saved then.
 
     Figures of the past keep the version they were stored with; readings from now on name this one.
+    Other windows of the fold let every stored ticket be folded again.
     """
     with connection.cursor() as cursor:  # two changes at once would be of one number
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('settings'), %s)", [tenant.pk])
@@ -49,6 +54,7 @@ def change_settings(
         saved_at=at,
         saved_by=by.name,
     )
+    restated = _act_below(tenant, before, after, at)
     record(
         tenant_id=tenant.pk,
         actor=by,
@@ -59,6 +65,26 @@ def change_settings(
         detail={
             "reason": reason,
             "changed": {n: [old[n], new[n]] for n in new if old[n] != new[n]},
+            **({"restated": restated} if restated else {}),
         },
     )
     return version
+
+
+def _act_below(tenant: Organisation, before: Settings, after: Settings, at: datetime) -> str:
+    """Let the fold and the invitations know what concerns them; returns what is restated by it."""
+    if before.answer_days != after.answer_days:
+        change_answer_window(tenant.pk, timedelta(days=after.answer_days), at=at)
+    if all(getattr(before, name) == getattr(after, name) for name in FOLD):
+        return ""
+    change_fold_rules(
+        tenant.pk,
+        windows=Windows(
+            reopen=timedelta(days=after.reopen_days),
+            courtesy=timedelta(hours=after.courtesy_hours),
+            misclick=timedelta(minutes=after.misclick_minutes),
+        ),
+        triage=timedelta(minutes=after.triage_minutes),
+        at=at,
+    )
+    return "every ticket is folded again: periods that are over are told by the new windows"

@@ -12,14 +12,23 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import partial
+from math import ceil
 
 from metrics import asking, columns, contradicting, effort, evaluating, flow, self_service
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
 from metrics.pairs import Pair
+from metrics.settings import Settings
 from metrics.standing import Direction
 
 Evaluate = Callable[[Facts], Estimate]
+
+
+#: The settings of the fold, and those of answers.
+FOLD = frozenset({"reopen_days", "courtesy_hours", "misclick_minutes", "triage_minutes"})
+ANSWERS = frozenset({"answer_days"})
+#: What stands in a view's words for the reopen window at its default.
+_WINDOW = "14 days"
 
 
 class Family(StrEnum):
@@ -62,6 +71,10 @@ class View:
     #: Whether its course is drawn on the scorecard, and not only where courses are looked at.
     leads: bool = False
 
+    def said(self, settings: Settings) -> str:
+        """The words with the reopen window in force."""
+        return self.words.replace(_WINDOW, f"{settings.reopen_days:g} days")
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -88,8 +101,11 @@ class Metric:
     not_kept: str = ""
     #: Whether it rests on answers: then response rate and small-number rules apply.
     from_answers: bool = False
+    #: Days until it no longer changes by waiting, at the default of the window it waits for.
     maturity_days: int = 0
     minimum: int = 5
+    #: The settings its values follow from; None: those of its sort (`settings_used`).
+    depends_on: frozenset[str] | None = None
     never_pooled_across: str = ""
     version: int = 1
     #: The day since which this version holds; courses begin anew there. None for the first one.
@@ -106,6 +122,25 @@ class Metric:
             raise ValueError(f"{self.key} needs views with names of their own.")
         if (self.version > 1) != (self.changed is not None):
             raise ValueError(f"{self.key} does not say since when version {self.version} holds.")
+
+    @property
+    def settings_used(self) -> frozenset[str]:
+        """The settings whose change makes its course another one.
+
+        Those of reliability are none of them: they say how far a value may be trusted, not what it
+        is. What is said of tickets follows from the fold, what is said by people from the window in
+        which answers count.
+        """
+        if self.depends_on is not None:
+            return self.depends_on
+        return ANSWERS if self.from_answers else FOLD
+
+    def matures_in(self, settings: Settings) -> int:
+        """Days after which a figure of a period no longer changes by waiting."""
+        if not self.maturity_days:
+            return 0
+        window = "answer_days" if "answer_days" in self.settings_used else "reopen_days"
+        return ceil(float(getattr(settings, window)))
 
     @property
     def headline(self) -> View:
@@ -321,6 +356,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="reasons of people who opted out",
         guardrail="survey burden and coverage (M07)",
         gaming="shrinking the denominator by not asking: watch coverage",
+        depends_on=ANSWERS,
         source="METRICS.md M06",
         not_kept="Reasons of people who opted out: nobody who says no is asked why.",
         maturity_days=14,
@@ -362,6 +398,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="the ledger of what was not asked, with its reasons",
         guardrail="response rate (M06)",
         gaming="leaving out hard capabilities or unhappy tickets",
+        depends_on=frozenset({"timely_minutes", "burden_week", "burden_quarter"}),
         source="METRICS.md M07",
         pair=(Pair.NOT_ASKED,),
     ),
@@ -389,6 +426,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="the comments themselves",
         guardrail="none, because it is itself a guardrail of the satisfied share (M01)",
         gaming="asking for a five and for what went wrong",
+        depends_on=ANSWERS,
         source="METRICS.md M08",
         pair=(Pair.CONTRADICTING_COMMENTS,),
         from_answers=True,
@@ -416,6 +454,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="comments on denials, for the policy's owner",
         guardrail="none, because it judges a policy and no team is measured by it",
         gaming="flagging unhappy tickets as denials to hide them",
+        depends_on=ANSWERS,
         source="METRICS.md M09",
         pair=(Pair.POLICY_COMMENTS,),
         from_answers=True,
@@ -447,6 +486,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="comments of those who answered about the same capability",
         guardrail="the satisfied share itself (M01); the two are never merged",
         gaming="raising the threshold: a change of it begins a new series",
+        depends_on=ANSWERS | {"proxy_pairs", "proxy_auc"},
         source="METRICS.md M10",
         pair=(Pair.COMMENTS,),
         never_pooled_across="capabilities, and never with answers",
@@ -804,6 +844,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="the messages themselves",
         guardrail="first helpful reply (M13)",
         gaming="asking by telephone what is then not written down",
+        depends_on=FOLD | {"many_turns"},
         source="METRICS.md M20b",
         pair=(Pair.MANY_TURNS,),
         not_kept="The messages themselves: whose they are is known to the log only, which no page"

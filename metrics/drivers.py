@@ -76,13 +76,13 @@ class Ranking:
         return sorted(self.drivers, key=lambda driver: (-driver.excess, driver.group.name))
 
 
-def rank(groups: Sequence[Group]) -> Ranking | None:
+def rank(groups: Sequence[Group], smallest: int = SMALLEST) -> Ranking | None:
     """Rank groups by what they contribute to dissatisfaction; None without a single answer.
 
     Groups with fewer than 5 answers are counted in "others" only. Reasons may be ticked several at
     a time: their contributions then refer to mentions, which the page says.
     """
-    joined = joined_small(groups)
+    joined = joined_small(groups, smallest)
     if not sum(group.answered for group in joined):
         return None
     shrinkage = shrink(joined)
@@ -98,10 +98,10 @@ def rank(groups: Sequence[Group]) -> Ranking | None:
     return Ranking(shrinkage, tuple(drivers))
 
 
-def joined_small(groups: Sequence[Group]) -> list[Group]:
+def joined_small(groups: Sequence[Group], smallest: int = SMALLEST) -> list[Group]:
     """The groups with at least 5 answers, and the rest as one."""
-    large = [group for group in groups if group.answered >= SMALLEST]
-    small = [group for group in groups if group.answered < SMALLEST]
+    large = [group for group in groups if group.answered >= smallest]
+    small = [group for group in groups if group.answered < smallest]
     if not small:
         return large
     return [

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns, intervals, scales, survival
+from metrics.comparing import Durations
 from metrics.kinds import Estimate, SoFar, unknown
 from metrics.settings import Settings
 from metrics.standing import Reliability, is_fragile, reliability, silent
@@ -82,6 +83,10 @@ class ScalesPooled(NotOneFigure):
 
 class SeveritiesPooled(NotOneFigure):
     """A duration was asked for over several severities."""
+
+
+class NoSegment(NotOneFigure):
+    """What people do without us was asked for by segment, or a past reading was."""
 
 
 class NoSeverity(NotOneFigure):
@@ -382,6 +387,11 @@ def _owed(facts: Facts, kind: columns.Kind) -> Rows:
 def response_curve(
     facts: Facts, reply: str, *, unclassified_helped: bool = False
 ) -> survival.Curve:
+    """The curve of the time to a reply."""
+    return response_times(facts, reply, unclassified_helped=unclassified_helped).curve
+
+
+def response_times(facts: Facts, reply: str, *, unclassified_helped: bool = False) -> Durations:
     """Time to a reply for items opened in the slice; unanswered ones censored, never dropped."""
     rows = _owed(facts, columns.ITEMS)
     _one_severity(rows)
@@ -394,7 +404,7 @@ def response_curve(
     ended = rows["ended"].astype(np.int64)
     until = np.where(ended > 0, ended, facts.as_of)
     seconds[waiting] = running_clocks(rows[waiting], facts, until[waiting])
-    return survival.kaplan_meier(seconds.astype(np.float64), replied)
+    return Durations(seconds.astype(np.float64), np.asarray(replied))
 
 
 def reply_quantile(facts: Facts, p: float) -> Estimate:
@@ -443,13 +453,17 @@ def resolution_clocks(facts: Facts, rows: Rows) -> NDArray[np.int64]:
     return clock
 
 
-def resolution_curve(facts: Facts) -> survival.Curve:
+def resolution_times(facts: Facts) -> Durations:
     """M14, cohort: items opened in the slice; open and withdrawn ones censored."""
     rows = facts.rows(columns.ITEMS)
     _one_severity(rows)
-    return survival.kaplan_meier(
-        resolution_clocks(facts, rows).astype(np.float64), rows["outcome"] == RESOLVED
-    )
+    clocks = resolution_clocks(facts, rows).astype(np.float64)
+    return Durations(clocks, np.asarray(rows["outcome"] == RESOLVED))
+
+
+def resolution_curve(facts: Facts) -> survival.Curve:
+    """The curve of M14's cohort."""
+    return resolution_times(facts).curve
 
 
 def quantile(curve: survival.Curve, p: float, *, not_done: str = "are still open") -> Estimate:
@@ -578,7 +592,7 @@ def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> 
         int(mature.sum()),
         so_far=SoFar(int(solved.sum()), len(rows)) if not mature.all() else None,
         still_open=int((~mature).sum()),
-        why="no first resolution of this period is 14 days old yet",
+        why=f"no first resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
 
 
@@ -593,7 +607,7 @@ def repeat_contact(facts: Facts) -> Estimate:
         int(mature.sum()),
         so_far=SoFar(int(again.sum()), len(rows)) if not mature.all() else None,
         still_open=int((~mature).sum()),
-        why="no first resolution of this period is 14 days old yet",
+        why=f"no first resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
 
 
@@ -614,7 +628,7 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
         else None,
         still_open=int((~mature).sum()),
         left_out={"courtesy reopens": courtesy} if courtesy else {},
-        why="no resolution of this period is 14 days old yet",
+        why=f"no resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
 
 

@@ -25,8 +25,8 @@ from metrics.columns import (
     Kind,
     load,
 )
-from metrics.evaluating import Rows, epoch
-from metrics.measure import Reader
+from metrics.evaluating import Facts, NoSegment, Rows, epoch
+from metrics.measure import Reader, Slice
 from portal.tenancy.models import Organisation
 from surveys.models import AnswerRevision
 from tickets import facts
@@ -103,6 +103,12 @@ class FoldedReader(Reader):
         rows = self._folded[kind.name]
         inside = rows["at"] >= epoch(self.midnight(start))
         return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until_day)))])
+
+    def facts(self, cut: Slice) -> Facts:
+        """The rows of a slice; who people were to us then is not folded from a log of tickets."""
+        if cut.segment is not None:
+            raise NoSegment("A reading of the past is not told by segment.")
+        return super().facts(cut)
 
     def _open_at(self, moment: datetime) -> Rows:
         at = epoch(moment)

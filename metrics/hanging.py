@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from metrics.comparing import Comparison, Side, Wording, compare
 from metrics.evaluating import answers, satisfied_in, trusted
 from metrics.measure import Reader, Slice
-from metrics.small_numbers import SMALLEST
 from surveys.models import SurveyedEvent
 from tickets.models import Resolution
-from tickets.timeline import REOPEN_WINDOW
 
 #: Fields of a resolution and its item that the factors look at.
 _FIELDS = (
@@ -43,6 +41,8 @@ class Factor:
     first: str
     second: str
     is_first: Callable[[Item, datetime], bool | None]
+    #: Whether it is told only when the reopen window is over.
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,11 @@ def _within(clock: str, target: str) -> Callable[[Item, datetime], bool | None]:
 
 
 def _held(item: Item, as_of: datetime) -> bool | None:
-    """Known once the 14 days are over; a reopen is only counted then (METRICS.md 1.8)."""
-    return not item["reopened"] if item["at"] + REOPEN_WINDOW <= as_of else None
+    """Known once the window is over; a reopen is only counted then (METRICS.md 1.8).
+
+    `as_of` is that much earlier for this factor (`Factor.waits`).
+    """
+    return not item["reopened"] if item["at"] <= as_of else None
 
 
 def _not_escalated(item: Item, as_of: datetime) -> bool | None:
@@ -88,7 +91,7 @@ FACTORS = (
         _within("work_item__clock_s", "work_item__resolution_target_s"),
     ),
     Factor("not escalated", "escalated", _not_escalated),
-    Factor("held", "reopened", _held),
+    Factor("held", "reopened", _held, waits=True),
     Factor(
         "one contact", "several contacts", lambda item, as_of: bool(item["work_item__fcr_claimed"])
     ),
@@ -109,23 +112,26 @@ def hanging(reader: Reader, cut: Slice) -> list[Hanging]:
     items = _items(reader, cut)
     counted = [(items[event], happy) for event, happy in satisfied.items() if event in items]
     sides: dict[str, tuple[Side, Side]] = {}
+    window = timedelta(days=reader.settings.reopen_days)
     for factor in FACTORS:
         counts = {True: [0, 0], False: [0, 0]}
         for item, happy in counted:
-            which = factor.is_first(item, reader.as_of)
+            as_of = reader.as_of - window if factor.waits else reader.as_of
+            which = factor.is_first(item, as_of)
             if which is not None:
                 counts[which][0] += happy
                 counts[which][1] += 1
         first, second = counts[True], counts[False]
         sides[factor.first] = Side(first[0], first[1], state), Side(second[0], second[1], state)
-    told = compare(sides)
-    rows = [_told(factor, *sides[factor.first], told[factor.first]) for factor in FACTORS]
+    told = compare(sides, discovery_rate=reader.settings.discovery_rate)
+    smallest = int(reader.settings.suppressed_below)
+    rows = [_told(factor, *sides[factor.first], told[factor.first], smallest) for factor in FACTORS]
     return sorted(rows, key=_largest_proven_first)
 
 
-def _told(factor: Factor, first: Side, second: Side, told: Comparison) -> Hanging:
+def _told(factor: Factor, first: Side, second: Side, told: Comparison, smallest: int) -> Hanging:
     """Both sides or none: one alone would follow from the whole by subtraction."""
-    if min(first.n, second.n) < SMALLEST:
+    if min(first.n, second.n) < smallest:
         return Hanging(factor, None, None, Comparison(Wording.NOT_COMPARED, why_not="too few"))
     return Hanging(factor, first, second, told)
 

@@ -22,6 +22,7 @@ from metrics.definitions import Metric, View, find
 from metrics.evaluating import (
     SATISFACTION,
     Facts,
+    NoSegment,
     NoSeverity,
     Rows,
     ScalesPooled,
@@ -41,6 +42,8 @@ from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
 from tickets.models import Escalation
 from tickets.quality import flaws_between
+from tickets.segments import DIMENSIONS
+from tickets.segments import place as place_in
 
 #: Business days over which the pace of resolving is told (METRICS.md M22).
 PACE_DAYS = 20
@@ -56,6 +59,8 @@ class Slice:
     until: date
     capabilities: frozenset[int] | None = None
     severity: str | None = None
+    #: A dimension of tickets/segments.py and one of its values.
+    segment: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.until <= self.start:
@@ -272,7 +277,7 @@ class Reader:
             (kind.name, cut.capabilities, cut.start, cut.until),
             lambda: self._within(served, cut.start, cut.until),
         )
-        return _of_severity(within, cut.severity)
+        return _of_segment(_of_severity(within, cut.severity), cut.segment)
 
     def _covering(self, kind: Kind, cut: Slice) -> Rows:
         start, until, rows = self._fetched.get(kind.name, (cut.until, cut.until, None))
@@ -297,7 +302,8 @@ class Reader:
         moment = self.end_of(cut)
         whole = self._once(("open", moment), lambda: self._open_at(moment))
         served = _served_by(whole, cut.capabilities)
-        return _of_severity(served, cut.severity), epoch(moment)
+        rows = _of_segment(_of_severity(served, cut.severity), cut.segment)
+        return rows, epoch(moment)
 
     def _open_at(self, moment: datetime) -> Rows:
         condition, values = self.open_in_sql(moment)
@@ -341,6 +347,16 @@ def _of_severity(rows: Rows, severity: str | None) -> Rows:
     return np.asarray(rows[rows["severity"] == SEVERITIES.index(severity) + 1])
 
 
+def _of_segment(rows: Rows, segment: tuple[str, str] | None) -> Rows:
+    if segment is None:
+        return rows
+    if "segments" not in (rows.dtype.names or ()):
+        raise NoSegment("What people do without us is not told by segment.")
+    dimension, value = segment
+    place = DIMENSIONS[dimension].index(value)
+    return np.asarray(rows[place_in(rows["segments"], dimension) == place])
+
+
 # --- what is shown -------------------------------------------------------------------------------
 
 
@@ -349,7 +365,11 @@ def reading(
 ) -> Reading:
     """An estimate under the small-number rules, with its sentence."""
     shown = _shown(metric, view, estimate, int(reader.settings.suppressed_below))
-    period_over = reader.midnight(cut.until) + timedelta(days=metric.maturity_days) <= reader.as_of
+    view = replace(view, words=view.said(reader.settings))
+    period_over = (
+        reader.midnight(cut.until) + timedelta(days=metric.matures_in(reader.settings))
+        <= reader.as_of
+    )
     return Reading(
         key=f"{metric.key}.{view.key}",
         name=view.name,
@@ -357,6 +377,7 @@ def reading(
         slice={
             "capabilities": sorted(cut.capabilities) if cut.capabilities is not None else None,
             "severity": cut.severity,
+            **({"segment": list(cut.segment)} if cut.segment else {}),
         },
         period={"from": cut.start.isoformat(), "until": cut.until.isoformat()},
         as_of=reader.as_of.astimezone(UTC).isoformat(),

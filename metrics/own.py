@@ -11,17 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from metrics.deciding_settings import settings_of
 from metrics.scales import SCALES
 from metrics.words import percent
 from portal.tenancy.models import Organisation
 from surveys.models import Answer
 from tickets.models import Attribution, Resolution, WorkItem
-from tickets.timeline import REOPEN_WINDOW
 
 WINDOW = timedelta(days=90)
 POINTS = 12
 STEP = timedelta(days=30)
-COUNTS_FROM, SHARES_FROM = 5, 10
+COUNTS_FROM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,13 @@ class Work:
     resolved: list[Resolved]
     rated: list[Rated]
     replied: list[Replied]
+    reopen_days: float
+    #: Items from which shares are told; counts below.
+    shares_from: int
 
     @classmethod
     def read(cls, tenant: Organisation, *, since: datetime) -> Work:
-        """Read it; four statements, whatever the number of points."""
+        """Read it; five statements, whatever the number of points."""
         done = list(
             Attribution.objects.for_tenant(tenant)
             .filter(at__gte=since)
@@ -105,10 +108,13 @@ class Work:
         mine = {(t, key) for act, t, key, _ in done if act == Attribution.Act.RESOLVED}
         tickets = {ticket for ticket, _ in mine}
         items = {item for act, _, _, item in done if act == Attribution.Act.FIRST_RESPONDED}
+        _, settings = settings_of(tenant)
         return cls(
             resolved=_resolved(tenant, mine, tickets),
             rated=_rated(tenant, mine, tickets),
             replied=_replied(tenant, items),
+            reopen_days=settings.reopen_days,
+            shares_from=int(settings.own_shares_from),
         )
 
 
@@ -173,18 +179,28 @@ def satisfied(work: Work, until: datetime) -> Own:
         if until - WINDOW <= answer.at < until and answer.released_at <= until
     ]
     happy = sum(answer.satisfied for answer in rated)
-    return _share("csat_share", "Satisfied", happy, len(rated), "of the answers were satisfied")
+    return _share(
+        "csat_share",
+        "Satisfied",
+        (happy, len(rated)),
+        "of the answers were satisfied",
+        work.shares_from,
+    )
 
 
 def reopened(work: Work, until: datetime) -> Own:
-    """M18 over the person's resolutions whose 14 days are over; policy denials left out."""
+    """M18 over the person's resolutions whose reopen window is over; policy denials left out."""
     items: dict[int, bool] = {}
     for resolution in work.resolved:
-        mature = until - WINDOW <= resolution.at < until - REOPEN_WINDOW
+        mature = until - WINDOW <= resolution.at < until - timedelta(days=work.reopen_days)
         if mature and not resolution.policy_denial:
             items[resolution.item] = items.get(resolution.item, False) or resolution.reopened
     return _share(
-        "reopen_rate", "Reopened", sum(items.values()), len(items), "were reopened within 14 days"
+        "reopen_rate",
+        "Reopened",
+        (sum(items.values()), len(items)),
+        f"were reopened within {work.reopen_days:g} days",
+        work.shares_from,
     )
 
 
@@ -197,16 +213,17 @@ def first_reply(work: Work, until: datetime) -> Own:
     return _share(
         "first_response",
         "First reply in time",
-        sum(in_time),
-        len(in_time),
+        (sum(in_time), len(in_time)),
         "of those you answered first had your reply in time",
+        work.shares_from,
     )
 
 
-def _share(key: str, name: str, x: int, n: int, words: str) -> Own:
+def _share(key: str, name: str, of: tuple[int, int], words: str, shares_from: int) -> Own:
+    x, n = of
     if n < COUNTS_FROM:
         return Own(key, name, None, n, _too_few())
-    if n < SHARES_FROM:
+    if n < shares_from:
         return Own(key, name, None, n, f"{x} of {n} {words}.")
     return Own(key, name, x / n, n, f"{percent(x / n)} {words} ({x} of {n}).")
 

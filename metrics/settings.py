@@ -176,8 +176,6 @@ class Settings:
             )
         if found.hardly_classified > found.well_classified:
             raise SettingsRefused(["Unreliable lies above limited, for classified items."])
-        if found.courtesy_hours > 24 * found.reopen_days:
-            raise SettingsRefused(["A thank-you may not take longer than a reopen counts."])
         return found
 
 

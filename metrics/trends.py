@@ -98,7 +98,7 @@ def trend(reader: Reader, name: str, cut: Slice, periods: Sequence[Period]) -> l
 def mature_until(reader: Reader, name: str) -> date:
     """The day up to which a figure no longer changes by waiting."""
     metric, _ = find(name)
-    return reader.today() - timedelta(days=metric.maturity_days)
+    return reader.today() - timedelta(days=metric.matures_in(reader.settings))
 
 
 def course(

@@ -6,16 +6,19 @@ Only what passes the correction for asking many questions at once is worded as a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
+from typing import Any
 
-from metrics import words
+from metrics import evaluating, words
 from metrics.comparing import (
     SMALLEST_SIDE,
     Change,
     Comparison,
     Decomposition,
+    Durations,
     Part,
     Side,
     Wording,
@@ -26,7 +29,7 @@ from metrics.comparing import (
     joined_small,
 )
 from metrics.definitions import BY_KEY, find
-from metrics.evaluating import NotOneFigure
+from metrics.evaluating import Facts, NotOneFigure
 from metrics.intervals import Interval
 from metrics.kinds import Unit
 from metrics.measure import Reader, Slice
@@ -38,9 +41,20 @@ from portal.catalogue.severity import Severity
 from portal.courses import Choice
 from portal.organisations import Member
 from portal.scorecards import in_words, period
+from tickets import segments
 
 FIRST = "reopen_rate.rate"
-BY = ("capability", "severity")
+BY = ("capability", "severity", *segments.DIMENSIONS)
+#: What each is called in the list.
+BY_NAMES: Mapping[str, str] = {"capability": "service", "severity": "severity", **segments.NAMES}
+#: Durations that can be compared: a view, and the times of a slice behind it.
+TIMES: Mapping[str, Callable[[Facts], Durations]] = {
+    "resolution_time.cohort_median": evaluating.resolution_times,
+    "first_response.median": partial(evaluating.response_times, reply="first_response"),
+    "first_meaningful_response.median": partial(
+        evaluating.response_times, reply="first_meaningful"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,11 @@ class Page:
     figures: list[Choice]
     capabilities: list[Choice]
     by: list[Choice]
+    #: Of one severity only, where a duration is compared.
+    severities: list[Choice]
     period_error: str = ""
+    #: How many of the differences worded may be false, in words.
+    false_at_most: str = ""
     #: The whole in one sentence; empty where the parts are never pooled.
     whole: str = ""
     mix: str = ""
@@ -90,10 +108,11 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
     start, until, error = period(query, now.astimezone(tenant.zone).date())
     earlier = start - (until - start)
     name = query.get("metric", "")
-    name = name if name in _shares() else FIRST
+    name = name if name in comparable() else FIRST
     metric, view = find(name)
     chosen = [one for one in live if one.slug == query.get("capability")] or live
-    by = "severity" if query.get("by") == "severity" or len(chosen) == 1 else "capability"
+    by = _by(query.get("by", ""), name, len(chosen))
+    severity = _severity(query.get("severity", ""), name)
     shown = Page(
         figure=view.name,
         question=metric.question,
@@ -101,21 +120,46 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
         until=until,
         before_words=in_words(earlier, start),
         after_words=in_words(start, until),
-        figures=[Choice(one, find(one)[1].name, one == name) for one in _shares()],
+        figures=[Choice(one, find(one)[1].name, one == name) for one in comparable()],
         capabilities=[
             Choice("", "all of mine", len(chosen) > 1),
             *(Choice(c.slug, c.name, len(chosen) == 1 and c is chosen[0]) for c in live),
         ],
-        by=[Choice(one, one, one == by) for one in BY],
+        by=[Choice(one, BY_NAMES[one], one == by) for one in BY],
+        severities=[Choice(one.value, one.value, one.value == severity) for one in Severity]
+        if name in TIMES
+        else [],
         period_error=error,
         # answers of several capabilities are only ever weighted, so there is no plain whole
         pooled=not (metric.from_answers and len(chosen) > 1),
     )
     reader = Reader(tenant, as_of=now)
     reader.fetch_for(earlier, until)
-    telling = _Telling(reader, name, chosen, by)
+    shown.false_at_most = words.percent(reader.settings.discovery_rate)
+    telling = Telling(reader, name, chosen, by, severity)
     telling.tell(shown, (earlier, start), (start, until))
     return shown
+
+
+def _by(asked: str, name: str, services: int) -> str:
+    """What the parts are parts by; a duration has one severity, and one service no other."""
+    possible = [one for one in BY if not (one == "severity" and name in TIMES)]
+    possible = [one for one in possible if not (one == "capability" and services == 1)]
+    if services > 1 and find(name)[0].from_answers:
+        return "capability"  # answers about several services are never thrown together
+    return asked if asked in possible else possible[0]
+
+
+def _severity(asked: str, name: str) -> str | None:
+    """The severity of a duration: the one asked for, else the middle one."""
+    if name not in TIMES:
+        return None
+    return asked if asked in set(Severity) else Severity.MEDIUM.value
+
+
+def comparable() -> list[str]:
+    """What can be compared: shares of things counted, and durations with their course."""
+    return [*_shares(), *TIMES]
 
 
 def _shares() -> list[str]:
@@ -128,61 +172,78 @@ def _shares() -> list[str]:
     ]
 
 
-class _Telling:
-    """Counts of one figure by part, and what follows from them."""
+class Telling:
+    """One figure by part, and what follows from it."""
 
-    def __init__(self, reader: Reader, name: str, chosen: list[Capability], by: str) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        name: str,
+        chosen: Sequence[Capability],
+        by: str,
+        severity: str | None = None,
+    ) -> None:
         self.reader, self.name, self.chosen, self.by = reader, name, chosen, by
+        self.severity = severity
         self.metric, self.view = find(name)
         self.direction = self.metric.direction_of(self.view)
+        self.smallest = int(reader.settings.suppressed_below)
 
     def tell(self, shown: Page, before: tuple[date, date], after: tuple[date, date]) -> None:
-        """Fill the page."""
-        then, now = self._parts(*before), self._parts(*after)
+        """Fill the page; all its comparisons are one family (METRICS.md D2)."""
+        then, now = self.parts(*before), self.parts(*after)
         too_small = self._hidden(then) | self._hidden(now)
-        pairs = {one: (now[one], then[one]) for one in now if one not in too_small}
-        told = compare(pairs)
-        shown.changes = [
-            Row(one, of(then[one]), of(now[one]), *said(told[one], self._changed(told[one])))
-            for one in pairs
-        ]
-        if shown.pooled:
+        parts = {one: side for one, side in now.items() if one not in too_small}
+        shown.reference = max(sorted(parts), key=lambda one: parts[one].n) if parts else ""
+        pairs: dict[tuple[str, str], Any] = {
+            ("change", one): (side, then[one]) for one, side in parts.items()
+        }
+        pairs |= {
+            ("part", one): (side, parts[shown.reference])
+            for one, side in parts.items()
+            if one != shown.reference
+        }
+        told = compare(pairs, discovery_rate=self.reader.settings.discovery_rate)
+        for (sort, one), (side, other) in pairs.items():
+            found = told[sort, one]
+            if sort == "change":
+                row = Row(one, of(other), of(side), *said(found, self._changed(found)))
+                shown.changes.append(row)
+            else:
+                row = Row(one, of(other), of(side), *said(found, self.worded(found)))
+                shown.differences.append(row)
+        if shown.pooled and self.name not in TIMES:
             whole = Part(*self._whole(*before), *self._whole(*after))
             shown.whole = self._in_one_sentence(whole)
-            shown.mix = _mix(_joined(then, now, too_small))
-        self._differences(shown, {one: now[one] for one in pairs})
+            shown.mix = _mix(_joined(then, now, too_small, self.smallest))
 
-    def _differences(self, shown: Page, parts: Mapping[str, Side]) -> None:
-        """Every part against the one with most behind it."""
-        if len(parts) < 2:
-            return
-        shown.reference = max(sorted(parts), key=lambda one: parts[one].n)
-        others = {one: side for one, side in parts.items() if one != shown.reference}
-        reference = parts[shown.reference]
-        told = compare({one: (side, reference) for one, side in others.items()})
-        shown.differences = [
-            Row(one, of(reference), of(side), *said(told[one], told[one].wording))
-            for one, side in others.items()
-        ]
-
-    def _parts(self, start: date, until: date) -> dict[str, Side]:
+    def parts(self, start: date, until: date) -> dict[str, Any]:
+        """The sides of a period by part."""
         everything = frozenset(one.pk for one in self.chosen)
         if self.by == "capability":
             return {
-                one.name: self._side(Slice(start, until, frozenset([one.pk])))
+                one.name: self._side(Slice(start, until, frozenset([one.pk]), self.severity))
                 for one in self.chosen
             }
+        if self.by == "severity":
+            return {
+                severity.value: self._side(Slice(start, until, everything, severity.value))
+                for severity in Severity
+            }
         return {
-            severity.value: self._side(Slice(start, until, everything, severity.value))
-            for severity in Severity
+            value: self._side(Slice(start, until, everything, self.severity, (self.by, value)))
+            for value in segments.DIMENSIONS[self.by]
         }
 
     def _whole(self, start: date, until: date) -> tuple[int, int]:
         side = self._side(Slice(start, until, frozenset(one.pk for one in self.chosen)))
+        assert isinstance(side, Side)
         return side.x, side.n
 
-    def _side(self, cut: Slice) -> Side:
+    def _side(self, cut: Slice) -> Side | Durations:
         """What is counted in a slice; nothing where that is no one figure."""
+        if self.name in TIMES:
+            return TIMES[self.name](self.reader.facts(cut))
         try:
             found = self.reader.estimate(self.view, cut)
         except NotOneFigure:
@@ -191,11 +252,19 @@ class _Telling:
             return Side(0, 0)
         return Side(found.numerator, found.denominator, found.reliability)
 
+    def worded(self, told: Comparison) -> str:
+        """Higher and lower; of a duration, longer and shorter."""
+        if self.name not in TIMES:
+            return str(told.wording)
+        return {Wording.HIGHER: "longer", Wording.LOWER: "shorter"}.get(
+            told.wording, str(told.wording)
+        )
+
     def _hidden(self, parts: Mapping[str, Side]) -> set[str]:
         """Parts with so few answers that nothing of them may be told (METRICS.md 1.11)."""
         if not self.metric.from_answers:
             return set()
-        return set(hidden_parts({one: side.n for one, side in parts.items()}))
+        return set(hidden_parts({one: side.n for one, side in parts.items()}, self.smallest))
 
     def _changed(self, told: Comparison) -> str:
         if told.wording not in (Wording.HIGHER, Wording.LOWER):
@@ -213,14 +282,14 @@ class _Telling:
         word = change_in_words(interval, self.direction)
         return (
             f"{str(word).capitalize()}: {words.percent(whole.x_after / whole.n_after)}"
-            f" ({whole.x_after} of {whole.n_after}) {self.view.words}, after"
+            f" ({whole.x_after} of {whole.n_after}) {self.view.said(self.reader.settings)}, after"
             f" {words.percent(whole.x_before / whole.n_before)} ({whole.x_before} of"
             f" {whole.n_before}): {_points(difference)} {_between(interval)}."
         )
 
 
 def _joined(
-    then: Mapping[str, Side], now: Mapping[str, Side], too_small: set[str]
+    then: Mapping[str, Side], now: Mapping[str, Side], too_small: set[str], smallest: int
 ) -> dict[str, Part]:
     """The parts of both periods; those that may not be told, and small ones, as "others"."""
     parts = {one: Part(then[one].x, then[one].n, now[one].x, now[one].n) for one in now}
@@ -232,7 +301,7 @@ def _joined(
             sum(p.x_after for p in hidden),
             sum(p.n_after for p in hidden),
         )
-    return joined_small(parts)
+    return joined_small(parts, smallest)
 
 
 def _mix(parts: Mapping[str, Part]) -> str:
@@ -251,17 +320,38 @@ def _mix(parts: Mapping[str, Part]) -> str:
 
 def said(told: Comparison, wording: str | Wording) -> tuple[str, str, bool]:
     """The difference with its interval, the words for it, and whether it is worded as one."""
-    if told.wording is Wording.NOT_COMPARED or told.difference is None or told.interval is None:
+    if told.wording is Wording.NOT_COMPARED:
         return "", f"not compared: {told.why_not}", False
     differs = told.wording in (Wording.HIGHER, Wording.LOWER)
+    if told.interval is None:  # of durations: each median stands with an interval of its own
+        if told.difference is None:
+            return "a median is not reached", str(wording), differs
+        sign = "+" if told.difference > 0 else "\N{MINUS SIGN}" if told.difference < 0 else ""
+        return f"{sign}{words.business(abs(told.difference))}", str(wording), differs
+    assert told.difference is not None
     return f"{_points(told.difference)} {_between(told.interval)}", str(wording), differs
 
 
-def of(side: Side) -> str:
-    """Counts, and from ten on the share (METRICS.md 1.11)."""
+def of(side: Side | Durations) -> str:
+    """Counts, and from ten on the share or the median (METRICS.md 1.11)."""
+    if isinstance(side, Durations):
+        return _half_within(side)
     if side.n < SMALLEST_SIDE:
         return f"{side.x} of {side.n}" if side.n else "nothing"
     return f"{words.percent(side.x / side.n)} ({side.x} of {side.n})"
+
+
+def _half_within(times: Durations) -> str:
+    if times.n < SMALLEST_SIDE:
+        return words.count(times.n, "item", "items") if times.n else "nothing"
+    curve = times.curve
+    median, interval = curve.quantile(0.5), curve.quantile_interval(0.5)
+    if median is None:
+        return f"half take more than {words.business(curve.longest)} ({times.n} items)"
+    low, high = (
+        "?" if end is None else words.business(end) for end in (interval.lower, interval.upper)
+    )
+    return f"{words.business(median)} [{low}, {high}] ({times.n} items)"
 
 
 def _points(difference: float) -> str:

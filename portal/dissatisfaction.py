@@ -14,7 +14,6 @@ from metrics.evaluating import NotOneFigure, dissatisfied
 from metrics.evidence import Piece
 from metrics.hanging import Hanging, hanging
 from metrics.measure import Reader, Slice
-from metrics.small_numbers import SMALLEST
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
 from portal.comparisons import of, said
@@ -95,10 +94,13 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
             shown.left_out.append(name)
             continue
         groups.append(Group(name, answered, unhappy, volume))
-    ranking = rank(groups)
+    ranking = rank(groups, int(reader.settings.suppressed_below))
     if ranking is None:
         return shown
-    shown.rows = [_row(driver, served, tenant.slug) for driver in ranking.drivers]
+    shown.rows = [
+        _row(driver, served, tenant.slug, int(reader.settings.suppressed_below))
+        for driver in ranking.drivers
+    ]
     strength = words.rounded(ranking.shrinkage.strength, 0)
     shown.strength = (
         f"Overall {words.percent(ranking.shrinkage.overall)} of the answers are dissatisfied; each"
@@ -129,10 +131,10 @@ def _together(one: Hanging) -> Together:
     )
 
 
-def _row(driver: Driver, served: Mapping[str, Capability], organisation: str) -> Row:
+def _row(driver: Driver, served: Mapping[str, Capability], organisation: str, smallest: int) -> Row:
     group = driver.group
-    if group.answered < SMALLEST:
-        return Row("Others", "", "fewer than 5", "", "", "", "", "too few answers to say")
+    if group.answered < smallest:
+        return Row("Others", "", f"fewer than {smallest}", "", "", "", "", "too few answers to say")
     capability = served.get(group.name)
     contribution = driver.contribution
     return Row(

@@ -10,7 +10,7 @@ from metrics.deciding_settings import DEFAULTS, settings_of
 from metrics.definitions import BY_KEY, Metric
 from metrics.kinds import Unit
 from metrics.models import SettingsVersion
-from metrics.settings import Listed, listed
+from metrics.settings import Listed, Settings, listed
 from metrics.standing import Direction
 from portal.tenancy.models import Organisation
 
@@ -65,14 +65,15 @@ def page(tenant: Organisation) -> Page:
     """The page of an organisation, with the settings it has in force."""
     number, settings = settings_of(tenant)
     return Page(
-        tuple(_entry(metric) for metric in BY_KEY.values()),
+        tuple(_entry(metric, settings) for metric in BY_KEY.values()),
         listed(settings, tenant.profile),
         number,
         _versions(tenant),
     )
 
 
-def _entry(metric: Metric) -> Entry:
+def _entry(metric: Metric, settings: Settings) -> Entry:
+    settles = metric.matures_in(settings)
     figures = "; ".join(
         f"{view.name} ({_UNITS[view.unit]}, {_DIRECTIONS[metric.direction_of(view)]}"
         f"{', by severity only' if view.per_severity else ''})"
@@ -85,7 +86,7 @@ def _entry(metric: Metric) -> Entry:
         ("Counted in", metric.dating_words),
         ("Figures", figures),
         ("Smallest number shown", _smallest(metric)),
-        ("Settles after", f"{metric.maturity_days} days" if metric.maturity_days else "at once"),
+        ("Settles after", f"{settles} days" if settles else "at once"),
         ("Never thrown together", metric.never_pooled_across),
         ("Read beside it", metric.evidence),
         ("Of that not kept here", metric.not_kept),

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from governance.comparing import Standing, against, standings
-from metrics import evidence
+from metrics import evidence, words
 from metrics.answering_signals import (
     answers_by_metric,
     breaks_of,
@@ -250,7 +250,28 @@ class _Telling:
             if metric.family is family and whole:
                 cards.append(self._card(metric, whole))
         title = "Speed: promises kept" if family is About.SPEED else family.heading
-        return Family(family.value, title, cards)
+        return Family(family.value, title, cards, words=self._above_its_line(family))
+
+    def _above_its_line(self, family: About) -> str:
+        """What speaks against reading anything as well served, whatever else stands here."""
+        decided = self.reader.settings
+        line, name, what = {
+            About.SELF_SERVICE: (
+                decided.self_service_line,
+                "should_have_been_self_service.share",
+                "should have been self-service",
+            ),
+            About.DURABILITY: (decided.reopen_line, "reopen_rate.rate", "came back"),
+        }.get(family, (1.0, "", ""))
+        if not name:
+            return ""
+        value = self.reader.tell(name, self.cut).value
+        if value is None or value <= line:
+            return ""
+        return (
+            f"{words.percent(value)} {what}, above the line of {words.percent(line)}: until that"
+            " falls, this service is not well served, whatever satisfaction or speed say."
+        )
 
     def _speeds(self, family: About) -> list[Family]:
         """After the promises: every severity with its durations, which are never pooled."""

@@ -19,7 +19,8 @@ _WRITE = """
     WITH near AS (
         SELECT a.ticket_id, a.event_key, a.at, s.start,
                count(*) OVER (PARTITION BY s.agent, s.start ORDER BY a.at
-                              RANGE BETWEEN %(window)s PRECEDING AND CURRENT ROW) AS number
+                              RANGE BETWEEN make_interval(secs => %(window)s) PRECEDING
+                              AND CURRENT ROW) AS number
           FROM unnest(%(agents)s::bigint[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
                AS s(agent, start, "end")
           JOIN "tickets_attribution" a ON a.tenant_id = %(tenant)s AND a.agent_id = s.agent
@@ -27,7 +28,7 @@ _WRITE = """
     ), told AS (
         SELECT ticket_id, event_key, CASE WHEN number > %(more_than)s
                THEN least(number, 32767) END AS burst
-          FROM near WHERE at >= start + %(window)s
+          FROM near WHERE at >= start + make_interval(secs => %(window)s)
     )
     UPDATE "tickets_resolution" AS r SET burst = told.burst FROM told
      WHERE r.tenant_id = %(tenant)s AND r.ticket_id = told.ticket_id
@@ -50,7 +51,7 @@ def write_bursts(tenant_id: int, closed: Iterable[tuple[int, datetime]]) -> Writ
             _WRITE,
             {
                 "tenant": tenant_id,
-                "window": BURST_WINDOW,
+                "window": BURST_WINDOW.total_seconds(),
                 "agents": list(agents),
                 "starts": list(starts),
                 "ends": list(ends),

@@ -47,11 +47,12 @@ _COUNT = f"""
       FROM asked LEFT JOIN began ON began.one = asked.person
       LEFT JOIN LATERAL (
         SELECT count(DISTINCT (u.at AT TIME ZONE %(zone)s)::date)
-                   FILTER (WHERE u.at >= asked.at - %(usage)s) AS days,
+                   FILTER (WHERE u.at >= asked.at - make_interval(secs => %(usage)s)) AS days,
                count(*) FILTER (WHERE u.advanced) AS advanced
           FROM same JOIN "tickets_usageevent" u
             ON u.tenant_id = %(tenant)s AND u.requester_id = same.also
-         WHERE same.one = asked.person AND u.at < asked.at AND u.at >= asked.at - %(advanced)s
+         WHERE same.one = asked.person AND u.at < asked.at
+           AND u.at >= asked.at - make_interval(secs => %(advanced)s)
       ) AS used ON %(telemetry)s
      ORDER BY asked.number
 """  # noqa: S608 - every part is declared here
@@ -85,8 +86,8 @@ def segments_at(
                 "people": [person for person, _ in events],
                 "moments": [at for _, at in events],
                 "zone": Organisation.objects.get(pk=tenant_id).time_zone,
-                "usage": USAGE_WINDOW,
-                "advanced": ADVANCED_WINDOW,
+                "usage": USAGE_WINDOW.total_seconds(),
+                "advanced": ADVANCED_WINDOW.total_seconds(),
                 "telemetry": telemetry_since is not None,
             },
         )
@@ -95,9 +96,9 @@ def segments_at(
     for (person, at), (began, active, advanced) in zip(events, counted, strict=True):
         signs = [one for one in (began, (openings or {}).get(person or 0)) if one is not None]
         first = min(signs, default=at)
-        known = person is not None and telemetry_since is not None
-        reaches = known and telemetry_since <= at - USAGE_WINDOW
-        reaches_far = known and tells_advanced and telemetry_since <= at - ADVANCED_WINDOW
+        since = telemetry_since if person is not None else None
+        reaches = since is not None and since <= at - USAGE_WINDOW
+        reaches_far = tells_advanced and since is not None and since <= at - ADVANCED_WINDOW
         found.append(
             Segments(
                 tenure((at - first).days if first < at else None),

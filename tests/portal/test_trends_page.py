@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from metrics import columns
-from metrics.answering_signals import settings_breaks
+from metrics.answering_signals import breaks_of, settings_breaks
 from metrics.charts import Every, Rule
 from metrics.deciding_settings import change_settings
 from metrics.measure import Reader, Slice
@@ -117,20 +117,30 @@ def test_another_scale_begins_a_course_anew(cast: Cast) -> None:
     assert dict(found.breaks) == {2: "answered on another scale from here"}
 
 
-def test_changed_settings_begin_every_course_anew(weeks: Cast) -> None:
-    with roles.as_role(roles.OWNER), acting(weeks.acme.pk):
-        change_settings(
-            tenant=weeks.acme,
-            values={"chart_run": 6},
-            reason="To hear of changes earlier.",
-            by=_actor(weeks),
-            at=datetime(2026, 4, 29, 22, 30, tzinfo=UTC),  # the 30th in Berlin
-        )
+def test_a_course_begins_anew_where_settings_changed_that_its_figure_follows_from(
+    weeks: Cast,
+) -> None:
+    late = datetime(2026, 4, 29, 22, 30, tzinfo=UTC)  # the 30th in Berlin
+    for values in ({"misclick_minutes": 5}, {"answer_days": 10}, {"precision": 0.12}):
+        with roles.as_role(roles.OWNER), acting(weeks.acme.pk):
+            change_settings(
+                tenant=weeks.acme,
+                values=values,
+                reason="Our desk works otherwise.",
+                by=_actor(weeks),
+                at=late,
+            )
     with acting(weeks.acme.pk):
-        [broken] = settings_breaks(weeks.acme)
-    assert broken == Break(date(2026, 4, 30), "settings version 2 from here")
-    assert list(told_of(weeks, (broken,)).breaks) == [8]
-    assert "settings version 2 from here" in browser(weeks).get(PAGE).content.decode()
+        told = settings_breaks(weeks.acme)
+        of_reopens = breaks_of("reopen_rate.rate", (), told)
+        of_answers = breaks_of("csat_share.share", (), told)
+    assert of_reopens == [Break(date(2026, 4, 30), "settings version 2 from here")]
+    assert of_answers == [Break(date(2026, 4, 30), "settings version 3 from here")]
+    assert list(told_of(weeks, tuple(of_reopens)).breaks) == [8]
+    page = browser(weeks).get(PAGE).content.decode()
+    assert "settings version 2 from here" in page
+    assert "settings version 3 from here" not in page
+    assert "settings version 4 from here" not in page
 
 
 def _actor(cast: Cast) -> Any:
