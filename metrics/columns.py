@@ -12,6 +12,7 @@ right without waiting for anybody. Marks are written by triggers on the fact tab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -64,6 +65,8 @@ NO_SCORE = -32768
 DATED = "@at"
 #: The source of a column that is made of several fields: the row itself.
 WHOLE = "@row"
+#: `alias.field` in a column's SQL.
+_FIELD = re.compile(r"\b[a-z]\.[a-z_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +281,15 @@ class Kind:
     def packed(self) -> np.dtype[Any]:
         """One row as it lies in a block."""
         return np.dtype([(column.name, column.packed) for column in self.columns])
+
+    @property
+    def sources(self) -> list[str]:
+        """The fields its columns are made of, without the dating instant's own."""
+        told = {column.source for column in self.columns} - {DATED, WHOLE}
+        for column in self.columns:  # one that is made of several fields names them in its SQL
+            if column.source == WHOLE:
+                told |= set(_FIELD.findall(column.sql))
+        return sorted(told)
 
     @property
     def packing(self) -> str:

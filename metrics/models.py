@@ -283,7 +283,8 @@ class DeclaredComparison(TenantOwned):
 class Occurrence(TenantOwned):
     """Something known that a figure may follow: a release, a new bot, a policy, staffing (D4).
 
-    Marked on every course of the service it touches, or of all where it names none.
+    Marked on every course of the service it touches. Taken off again it is gone, and the audit
+    trail has kept it.
     """
 
     class Kind(models.TextChoices):
@@ -295,9 +296,7 @@ class Occurrence(TenantOwned):
         STAFFING = "staffing", "staffing changed"
         ACTION = "action", "improvement action"
 
-    capability = models.ForeignKey(
-        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=10, choices=Kind)
     #: The local day it happened.
     day = models.DateField()

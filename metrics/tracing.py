@@ -17,7 +17,6 @@ import numpy as np
 from django.db import connection
 
 from metrics.columns import (
-    DATED,
     FIRST_RESPONSES,
     ITEMS,
     MEANINGFUL_RESPONSES,
@@ -192,7 +191,7 @@ def _fetch(
 ) -> tuple[list[tuple[Any, ...]], Rows]:
     """Tickets and columns of the rows of a kind under a condition, the latest first."""
     by_name = {column.name: column.source for column in kind.columns}
-    fields = sorted({column.source for column in kind.columns} - {DATED})
+    fields = kind.sources
     conditions = [f"{kind.alias}.tenant_id = %s", condition]
     parameters: list[Any] = [reader.tenant.pk, *values]
     if cut.capabilities is not None:

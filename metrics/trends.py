@@ -39,14 +39,26 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
+class Happened:
+    """Something known that happened on a day, in words."""
+
+    day: date
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Course:
-    """A figure by period with its chart; `breaks` are by the index of the period they begin."""
+    """A figure by period with its chart; `breaks` are by the index of the period they begin.
+
+    `happened` says by the index of a period what is known to have happened in it.
+    """
 
     step: Every
     periods: Sequence[Period]
     readings: Sequence[Reading]
     chart: Chart
     breaks: Mapping[int, str]
+    happened: Mapping[int, str]
 
     @property
     def plotted(self) -> Mapping[int, Plotted]:
@@ -110,6 +122,7 @@ def course(
     until: date,
     count: int = 0,
     breaks: Iterable[Break] = (),
+    happened: Iterable[Happened] = (),
 ) -> Course:
     """The course of a view up to a day; `cut` says of which slice, whatever its period."""
     periods = periods_before(until, step, count or LENGTH[step])
@@ -121,7 +134,12 @@ def course(
         if period.start <= broken.day < period.until and index
     }
     found |= _other_scales(reader, name, cut, periods)
-    return Course(step, periods, readings, _chart(reader, name, readings, found), found)
+    marks: dict[int, str] = {}
+    for one in sorted(happened, key=lambda one: one.day):
+        for index, period in enumerate(periods):
+            if period.start <= one.day < period.until:
+                marks[index] = "; ".join(filter(None, (marks.get(index), one.words)))
+    return Course(step, periods, readings, _chart(reader, name, readings, found), found, marks)
 
 
 def steps(reader: Reader, name: str, cut: Slice, until: date) -> Every | None:

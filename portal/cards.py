@@ -357,6 +357,7 @@ def series(title: str, course: Course) -> Series:
                 usual=_usual(plotted, factor),
                 asks=bool(plotted and plotted.signals),
                 anew=index in course.breaks,
+                happened=course.happened.get(index, ""),
             )
         )
     return Series(

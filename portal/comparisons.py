@@ -6,13 +6,12 @@ Only what passes the correction for asking many questions at once is worded as a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import partial
 from typing import Any
 
-from metrics import evaluating, words
+from metrics import words
 from metrics.comparing import (
     SMALLEST_SIDE,
     Change,
@@ -28,11 +27,10 @@ from metrics.comparing import (
     decompose,
     joined_small,
 )
-from metrics.definitions import BY_KEY, find
-from metrics.evaluating import Facts, NotOneFigure
+from metrics.definitions import find
 from metrics.intervals import Interval
-from metrics.kinds import Unit
 from metrics.measure import Reader, Slice
+from metrics.sides import TIMES, comparable, side
 from metrics.small_numbers import OTHERS, hidden_parts
 from metrics.standing import Direction
 from portal.catalogue.models import Capability
@@ -47,14 +45,6 @@ FIRST = "reopen_rate.rate"
 BY = ("capability", "severity", *segments.DIMENSIONS)
 #: What each is called in the list.
 BY_NAMES: Mapping[str, str] = {"capability": "service", "severity": "severity", **segments.NAMES}
-#: Durations that can be compared: a view, and the times of a slice behind it.
-TIMES: Mapping[str, Callable[[Facts], Durations]] = {
-    "resolution_time.cohort_median": evaluating.resolution_times,
-    "first_response.median": partial(evaluating.response_times, reply="first_response"),
-    "first_meaningful_response.median": partial(
-        evaluating.response_times, reply="first_meaningful"
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +147,6 @@ def _severity(asked: str, name: str) -> str | None:
     return asked if asked in set(Severity) else Severity.MEDIUM.value
 
 
-def comparable() -> list[str]:
-    """What can be compared: shares of things counted, and durations with their course."""
-    return [*_shares(), *TIMES]
-
-
-def _shares() -> list[str]:
-    """The views that are shares of things counted: what these tests are for."""
-    return [
-        f"{metric.key}.{view.key}"
-        for metric in BY_KEY.values()
-        for view in metric.views
-        if view.unit is Unit.SHARE and not view.per_severity
-    ]
-
-
 class Telling:
     """One figure by part, and what follows from it."""
 
@@ -204,13 +179,13 @@ class Telling:
             if one != shown.reference
         }
         told = compare(pairs, discovery_rate=self.reader.settings.discovery_rate)
-        for (sort, one), (side, other) in pairs.items():
+        for (sort, one), (mine, other) in pairs.items():
             found = told[sort, one]
             if sort == "change":
-                row = Row(one, of(other), of(side), *said(found, self._changed(found)))
+                row = Row(one, of(other), of(mine), *said(found, self._changed(found)))
                 shown.changes.append(row)
             else:
-                row = Row(one, of(other), of(side), *said(found, self.worded(found)))
+                row = Row(one, of(other), of(mine), *said(found, worded(found, self.name)))
                 shown.differences.append(row)
         if shown.pooled and self.name not in TIMES:
             whole = Part(*self._whole(*before), *self._whole(*after))
@@ -241,24 +216,7 @@ class Telling:
         return side.x, side.n
 
     def _side(self, cut: Slice) -> Side | Durations:
-        """What is counted in a slice; nothing where that is no one figure."""
-        if self.name in TIMES:
-            return TIMES[self.name](self.reader.facts(cut))
-        try:
-            found = self.reader.estimate(self.view, cut)
-        except NotOneFigure:
-            return Side(0, 0)
-        if found.value is None or found.numerator is None:
-            return Side(0, 0)
-        return Side(found.numerator, found.denominator, found.reliability)
-
-    def worded(self, told: Comparison) -> str:
-        """Higher and lower; of a duration, longer and shorter."""
-        if self.name not in TIMES:
-            return str(told.wording)
-        return {Wording.HIGHER: "longer", Wording.LOWER: "shorter"}.get(
-            told.wording, str(told.wording)
-        )
+        return side(self.reader, self.name, cut)
 
     def _hidden(self, parts: Mapping[str, Side]) -> set[str]:
         """Parts with so few answers that nothing of them may be told (METRICS.md 1.11)."""
@@ -316,6 +274,14 @@ def _mix(parts: Mapping[str, Part]) -> str:
         f" other numbers: {_points(split.mix_effect)}. Together"
         f" {_points(split.change)}."
     )
+
+
+def worded(told: Comparison, name: str) -> str:
+    """Higher and lower; of a duration, longer and shorter."""
+    if name not in TIMES:
+        return str(told.wording)
+    lengths = {Wording.HIGHER: "longer", Wording.LOWER: "shorter"}
+    return lengths.get(told.wording, str(told.wording))
 
 
 def said(told: Comparison, wording: str | Wording) -> tuple[str, str, bool]:

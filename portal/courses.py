@@ -25,6 +25,7 @@ from metrics.charts import Every, Method
 from metrics.definitions import BY_KEY, View, find, names
 from metrics.measure import Reader, Slice
 from metrics.models import SignalAnswer
+from metrics.occurring import happened, occurrences_of
 from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
 from portal.cards import series
 from portal.catalogue.models import Capability
@@ -114,6 +115,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         step,
         until=until,
         breaks=breaks_of(name, answers, settings_breaks(tenant)),
+        happened=happened(occurrences_of(capability)),
     )
     return Page(
         capability=capability,

@@ -39,6 +39,8 @@ class Point:
     #: Whether the point asks for a look, and whether the series begins anew with it.
     asks: bool = False
     anew: bool = False
+    #: What is known to have happened in the period: marked, and told with its note.
+    happened: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Series:
                 "value": in_words(point.value, self.unit),
                 "n": "unknown" if point.n is None else str(point.n),
                 "usual": self._usual(point),
-                "note": point.note,
+                "note": "; ".join(filter(None, (point.note, point.happened))),
             }
             for point in self.points
         ]
@@ -277,7 +279,21 @@ def _usual_bands(places: Sequence[_Place], up: _Scale) -> list[SafeString]:
         if point.anew:
             edge = x - step / 2
             parts.append(_line("anew", edge, _TOP, edge, TREND_HEIGHT - _BOTTOM))
+        if point.happened:
+            parts.append(_mark(point, x))
     return parts
+
+
+def _mark(point: Point, x: float) -> SafeString:
+    """A line with a flag where something is known to have happened."""
+    base = TREND_HEIGHT - _BOTTOM
+    return format_html(
+        '<g><title>{}</title>{}<path class="flag" d="M{} {}l6 3l-6 3z"/></g>',
+        f"{point.label}: {point.happened}",
+        _line("happened", x, _TOP, x, base),
+        _n(x),
+        _n(_TOP),
+    )
 
 
 def _axis_lines(low: float, high: float, unit: str, up: _Scale) -> SafeString:
@@ -395,6 +411,9 @@ def _trend_in_words(points: Sequence[Point], target: float | None, unit: str) ->
         words = f"{first.label}: {in_words(first.value, unit)}. " + words
     if target is not None:
         words += f" Target {in_words(target, unit)}."
+    for point in points:
+        if point.happened:
+            words += f" {point.label}: {point.happened}."
     asking = sum(point.asks for point in points)
     if asking:
         words += f" {asking} of {len(points)} periods ask for a look."

@@ -22,6 +22,7 @@ from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
+from metrics.occurring import happened, occurrences_of
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
 from portal.cards import Beside, Card, Link, Told, anchor_of, card, series
@@ -227,6 +228,7 @@ class _Telling:
         reader.fetch_for(min(first, cut.start), cut.until)
         self.answers = answers_by_metric(capability)
         self.settings_changes = settings_breaks(reader.tenant)
+        self.happened = happened(occurrences_of(capability))
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
         self.sees_tickets = may_answer(member.person, member.roles, capability)
@@ -364,6 +366,7 @@ class _Telling:
                     until=self.cut.until,
                     count=TREND_MONTHS,
                     breaks=breaks_of(name, self.answers.get(name, ()), self.settings_changes),
+                    happened=self.happened,
                 )
                 told = [self._against(reading, None, self.cut) for reading in found.readings]
                 return series(f"{view.name}, by month", replace(found, readings=told))

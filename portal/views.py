@@ -20,6 +20,8 @@ from portal import (
     voice,
     watching,
 )
+from portal import declared as declared_page
+from portal import happenings as happenings_page
 from portal import home as home_page
 from portal import method as method_page
 from portal import observations as observing
@@ -32,9 +34,11 @@ from surveys.models import Sentiment
 __all__ = [
     "compare",
     "contradictions",
+    "declared",
     "detectors",
     "drivers",
     "figure_tickets",
+    "happenings",
     "healthz",
     "home",
     "mailbox",
@@ -125,6 +129,46 @@ def trends(request: MemberRequest, organisation: str, capability: str) -> HttpRe
             return redirect(f"{request.path}?{page.query}")
         page.refused, status = refused, 400
     return render(request, "portal/trends.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def declared(request: MemberRequest, organisation: str, capability: str) -> HttpResponse:
+    """Comparisons named before their period; named here, and told when it is over."""
+    page = declared_page.page(
+        member=request.member, slug=capability, said=request.POST, now=timezone.now()
+    )
+    if page is None or (request.method == "POST" and not page.may_declare):
+        raise Http404
+    status = 200
+    if request.method == "POST":
+        refused = declared_page.take(
+            page=page, member=request.member, said=request.POST, at=timezone.now()
+        )
+        if not refused:
+            return redirect(request.path)
+        page.refused, status = refused, 400
+    return render(request, "portal/declared.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def happenings(request: MemberRequest, organisation: str, capability: str) -> HttpResponse:
+    """What happened to a service, as marked on its courses; marked and taken off here."""
+    page = happenings_page.page(member=request.member, slug=capability)
+    if page is None or (request.method == "POST" and not page.may_tell):
+        raise Http404
+    status = 200
+    if request.method == "POST":
+        refused = happenings_page.take(
+            page=page,
+            member=request.member,
+            said=request.POST,
+            slugs=request.POST.getlist("capability"),
+            at=timezone.now(),
+        )
+        if not refused:
+            return redirect(request.path)
+        page.refused, status = refused, 400
+    return render(request, "portal/happenings.html", {"page": page}, status=status)
 
 
 @needs(Right.READ_LIVE)

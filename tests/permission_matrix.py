@@ -19,6 +19,8 @@ PAGES: dict[str, frozenset[str]] = {
     "scorecard_export": frozenset({"olga", "sam", "bea", "pia"}),
     "trends": frozenset({"olga", "sam", "bea"}),
     "figure_tickets": frozenset({"olga", "sam"}),
+    "declared": frozenset({"olga", "sam", "bea"}),
+    "happenings": frozenset({"olga", "sam", "bea"}),
     "compare": frozenset({"olga", "sam", "bea"}),
     "detectors": frozenset({"olga", "sam"}),
     "drivers": frozenset({"olga", "sam", "bea"}),
@@ -57,6 +59,8 @@ ACTS: dict[str, frozenset[str]] = {
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining
     "trends": frozenset({"olga", "sam"}),
+    "declared": frozenset({"olga", "sam"}),
+    "happenings": frozenset({"olga", "sam"}),
     "connect_source": frozenset({"ada"}),
     "source": frozenset({"ada"}),  # testing, pausing
     "source_access": frozenset({"ada"}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
@@ -11,7 +10,7 @@ import pytest
 from django.db import ProgrammingError, connection
 
 from metrics import columns
-from metrics.columns import DATED, ITEMS, KINDS, RESOLUTIONS, SURVEYED, WHOLE, Kind
+from metrics.columns import ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
 from metrics.models import Block, Mark
 from portal.tenancy.context import NoActingTenant, acting
 from surveys.models import SurveyedEvent
@@ -59,11 +58,7 @@ def marks(cast: Cast) -> set[tuple[str, date]]:
 
 def by_hand(cast: Cast, kind: Kind) -> np.ndarray:
     """The rows of a kind, read by field and packed by Python instead of by SQL."""
-    told = {c.source for c in kind.columns if c.source not in (DATED, WHOLE)}
-    for column in kind.columns:  # one that is made of several fields names them in its SQL
-        if column.source == WHOLE:
-            told |= set(re.findall(r"\b[a-z]\.[a-z_]+", column.sql))
-    sources = sorted(told | {"w.opened_at"})
+    sources = sorted({*kind.sources, "w.opened_at"})
     if kind.alias != "w":
         sources = [source for source in sources if source != "w.opened_at"]
     with roles.as_role(roles.OWNER), acting(cast.acme.pk), connection.cursor() as cursor:

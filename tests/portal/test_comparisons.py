@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from metrics import columns
+from portal import comparisons
 from portal.tenancy.context import acting
 from surveys.models import SurveyedEvent
 from tests import roles
@@ -214,3 +215,66 @@ def test_two_sides_of_few_answers_are_both_kept_back(cast: Cast) -> None:
     page = browser(cast).get("/acme/drivers/", MARCH_ONLY).content.decode()
     assert "too few answers to say" in row(page, "held")
     assert "26 of 26" not in page
+
+
+def by_tenure(cast: Cast, old_back: int, new_back: int, number: int = 40) -> None:
+    """In April: people whose first item was a year ago, and people never heard of before."""
+    again = (moved(48, "open"), replied(49), moved(50, "resolved"))
+    april, long_ago = MONDAY + 42 * DAY, MONDAY - 400 * DAY
+    told = []
+    for n in range(number):
+        old = {"requester": f"old {n}"}
+        told.append(news(f"first {n}", moved(1, "resolved"), opened_at=long_ago, **old))
+        story = (
+            (moved(40 + n / 10, "resolved"),) if n >= old_back else (moved(2, "resolved"), *again)
+        )
+        told.append(news(f"old {n}", *story, opened_at=april, **old))
+        story = (moved(2 + n / 100, "resolved"), *(again if n < new_back else ()))
+        told.append(news(f"new {n}", *story, opened_at=april))
+    enter(cast, *told)
+
+
+@pytest.mark.parametrize(("old_back", "differs"), [(20, True), (6, False)])
+def test_segments_are_compared_by_who_people_were_then(
+    cast: Cast, old_back: int, differs: bool
+) -> None:
+    by_tenure(cast, old_back, 5)
+    question = {"by": "tenure", "capability": "network", **SPRING}
+    page = browser(cast).get("/acme/compare/", question).content.decode()
+    against = page.split('id="differences"')[1]
+    assert f"({old_back} of 40)" in page
+    assert "Each against experienced" in against
+    assert ("<strong>lower</strong>" in row(against, "unknown")) is differs
+    if not differs:
+        assert "no clear difference" in against
+    assert "the same as" not in page
+
+
+def test_durations_are_compared_by_their_course_within_one_severity(cast: Cast) -> None:
+    by_tenure(cast, 0, 0)
+    question = {
+        "by": "tenure",
+        "capability": "network",
+        "metric": "resolution_time.cohort_median",
+        **SPRING,
+    }
+    page = browser(cast).get("/acme/compare/", question).content.decode()
+    against = page.split('id="differences"')[1]
+    assert "<strong>longer</strong>" in against or "<strong>shorter</strong>" in against
+    assert "(40 items)" in against
+    assert 'name="severity"' in page
+    low = browser(cast).get("/acme/compare/", {**question, "severity": "low"}).content.decode()
+    assert "nothing" in low
+
+
+def test_a_page_asks_all_its_questions_as_one_family(cast: Cast, monkeypatch: Any) -> None:
+    by_tenure(cast, 20, 5)
+    asked: list[int] = []
+    ours = comparisons.compare
+    monkeypatch.setattr(
+        comparisons,
+        "compare",
+        lambda pairs, **more: asked.append(len(pairs)) or ours(pairs, **more),
+    )
+    browser(cast).get("/acme/compare/", {"by": "tenure", "capability": "network", **SPRING})
+    assert asked == [4 + 3]  # four values of tenure over time, three of them against the largest

@@ -111,6 +111,8 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "scorecard_export": f"{home}capabilities/accounts/export/",
         "trends": f"{home}capabilities/accounts/trends/",
         "figure_tickets": f"{home}capabilities/accounts/tickets/",
+        "declared": f"{home}capabilities/accounts/declared/",
+        "happenings": f"{home}capabilities/accounts/happened/",
         "compare": f"{home}compare/",
         "detectors": f"{home}detectors/",
         "drivers": f"{home}drivers/",
