@@ -776,6 +776,9 @@ class UsageEvent(TenantOwned):
         indexes = [
             models.Index(fields=["tenant", "at"], name="usage_by_instant"),
             models.Index(fields=["tenant", "requester", "at"], name="usage_by_requester"),
+            models.Index(
+                fields=["tenant", "at"], name="usage_advanced", condition=models.Q(advanced=True)
+            ),
         ]
 
 

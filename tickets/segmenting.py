@@ -15,10 +15,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from portal.catalogue.models import Capability
-from portal.tenancy.models import Organisation
 from tickets.attempts import SAME_PERSON
-from tickets.models import UsageEvent
 from tickets.segments import (
     ADVANCED_WINDOW,
     USAGE_WINDOW,
@@ -42,18 +39,26 @@ _COUNT = f"""
             min((SELECT min(u.at) FROM "tickets_usageevent" u
                   WHERE u.tenant_id = %(tenant)s AND u.requester_id = same.also))) AS at
           FROM same GROUP BY same.one
-    )
-    SELECT began.at, used.days, used.advanced
-      FROM asked LEFT JOIN began ON began.one = asked.person
-      LEFT JOIN LATERAL (
-        SELECT count(DISTINCT (u.at AT TIME ZONE %(zone)s)::date)
+    ), known AS (
+        SELECT o.time_zone,
+               (SELECT min(at) FROM "tickets_usageevent" WHERE tenant_id = o.id) AS since,
+               (SELECT min(at) FROM "tickets_usageevent"
+                 WHERE tenant_id = o.id AND advanced) AS advanced_since
+          FROM "tenancy_organisation" o WHERE o.id = %(tenant)s
+    ), used AS (
+        SELECT asked.number,
+               count(DISTINCT (u.at AT TIME ZONE known.time_zone)::date)
                    FILTER (WHERE u.at >= asked.at - make_interval(secs => %(usage)s)) AS days,
                count(*) FILTER (WHERE u.advanced) AS advanced
-          FROM same JOIN "tickets_usageevent" u
-            ON u.tenant_id = %(tenant)s AND u.requester_id = same.also
-         WHERE same.one = asked.person AND u.at < asked.at
-           AND u.at >= asked.at - make_interval(secs => %(advanced)s)
-      ) AS used ON %(telemetry)s
+          FROM asked JOIN same ON same.one = asked.person CROSS JOIN known
+          JOIN "tickets_usageevent" u ON u.tenant_id = %(tenant)s AND u.requester_id = same.also
+           AND u.at < asked.at AND u.at >= asked.at - make_interval(secs => %(advanced)s)
+         GROUP BY asked.number
+    )
+    SELECT began.at, coalesce(used.days, 0), coalesce(used.advanced, 0), known.since,
+           known.advanced_since
+      FROM asked LEFT JOIN began ON began.one = asked.person CROSS JOIN known
+      LEFT JOIN used ON used.number = asked.number
      ORDER BY asked.number
 """  # noqa: S608 - every part is declared here
 
@@ -68,14 +73,10 @@ def segments_at(
     `openings` are first items of requesters that are not stored yet.
 
     Usage is unknown where the organisation had no telemetry 28 days before the event, advanced use
-    where it had none 90 days before, or no advanced capability: that is not the same as no use.
+    where nobody's use had been told as advanced 90 days before: that is not the same as no use.
     """
     if not events:
         return []
-    telemetry_since = (
-        UsageEvent.objects.for_tenant(tenant_id).order_by("at").values_list("at", flat=True).first()
-    )
-    tells_advanced = Capability.objects.for_tenant(tenant_id).filter(advanced=True).exists()
     people = sorted({person for person, _ in events if person is not None})
     with connection.cursor() as cursor:
         cursor.execute(
@@ -85,20 +86,22 @@ def segments_at(
                 "ids": people,
                 "people": [person for person, _ in events],
                 "moments": [at for _, at in events],
-                "zone": Organisation.objects.get(pk=tenant_id).time_zone,
                 "usage": USAGE_WINDOW.total_seconds(),
                 "advanced": ADVANCED_WINDOW.total_seconds(),
-                "telemetry": telemetry_since is not None,
             },
         )
         counted = cursor.fetchall()
     found = []
-    for (person, at), (began, active, advanced) in zip(events, counted, strict=True):
+    for (person, at), (began, active, advanced, used_since, advanced_since) in zip(
+        events, counted, strict=True
+    ):
         signs = [one for one in (began, (openings or {}).get(person or 0)) if one is not None]
         first = min(signs, default=at)
-        since = telemetry_since if person is not None else None
-        reaches = since is not None and since <= at - USAGE_WINDOW
-        reaches_far = tells_advanced and since is not None and since <= at - ADVANCED_WINDOW
+        known = person is not None
+        reaches = known and used_since is not None and used_since <= at - USAGE_WINDOW
+        reaches_far = (
+            known and advanced_since is not None and advanced_since <= at - ADVANCED_WINDOW
+        )
         found.append(
             Segments(
                 tenure((at - first).days if first < at else None),

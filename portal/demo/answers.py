@@ -7,7 +7,7 @@ import random
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -25,6 +25,8 @@ from surveys.models import (
     NotSent,
     SurveyedEvent,
 )
+from tickets.segmenting import segments_at
+from tickets.timeline import HandledBy
 
 WINDOW = timedelta(days=14)
 
@@ -72,13 +74,14 @@ class _Resolved:
     policy_denial: bool
     reopened: bool
     late: bool
+    handled_by: str
     replies: int
 
 
 _RESOLVED = """
     SELECT r.ticket_id, t.external_id, r.event_key, r.at, w.opened_at, r.capability_id, c.slug,
            r.severity, t.channel, t.requester_id, q.email <> '', r.policy_denial, r.reopened,
-           coalesce(r.clock_s > w.resolution_target_s, false),
+           coalesce(r.clock_s > w.resolution_target_s, false), r.handled_by,
            (SELECT count(*) FROM "tickets_ticketevent" e
              WHERE e.tenant_id = r.tenant_id AND e.ticket_id = r.ticket_id AND e.at <= r.at
                AND e.type = 'ticket.message' AND e.public AND e.actor_kind = 'agent')
@@ -128,8 +131,11 @@ def ask_and_answer(*, campaign: Campaign, now: datetime) -> int:
     services = {service.slug: service for service in SERVICES}
     asked: dict[int, list[datetime]] = defaultdict(list)
     rows = _Rows()
-    for resolved in _resolutions(campaign.tenant_id, now - timedelta(hours=1)):
+    everything = list(_resolutions(campaign.tenant_id, now - timedelta(hours=1)))
+    people = segments_at(campaign.tenant_id, [(one.requester, one.at) for one in everything])
+    for resolved, who in zip(everything, people, strict=True):
         event = _event(campaign, resolved)
+        event.segments = replace(who, handled_by=HandledBy(resolved.handled_by)).packed
         rows.events.append(event)
         reason = _reason(resolved, limits, asked[resolved.requester])
         if reason is not None:

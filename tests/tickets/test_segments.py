@@ -14,8 +14,9 @@ from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, RequesterFactory
 from tests.metrics.told import MONDAY, enter, moved, news
-from tickets import ingest, segments
+from tickets import ingest, segments, usage
 from tickets.models import UsageEvent, WorkItem
+from tickets.news import UsageTold
 from tickets.segmenting import segments_at, write_segments
 from tickets.segments import DIMENSIONS, Segments, Tenure, Usage, place
 from tickets.timeline import HandledBy, handled_by
@@ -42,7 +43,7 @@ def test_tenure_turns_at_90_and_after_365_days(days: int | None, tenure: Tenure)
 
 
 @pytest.mark.parametrize(
-    ("days", "usage"),
+    ("days", "expected"),
     [
         (0, Usage.DORMANT),
         (1, Usage.OCCASIONAL),
@@ -53,8 +54,8 @@ def test_tenure_turns_at_90_and_after_365_days(days: int | None, tenure: Tenure)
         (28, Usage.HEAVY),
     ],
 )
-def test_usage_turns_at_1_4_and_12_days(days: int, usage: Usage) -> None:
-    assert segments.usage(days) is usage
+def test_usage_turns_at_1_4_and_12_days(days: int, expected: Usage) -> None:
+    assert segments.usage(days) is expected
 
 
 @pytest.mark.parametrize(
@@ -110,10 +111,8 @@ def use(cast: Cast, person: int, *instants: datetime, advanced: bool = False) ->
 
 
 def telemetry(cast: Cast) -> None:
-    """Somebody else has sent uses for a year, and a capability is marked advanced."""
-    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
-        Capability.objects.filter(pk=cast.network.pk).update(advanced=True)
-    use(cast, somebody(cast), AT - 400 * DAY)
+    """Somebody else has used the platform for a year, in an advanced way as well."""
+    use(cast, somebody(cast), AT - 400 * DAY, advanced=True)
 
 
 def told(cast: Cast, person: int, at: datetime = AT) -> Segments:
@@ -227,6 +226,7 @@ def test_what_somebody_does_later_moves_no_history(cast: Cast) -> None:
     """And neither does a capability that is marked advanced today."""
     telemetry(cast)
     enter(cast, news("T", moved(1, "resolved"), opened_at=AT, requester="rui"))
+    enter(cast, news("of another", moved(1, "resolved"), opened_at=AT, requester="somebody"))
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         item = WorkItem.objects.get(ticket__external_id="T")
     before = item.segments
@@ -235,9 +235,14 @@ def test_what_somebody_does_later_moves_no_history(cast: Cast) -> None:
         Capability.objects.update(advanced=True)
     with roles.as_role(roles.WORKER), acting(cast.acme.pk):
         assert not write_segments(cast.acme.pk, [item.requester_id])
-    use(cast, item.requester_id, AT - DAY)  # of an earlier day, heard of late: that counts
     with roles.as_role(roles.WORKER), acting(cast.acme.pk):
-        assert write_segments(cast.acme.pk, [item.requester_id]).changed == 1
+        usage.store(
+            cast.desk,
+            # of an earlier day, heard of late: that counts
+            [UsageTold("u1", "outcome", AT - 2 * DAY, "rui", "network", success=True)],
+            at=AT,
+        )
+        assert UsageEvent.objects.get(task="", at=AT - 2 * DAY).advanced  # as it is marked now
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         assert WorkItem.objects.get(pk=item.pk).segments != before
 

@@ -128,4 +128,12 @@ class Migration(migrations.Migration):
                 name="fold_version_windows",
             ),
         ),
+        migrations.AddIndex(
+            model_name="usageevent",
+            index=models.Index(
+                condition=models.Q(("advanced", True)),
+                fields=["tenant", "at"],
+                name="usage_advanced",
+            ),
+        ),
     ]
