@@ -163,11 +163,14 @@ class _Telling:
         _, _, capability, one, two = max(found, key=lambda entry: entry[:2])
         return capability, one, two
 
+    def _window(self) -> str:
+        return f"{self.reader.settings.reopen_days:g} days"
+
     def _closed_not_solved(self) -> Finding:
         found = self._widest_gap("fcr.claimed", "fcr.verified")
         if found is None:
             return Finding("Closed but not solved: unknown, no service has ten first resolutions"
-                           " that are 14 days old yet.")  # fmt: skip
+                           f" that are {self._window()} old yet.")  # fmt: skip
         capability, claimed, verified = found
         assert claimed.value is not None
         assert verified.value is not None
@@ -226,7 +229,7 @@ class _Telling:
             )
         return Finding(
             f"A high score is not the whole story: {torn} of {len(happy)} satisfied answers are"
-            " about something that came back within 14 days.",
+            f" about something that came back within {self._window()}.",
             detail=detail,
         )
 

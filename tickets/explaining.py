@@ -23,11 +23,12 @@ from portal.tenancy.context import acting
 from tickets.calendars import Calendars
 from tickets.canonical import State
 from tickets.files import Damaged, ExportFile
+from tickets.fold_rules import fold_rules
 from tickets.importing import ImportRefused
 from tickets.mapping import VERSIONS, Columns, Mapping
 from tickets.models import Connection, Resolution, Ticket, WorkItem
 from tickets.news import sortable
-from tickets.timeline import MISCLICK_WINDOW, REOPEN_WINDOW
+from tickets.timeline import REOPEN_WINDOW, Windows
 
 
 class Reason(StrEnum):
@@ -163,12 +164,13 @@ def explain(*, tenant_id: int, source: str, path: Path, mapping: Mapping | None)
         logged = read_log(path, mapping)
         facts = _stored_items(tenant_id, connection)
         calendars = Calendars.of(tenant_id)
+        windows = fold_rules(tenant_id).windows
         capabilities = _capabilities(tenant_id, connection)
     differing: dict[str, list[Reason]] = {}
     unexplained: list[str] = []
     for name, ticket in logged.items():
         stored = facts.get(name, [])
-        derived, void = derive(ticket)
+        derived, void = derive(ticket, windows)
         reasons = _reasons(ticket, derived, void, stored)
         proven = _same(derived, stored) and all(
             _clock_follows(item, calendars, capabilities.get(name, [None])) for item in stored
@@ -241,7 +243,7 @@ def their_figures(logged: dict[str, LoggedTicket]) -> dict[str, Any]:
     }
 
 
-def derive(ticket: LoggedTicket) -> tuple[list[Item], int]:
+def derive(ticket: LoggedTicket, windows: Windows) -> tuple[list[Item], int]:
     """Work items of a ticket from its rows alone, and the number of void resolutions.
 
     The oracle of this module: it knows rows, not events, and shares no code with the fold.
@@ -260,9 +262,9 @@ def derive(ticket: LoggedTicket) -> tuple[list[Item], int]:
             item.ended_at, item.severity, resolved_by, is_open = row.at, row.severity, None, False
         elif row.state.is_open and not is_open and item.ended_at is not None:
             is_open, since = True, row.at - item.ended_at
-            if resolved_by and row.actor == resolved_by and since <= MISCLICK_WINDOW:
+            if resolved_by and row.actor == resolved_by and since <= windows.misclick:
                 void, item.ended_at = void + 1, None
-            elif since <= REOPEN_WINDOW:
+            elif since <= windows.reopen:
                 item.gaps.append((item.ended_at, row.at))
                 item.counted_reopens += 1
                 item.ended_at = None
