@@ -127,7 +127,8 @@ class Detector[Facts]:
         """The rule with the limits in force."""
         said = {f.name: f"{getattr(limits, f.name):g}" for f in fields(Limits)}
         shares = {f"{n}_pct": f"{100 * getattr(limits, n):g} %" for n in _SHARES}
-        return self.rule.format(**said, **shares)
+        points = {f"{n}_points": f"{100 * getattr(limits, n):g} points" for n in _SHARES}
+        return self.rule.format(**said, **shares, **points)
 
 
 # --- what the detectors look at ------------------------------------------------------------------
@@ -464,7 +465,7 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "G6",
             "empty first replies",
             "Are first replies fast, but no help?",
-            "share replied in time more than {reply_gap_pct} above helped in time, or more than"
+            "share replied in time more than {reply_gap_points} above helped in time, or more than"
             " {empty_replies_pct} of first replies not meaningful",
             "Is a good template taken for an acknowledgement?",
             empty_replies,
@@ -502,8 +503,8 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             "bulk closing",
             "Are items closed by the dozen, by silence or by the clock?",
             "more than {burst} resolutions of one account within 10 minutes, inactivity share up by"
-            " more than {inactivity_rise_pct}, or more than {same_clock_pct} of clocks at one exact"
-            " value",
+            " more than {inactivity_rise_points}, or more than {same_clock_pct} of clocks at one"
+            " exact value",
             "Did an outage end for many at once, or does a rule close pending items?",
             bulk_closing,
         ),

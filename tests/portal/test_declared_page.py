@@ -123,3 +123,15 @@ def test_one_thing_is_marked_for_several_services_at_once_but_only_for_ones_own(
         answer = sam.post(HAPPENED, told(cast, **wrong))
         assert answer.status_code == 400
         assert why in answer.content.decode()
+
+
+def test_the_page_asks_little_however_many_are_declared(
+    cast: Cast, django_assert_max_num_queries: Any
+) -> None:
+    """Columns are read once a kind, and only where a period has begun."""
+    sam = client_of(cast.sam)
+    for _ in range(5):
+        assert sam.post(DECLARED, form()).status_code == 302
+    with django_assert_max_num_queries(18):
+        assert sam.get(DECLARED).status_code == 200
+    assert sam.post(DECLARED, form()).status_code == 400  # the sixth
