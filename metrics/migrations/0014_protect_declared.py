@@ -6,7 +6,7 @@ from portal.tenancy.migration import READ, AppendOnly, Protect
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metrics", "0011_declared_and_occurrences")]
+    dependencies = [("metrics", "0013_declared_and_occurrences")]
 
     operations = [
         Protect("DeclaredComparison", web="SELECT, INSERT", worker=READ),

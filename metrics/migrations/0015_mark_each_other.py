@@ -38,7 +38,7 @@ def _functions(*parts):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metrics", "0012_protect_declared"),
+        ("metrics", "0014_protect_declared"),
         ("tickets", "0013_protect_fold_versions"),
         ("surveys", "0008_protect_answer_windows"),
     ]

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("catalogue", "0004_capability_advanced"),
-        ("metrics", "0010_protect_signal_answers"),
+        ("metrics", "0012_protect_observations_and_quality_reviews"),
         ("tenancy", "0002_protect"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
