@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from tickets.timeline import HandledBy
@@ -81,13 +82,18 @@ class Segments:
     @property
     def packed(self) -> int:
         """One number from 0 to 239."""
-        said = {
-            "tenure": self.tenure.value,
-            "usage": self.usage.value if self.usage else UNKNOWN,
-            "advanced": {None: UNKNOWN, False: "no", True: "yes"}[self.advanced],
-            "handled_by": self.handled_by.value,
-        }
-        return sum(DIMENSIONS[name].index(word) * WEIGHTS[name] for name, word in said.items())
+        return _packed(self)
+
+
+@cache
+def _packed(one: Segments) -> int:
+    said = {
+        "tenure": one.tenure.value,
+        "usage": one.usage.value if one.usage else UNKNOWN,
+        "advanced": {None: UNKNOWN, False: "no", True: "yes"}[one.advanced],
+        "handled_by": one.handled_by.value,
+    }
+    return sum(DIMENSIONS[name].index(word) * WEIGHTS[name] for name, word in said.items())
 
 
 def place(packed: Any, dimension: str) -> Any:
