@@ -33,7 +33,7 @@ from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import Answer, Sentiment, SurveyedEvent
 from tickets import segments as segmenting
-from tickets.canonical import Meaning, ResolutionKind, State, UsageType
+from tickets.canonical import Meaning, ProblemKind, ResolutionKind, State, UsageType
 from tickets.models import WorkItem
 from tickets.timeline import Outcome, ReopenKind
 
@@ -43,6 +43,7 @@ STATES = [state.value for state in State]
 RESOLUTION_KINDS = [kind.value for kind in ResolutionKind]
 MEANINGS = [meaning.value for meaning in Meaning]
 REOPEN_KINDS = [kind.value for kind in ReopenKind]
+PROBLEM_KINDS = [kind.value for kind in ProblemKind]
 SENTIMENTS = list(Sentiment.values)
 DECISIONS = list(SurveyedEvent.Decision.values)
 CHANGES = list(Answer.Changed.values)
@@ -271,6 +272,8 @@ class Kind:
     at: str
     at_of_row: Callable[[Mapping[str, Any]], datetime | None]
     columns: tuple[Column, ...]
+    #: Days before a period that a figure of the period also looks at.
+    reach_days: int = 0
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -356,6 +359,27 @@ ITEMS = Kind(
         few("late_pauses_unasked", "w.late_pauses_unasked"),
         code("downgraded", "w.downgraded", DOWNGRADED),
     ),
+)
+
+#: Items that share a problem are looked for this far apart (METRICS.md M26).
+SHARED_WITHIN_DAYS = 90
+PROBLEMS = Kind(
+    "problems",
+    "tickets_workitem w JOIN tickets_problem p"
+    " ON p.tenant_id = w.tenant_id AND p.id = w.problem_id",
+    "w",
+    "w.opened_at",
+    _field("w.opened_at"),
+    (
+        instant("at", "w.opened_at"),
+        identity("item", "w.id"),
+        capability("w.capability_id"),
+        code("severity", "w.severity", SEVERITIES),
+        identity("requester", "w.requester_id"),
+        identity("problem", "w.problem_id"),
+        code("kind", "p.kind", PROBLEM_KINDS),
+    ),
+    reach_days=SHARED_WITHIN_DAYS,
 )
 
 _RESOLUTION_TABLES = (
@@ -570,6 +594,7 @@ KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         ITEMS,
+        PROBLEMS,
         RESOLUTIONS,
         FIRST_RESPONSES,
         MEANINGFUL_RESPONSES,

@@ -14,7 +14,16 @@ from enum import StrEnum
 from functools import partial
 from math import ceil
 
-from metrics import asking, columns, contradicting, effort, evaluating, flow, self_service
+from metrics import (
+    asking,
+    columns,
+    contradicting,
+    effort,
+    evaluating,
+    flow,
+    recurring,
+    self_service,
+)
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
 from metrics.pairs import Pair
@@ -39,6 +48,7 @@ class Family(StrEnum):
     SPEED = "speed"
     DURABILITY = "durability"
     FLOW = "flow"
+    RECURRENCE = "recurrence"
 
     @property
     def heading(self) -> str:
@@ -52,6 +62,7 @@ _TITLES = {
     Family.SPEED: "Speed",
     Family.DURABILITY: "Did it hold",
     Family.FLOW: "Flow",
+    Family.RECURRENCE: "What keeps coming back",
 }
 
 
@@ -1002,6 +1013,49 @@ METRICS: tuple[Metric, ...] = (
         gaming="not classifying",
         source="METRICS.md M25",
         pair=(Pair.ASKED_ALL_THE_SAME, Pair.OBSERVATIONS),
+    ),
+    # --- E. Recurrence ---------------------------------------------------------------------------
+    Metric(
+        code="M26",
+        key="recurrence",
+        family=Family.RECURRENCE,
+        name="Keeps coming back",
+        question="What keeps coming back, for everyone?",
+        formula="Items opened in the period that share a problem record, a known defect or a"
+        " confirmed duplicate with another item of the capability opened at most 90 days before or"
+        " after, up to the end of the period. Problems are ranked by the people they met. Items"
+        " that report a known defect are also counted by themselves. Unknown where no item is"
+        " linked to anything: nobody says then what is the same.",
+        population="items opened",
+        dating="opening",
+        direction=Direction.LOWER,
+        views=(
+            _share(
+                "share",
+                "Share a problem with others",
+                recurring.shared,
+                "share a problem with another within 90 days",
+                leads=True,
+            ),
+            View(
+                "people",
+                "People who met a shared problem",
+                Unit.COUNT,
+                recurring.people,
+                "people met a problem that came more than once",
+            ),
+            _share(
+                "defects",
+                "Report a known defect",
+                recurring.defects,
+                "report a known defect",
+            ),
+        ),
+        evidence="the reports behind each problem, the problem of most people first",
+        pair=(Pair.SHARED_REPORTS,),
+        guardrail="should have been self-service (M25)",
+        gaming="not linking what is the same; opening a new problem record for each item",
+        source="METRICS.md M26",
     ),
 )
 

@@ -55,6 +55,8 @@ class Facts:
     backlog: Callable[[], tuple[Rows, int]]
     as_of: int
     clocks: RunningClocks
+    #: Rows with those of the days before the period that a kind reaches back to.
+    reaching_back: Callable[[columns.Kind], Rows]
     #: Capabilities not to be solved at first contact (hardware, approvals, moves).
     not_first_contact: frozenset[int] = frozenset()
     #: Capabilities that people can serve themselves.

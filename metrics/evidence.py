@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Window
 
-from metrics import words
+from metrics import recurring, words
 from metrics.definitions import BY_KEY
 from metrics.measure import Reader, Slice
 from metrics.models import Observation, ObservationAnswer, QualityReview
@@ -289,6 +289,37 @@ def asked_all_the_same(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     return Piece("What was asked for all the same", rows, nothing)
 
 
+def shared_reports(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
+    """The latest report of each problem that keeps coming back, that of most people first."""
+    title = "What keeps coming back"
+    found = recurring.ranked(reader.facts(cut))
+    if not found:
+        return Piece(title, words="No problem is known to have come more than once.")
+    latest = (
+        WorkItem.objects.for_tenant(reader.tenant)
+        .filter(
+            problem__in=[one.problem for one in found[:limit]],
+            opened_at__gte=reader.midnight(cut.start),
+            opened_at__lt=reader.midnight(cut.until),
+        )
+        .order_by("problem", "-opened_at", "-id")
+        .distinct("problem")
+        .values_list("problem", "problem__external_id", "ticket__subject")
+    )
+    told = {problem: (name, subject) for problem, name, subject in latest}
+    mask = _mask(reader)
+    rows = []
+    for one in found[:limit]:
+        name, subject = told[one.problem]
+        met = words.count(one.requesters, "person", "people")
+        rows.append(
+            Row(mask(subject or name), f"{name}: {met}, {words.count(one.items, 'item', 'items')}")
+        )
+    return Piece(
+        title, tuple(rows), f"{words.count(len(found), 'problem', 'problems')} came more than once."
+    )
+
+
 def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
     """Why help was needed from further up, the most frequent reason first."""
     found = _about(
@@ -445,6 +476,7 @@ FETCHED: Mapping[Pair, Fetch] = {
     Pair.MANY_TURNS: _whatever(many_turns),
     Pair.NOT_ASKED: _whatever(not_asked),
     Pair.ASKED_ALL_THE_SAME: _whatever(asked_all_the_same),
+    Pair.SHARED_REPORTS: _whatever(shared_reports),
 }
 
 
@@ -465,6 +497,7 @@ BY_SEVERITY = frozenset(
         Pair.MANY_HANDS,
         Pair.MANY_TURNS,
         Pair.ASKED_ALL_THE_SAME,
+        Pair.SHARED_REPORTS,
     }
 )
 

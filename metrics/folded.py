@@ -18,6 +18,7 @@ from metrics.columns import (
     FIRST_RESPONSES,
     ITEMS,
     MEANINGFUL_RESPONSES,
+    PROBLEMS,
     RESOLUTION_PROMISES,
     RESOLUTIONS,
     SURVEYED,
@@ -34,7 +35,7 @@ from tickets.calendars import Calendars
 from tickets.canonical import EventType
 from tickets.event_log import stories_of
 from tickets.fold_rules import fold_rules
-from tickets.models import Ticket
+from tickets.models import Problem, Ticket
 from tickets.repeat_contact import Contact, repeat_contacts
 from tickets.timeline import REOPEN_WINDOW, TicketLog, Timeline, fold
 
@@ -48,11 +49,13 @@ def pack(
     tenant_id: int,
     calendars: Calendars,
     window: timedelta = REOPEN_WINDOW,
+    problem_kinds: Mapping[int, str] | None = None,
 ) -> dict[str, Rows]:
     """The columns of timelines, by kind, as they would stand in the database.
 
-    `window` is that of repeat contacts. Not there are what other tables hold: who people were
-    (segments), whether somebody was asked, and bursts of closing.
+    `window` is that of repeat contacts; `problem_kinds` says what each problem is that items are
+    linked to, by its id. Not there are what other tables hold: who people were (segments), whether
+    somebody was asked, and bursts of closing.
     """
     found = facts.facts_of(timelines, tenant_id=tenant_id, calendars=calendars)
     items: dict[facts.ItemKey, dict[str, Any]] = {}
@@ -87,6 +90,12 @@ def pack(
         for kind in (ITEMS, FIRST_RESPONSES, MEANINGFUL_RESPONSES, RESOLUTION_PROMISES)
     }
     packed[RESOLUTIONS.name] = RESOLUTIONS.pack(resolutions)
+    kinds = problem_kinds or {}
+    packed[PROBLEMS.name] = PROBLEMS.pack(
+        {**item, "p.kind": kinds[item["w.problem_id"]]}
+        for item in items.values()
+        if item["w.problem_id"] is not None
+    )
     return packed
 
 
@@ -135,7 +144,14 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
             rules.settings(calendars, logs[0].events),
         )
     ]
-    folded = pack(timelines, tenant_id=tenant.pk, calendars=calendars, window=rules.windows.reopen)
+    kinds = dict(Problem.objects.for_tenant(tenant).values_list("pk", "kind"))
+    folded = pack(
+        timelines,
+        tenant_id=tenant.pk,
+        calendars=calendars,
+        window=rules.windows.reopen,
+        problem_kinds=kinds,
+    )
     folded[SURVEYED.name] = _answers_then(tenant, as_of, start, until_day)
     for kind in (ATTEMPTS, USAGE):
         folded[kind.name] = _known_then(load(tenant, kind, start, until_day), epoch(as_of))

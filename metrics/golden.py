@@ -165,7 +165,7 @@ class _Month:
             there = (items["at"] <= high) & ((items["ended"] == 0) | (items["ended"] > high))
             return items[there & ~np.isin(items["item"], paused)], high
 
-        return Facts(rows, backlog, epoch(self.as_of), CalendarClocks(calendars))
+        return Facts(rows, backlog, epoch(self.as_of), CalendarClocks(calendars), rows)
 
     def _calendars(self) -> Calendars:
         capabilities = {self.ids[ticket["capability"]] for ticket in self.data["tickets"]}

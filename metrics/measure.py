@@ -160,7 +160,8 @@ class Reader:
             self.agreement()
             self.tells_escalations()
         for kind in kinds or tuple(columns.KINDS.values()):
-            self._fetched[kind.name] = (start, until, self._load(kind, start, until))
+            begin = start - timedelta(days=kind.reach_days)
+            self._fetched[kind.name] = (begin, until, self._load(kind, begin, until))
             self._narrowed = {
                 key: rows for key, rows in self._narrowed.items() if key[0] != kind.name
             }
@@ -237,6 +238,9 @@ class Reader:
         """The rows of a slice, for an evaluation that is no view of a metric."""
         return Facts(
             rows=lambda kind: self._rows(kind, cut),
+            reaching_back=lambda kind: self._rows(
+                kind, replace(cut, start=cut.start - timedelta(days=kind.reach_days))
+            ),
             backlog=lambda: self._backlog(cut),
             as_of=epoch(self.as_of),
             clocks=CalendarClocks(self.calendars),

@@ -16,7 +16,10 @@ What stands in `Event.data`, by type (keys marked ? may be absent):
 | ticket.deleted          | |
 | ticket.followup_of      | parent (external id) |
 | ticket.flagged          | flag (Flag), value? (default true) |
-| ticket.snapshot         | state?, severity?, capability?, group?, agent?, requester?: the ticket |
+| ticket.problem_linked   | to (what it shares with others, or null), kind? (ProblemKind; default |
+|                         | problem) |
+| ticket.snapshot         | state?, severity?, capability?, group?, agent?, requester?, problem? |
+|                         | (empty: linked to none): the ticket |
 |                         | as it stood; tickets/versions.py tells the changes between snapshots |
 | ticket.observed         | name (one of tickets/flaws.py), value: what the source counts |
 
@@ -33,7 +36,8 @@ when a ticket is folded, so a better mapping tells the same log better:
 |                               | not said again is unchanged |
 | actor_kind                    | unknown, with an actor key: what they were then is looked up |
 
-Capabilities and requesters are whatever hashable identity the caller uses (the database's ids).
+Capabilities, requesters and problems are whatever hashable identity the caller uses (the database's
+ids).
 """
 
 from __future__ import annotations
@@ -54,6 +58,7 @@ __all__ = [
     "EventType",
     "Flag",
     "Meaning",
+    "ProblemKind",
     "ResolutionKind",
     "Severity",
     "State",
@@ -113,6 +118,7 @@ class EventType(StrEnum):
     DELETED = "ticket.deleted"
     FOLLOWUP_OF = "ticket.followup_of"
     FLAGGED = "ticket.flagged"
+    PROBLEM_LINKED = "ticket.problem_linked"
     SNAPSHOT = "ticket.snapshot"
     OBSERVED = "ticket.observed"
 
@@ -131,6 +137,17 @@ class ResolutionKind(StrEnum):
 
     NORMAL = "normal"
     INACTIVITY = "inactivity"
+    DUPLICATE = "duplicate"
+
+
+class ProblemKind(StrEnum):
+    """What several tickets may share (METRICS.md M26)."""
+
+    #: A problem record or parent of the help desk.
+    PROBLEM = "problem"
+    #: A known error of a product.
+    DEFECT = "defect"
+    #: The first of a group that somebody confirmed to be the same.
     DUPLICATE = "duplicate"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from tickets.canonical import ActorKind, Flag, Meaning, ResolutionKind, Severity, State
+from tickets.canonical import ActorKind, Flag, Meaning, ProblemKind, ResolutionKind, Severity, State
 
 PREFIX, VERSION = "com.wellserved.", ".v1"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -110,6 +110,12 @@ _FACETS: Schema = {
     "maxProperties": 20,
 }
 _GROUP = _text(150, "the queue or team")
+_PROBLEM: Schema = {
+    "type": ["string", "null"],
+    "minLength": 1,
+    "maxLength": 200,
+    "description": "the sender's id of what it shares with other tickets; null: nothing any more",
+}
 _STANDING: Mapping[str, Schema] = {
     "subject": _text(500, "the title"),
     "requester": _PERSON,
@@ -121,6 +127,7 @@ _STANDING: Mapping[str, Schema] = {
     "capability": _CAPABILITY,
     "facets": _FACETS,
     "group": _GROUP,
+    "problem": _PROBLEM,
 }
 _OWN_WORDS = _not_both(
     ("status", "status_said"), ("severity", "severity_said"), ("capability", "facets")
@@ -315,6 +322,20 @@ TYPES: Mapping[str, ToldType] = {
                     "actor": _ACTOR,
                 },
                 ["flag"],
+            ),
+        ),
+        ToldType(
+            "ticket.problem_linked",
+            "It turned out to share a problem with other tickets, or not to (null).",
+            _object(
+                {
+                    "to": _PROBLEM,
+                    "kind": _one_of(
+                        ProblemKind, "a problem record (absent), a known defect, a duplicate"
+                    ),
+                    "actor": _ACTOR,
+                },
+                ["to"],
             ),
         ),
         ToldType(

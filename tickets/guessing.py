@@ -103,6 +103,10 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("requester email", "customer email", "caller email", "email address", "email"),
         *("e mail", "mail", "e mail adresse", "kunden e mail"),
     ),
+    "problem": (
+        *("problem id", "problem", "problem number", "problem record", "known error"),
+        *("parent incident", "parent ticket", "problemnummer", "bekannter fehler"),
+    ),
     "channel": (
         *("channel", "contact type", "channel name", "ticket channel", "source", "via"),
         *("kanal", "eingangskanal", "kontaktart", "quelle"),
@@ -129,6 +133,7 @@ TYPE_WORDS: dict[str, tuple[str, ...]] = {
     "capability": ("category", "category changed", "kategorie"),
     "group": ("group", "group changed", "gruppe", "queue changed"),
     "agent": ("assigned", "assignee", "assignment", "zugewiesen", "assignee changed"),
+    "problem": ("problem", "problem linked", "problem id", "problem verknuepft"),
     "reply": ("reply", "answered", "agent reply", "antwort", "public reply"),
     "requester_message": ("requester message", "customer reply", "kundenantwort", "wrote"),
     "escalation": ("escalated", "escalation", "eskaliert", "eskalation"),

@@ -23,7 +23,7 @@ from portal.catalogue.models import Capability
 from portal.tenancy import due
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Due
-from tickets import accounts, fetching, ratings, refolding, timeline, usage
+from tickets import accounts, fetching, problems, ratings, refolding, timeline, usage
 from tickets.attempts import people_like, write_attempts
 from tickets.bursts import update_bursts
 from tickets.calendars import Calendars
@@ -337,8 +337,9 @@ class _Batch:
         return [row[3] for row in rows]
 
     def _load_people(self) -> None:
-        """Keys of accounts, ids of requesters and capabilities named in the news."""
+        """Keys of accounts, ids of requesters, problems and capabilities named in the news."""
         names: set[str] = set()
+        shared: set[problems.Named] = set()
         requesters: dict[str, tuple[str, datetime | None]] = {}
         for news in (one for some in self.news.values() for one in some):
             if news.requester:
@@ -355,8 +356,11 @@ class _Batch:
                     names.add(str(event.data[name]))
                 if event.data.get("requester"):
                     requesters.setdefault(str(event.data["requester"]), ("", None))
+                if problem := problems.named_in(event):
+                    shared.add(problem)
         self.accounts = accounts.ensure_accounts(self.connection, names)
         self.requesters = accounts.ensure_requesters(self.connection, requesters)
+        self.problems = problems.ensure(self.connection, shared)
         self.capabilities = dict(
             Capability.objects.for_tenant(self.tenant_id).values_list("slug", "pk")
         )
@@ -411,6 +415,7 @@ class _Batch:
             data[name] = self.accounts[str(data[name])]
         if data.get("requester"):
             data["requester"] = self.requesters[str(data["requester"])]
+        problems.with_ids(event, data, self.problems)
         slug_at = "to" if event.type is EventType.CATEGORY_CHANGED else "capability"
         slug = data.get(slug_at)
         if slug is not None and event.type in _WITH_CAPABILITY:

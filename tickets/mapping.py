@@ -51,6 +51,7 @@ MEANINGS = {
     "actor": "who wrote this version, or did this",
     "requester": "who asked for help",
     "requester_email": "their address",
+    "problem": "the problem record, parent or known error it is linked to",
     "channel": "how they asked",
     "subject": "its subject",
     "score": "the rating",
@@ -72,6 +73,7 @@ TOLD = {
     "capability": "capability",
     "group": "group",
     "agent": "agent",
+    "problem": "problem",
     "reply": "",
     "requester_message": "",
     "escalation": "",
@@ -100,7 +102,7 @@ _TIME = frozenset({"zone", "formats", "columns"})
 _CREATE = frozenset({"domain", "name", "zone", "hours", "capabilities"})
 _SCALE = re.compile(r"[a-z]+_\d+_\d+")
 #: As long as the narrowest column that may hold it; a longer value is a mistake in the file.
-_LONGEST = {"group": 150, "channel": 40, "capability": 150, "requester_email": 254}
+_LONGEST = {"group": 150, "channel": 40, "capability": 150, "requester_email": 254, "problem": 200}
 #: Capabilities one file may name: a column with more is no list of topics.
 MOST_CAPABILITIES = 500
 #: Instants outside these years are noughts of other clocks and slips of the pen.

@@ -18,7 +18,7 @@ from portal.catalogue.models import Capability
 from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.people.models import Person
 from portal.tenancy.models import TenantOwned, TenantQuerySet
-from tickets.canonical import UsageType
+from tickets.canonical import ProblemKind, UsageType
 
 
 class Connection(TenantOwned):
@@ -486,6 +486,25 @@ class MessageText(TenantOwned):
     text = models.TextField()
 
 
+class Problem(TenantOwned):
+    """What several tickets of a source may share: a problem record, a known defect, a duplicate."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=10, choices=[(one.value, one.value) for one in ProblemKind])
+    #: What the source calls it: PRB0040012, OPS-17.
+    external_id = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "kind", "external_id"], name="problem_external_id"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
 class WorkItem(TenantOwned):
     """One problem of one requester: the unit of counting (METRICS.md 1.1).
 
@@ -551,6 +570,15 @@ class WorkItem(TenantOwned):
     repeat_contact_at = models.DateTimeField(null=True, blank=True)
     #: Should it have been self-service? Null: not classified (M25).
     routine = models.BooleanField(null=True, blank=True)
+    #: What it shares with other items (M26).
+    problem = models.ForeignKey(
+        Problem,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="work_items",
+        db_index=False,
+    )
 
     #: Targets in force at opening, business seconds; null: none promised.
     response_target_s = models.PositiveIntegerField(null=True, blank=True)
@@ -587,6 +615,11 @@ class WorkItem(TenantOwned):
             models.Index(
                 fields=["tenant", "requester", "capability", "opened_at"],
                 name="work_item_by_requester",
+            ),
+            models.Index(
+                fields=["tenant", "problem", "opened_at"],
+                name="work_item_by_problem",
+                condition=models.Q(problem__isnull=False),
             ),
         ]
 

@@ -147,6 +147,7 @@ _EVENT_TYPES = {
     "capability": EventType.CATEGORY_CHANGED,
     "group": EventType.GROUP_CHANGED,
     "agent": EventType.ASSIGNED,
+    "problem": EventType.PROBLEM_LINKED,
     "reply": EventType.MESSAGE,
     "requester_message": EventType.MESSAGE,
     "escalation": EventType.ESCALATED,
@@ -154,7 +155,7 @@ _EVENT_TYPES = {
 
 
 #: What a snapshot may hold of a row.
-_STANDING = ("state", "severity", "capability", "group", "agent", "requester")
+_STANDING = ("state", "severity", "capability", "group", "agent", "requester", "problem")
 
 
 class RowReader:

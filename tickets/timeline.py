@@ -205,6 +205,8 @@ class WorkItem:
     fcr_claimed: bool
     #: Should it be self-service? None: nobody said.
     routine: bool | None
+    #: What it shares with other items (METRICS.md M26); None: linked to nothing.
+    problem: Any
     response_owed: bool
     #: Of the replies and the resolution so far.
     handled_by: HandledBy
@@ -408,6 +410,7 @@ class _Now:
     capability: Any = None
     requester: Any = None
     channel: str = ""
+    problem: Any = None
     flags: dict[str, bool] = field(default_factory=dict)
     denial: Denial | None = None
 
@@ -445,6 +448,7 @@ class _Item:
     escalations: list[Escalation] = field(default_factory=list)
     requester_messages: list[datetime] = field(default_factory=list)
     withdrawn_at: datetime | None = None
+    problem: Any = None
     open: bool = True
 
 
@@ -490,6 +494,8 @@ class _Telling:
                 self.now.capability = data["to"]
             case EventType.FLAGGED:
                 self._flagged(item, event, ticket)
+            case EventType.PROBLEM_LINKED:
+                item.problem = self.now.problem = data["to"] or None
             case EventType.ESCALATED if not data.get("planned"):
                 item.escalations.append(
                     Escalation(
@@ -521,7 +527,7 @@ class _Telling:
             item.attempts[-1].denial = denial
 
     def _open_item(self, at: datetime) -> None:
-        item = _Item(len(self.items) + 1, at)
+        item = _Item(len(self.items) + 1, at, problem=self.now.problem)
         if self.now.group:
             item.groups.append((at, self.now.group))
         self.items.append(item)
@@ -538,6 +544,8 @@ class _Telling:
                 self._regrouped(item, event.at, str(data["group"]), automatic=True)
         if data.get("capability") is not None:
             self.now.capability = data["capability"]
+        if data.get("problem"):
+            self.items[-1].problem = self.now.problem = data["problem"]
         if ticket not in self.states:  # else told after another event of the same instant
             self._moved(position, event, ticket, State(data.get("state", State.NEW)))
 
@@ -703,6 +711,7 @@ class _Telling:
             replies_to_first_resolution=_replies_before(item, resolutions),
             fcr_claimed=_claims_first_contact(item, resolutions),
             routine=self.now.flags.get(Flag.ROUTINE),
+            problem=item.problem,
             response_owed=item.response_owed,
             handled_by=end.handled_by if end else handled_by(by for _, by in item.voices),
             waits=tuple(Wait(start, _asked(item, start)) for start, _ in item.waits),

@@ -19,6 +19,7 @@ _CHANGES = (
     ("capability", EventType.CATEGORY_CHANGED),
     ("group", EventType.GROUP_CHANGED),
     ("agent", EventType.ASSIGNED),
+    ("problem", EventType.PROBLEM_LINKED),
 )
 
 
@@ -67,7 +68,7 @@ def _differences(snapshot: Event, known: dict[str, object]) -> list[Event]:
     told: list[Event] = []
     for name, type_ in _CHANGES:
         value = snapshot.data.get(name)
-        if value is not None and value != known.get(name):
+        if value is not None and value != known.get(name, ""):
             known[name] = value
             told.append(
                 Event(

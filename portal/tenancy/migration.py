@@ -155,21 +155,7 @@ class OneKey(_TableOperation):
 
     def forwards(self, model: type[models.Model]) -> list[str]:
         table = model._meta.db_table
-        return [
-            f"""
-            DO $$
-            DECLARE doubled name;
-            BEGIN
-                SELECT o.conname INTO STRICT doubled
-                  FROM pg_constraint o JOIN pg_attribute a
-                    ON a.attrelid = o.conrelid AND o.conkey = ARRAY[a.attnum]
-                 WHERE o.contype = 'f' AND o.conrelid = '"{table}"'::regclass
-                   AND a.attname = '{field.column}';
-                EXECUTE format('ALTER TABLE "{table}" DROP CONSTRAINT %I', doubled);
-            END $$
-            """  # noqa: S608 - names of our own tables and columns
-            for field in _doubled_references(model)
-        ]
+        return [_drop_own_key(table, field) for field in _doubled_references(model)]
 
     def backwards(self, model: type[models.Model]) -> list[str]:
         table = model._meta.db_table
@@ -179,6 +165,28 @@ class OneKey(_TableOperation):
             f' ("{field.related_model._meta.pk.column}") DEFERRABLE INITIALLY DEFERRED'
             for field in _doubled_references(model)
         ]
+
+
+class AddedReference(_TableOperation):
+    """The composite key of a reference that a protected table was given later, and it alone."""
+
+    def __init__(self, model: str, field: str) -> None:
+        super().__init__(model)
+        self.field = field
+
+    def describe(self) -> str:
+        return f"Keep {self.field} of {self.model} inside the organisation"
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return type(self).__name__, [self.model, self.field], {}
+
+    def forwards(self, model: type[models.Model]) -> list[str]:
+        table, field = model._meta.db_table, model._meta.get_field(self.field)
+        return [_drop_own_key(table, field), _composite_key(table, field)]
+
+    def backwards(self, model: type[models.Model]) -> list[str]:
+        table, field = model._meta.db_table, model._meta.get_field(self.field)
+        return [f'ALTER TABLE "{table}" DROP CONSTRAINT "{_composite_name(table, field)}"']
 
 
 class AppendOnly(_TableOperation):
@@ -245,6 +253,22 @@ def _doubled_references(model: type[models.Model]) -> list[Any]:
     if any(not field.null for field in doubled):
         doubled = [*doubled, model._meta.get_field("tenant")]
     return doubled
+
+
+def _drop_own_key(table: str, field: Any) -> str:
+    """Drop the foreign key that Django made of one column, whatever it called it."""
+    return f"""
+        DO $$
+        DECLARE doubled name;
+        BEGIN
+            SELECT o.conname INTO STRICT doubled
+              FROM pg_constraint o JOIN pg_attribute a
+                ON a.attrelid = o.conrelid AND o.conkey = ARRAY[a.attnum]
+             WHERE o.contype = 'f' AND o.conrelid = '"{table}"'::regclass
+               AND a.attname = '{field.column}';
+            EXECUTE format('ALTER TABLE "{table}" DROP CONSTRAINT %I', doubled);
+        END $$
+        """  # noqa: S608 - names of our own tables and columns
 
 
 def _composite_name(table: str, field: Any) -> str:

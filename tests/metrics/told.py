@@ -130,6 +130,7 @@ def month(cast: Cast, tickets: int = 40, seed: int = 1) -> None:
                 *story,
                 opened_at=opened,
                 severity=dice.choice(["low", "medium", "high", "critical"]),
+                problem=f"PRB{number % 3}" if number % 5 == 0 else None,
                 capability=dice.choice(["network", "accounts"]),
                 requester=f"requester {dice.randrange(10)}",
             )

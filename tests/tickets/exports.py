@@ -18,6 +18,7 @@ AT = datetime(2026, 6, 1, tzinfo=UTC)
 LOG_HEADER = (
     "number", "incident_state", "sys_mod_count", "caller_id", "opened_at", "sys_updated_by",
     "sys_updated_at", "contact_type", "category", "priority", "assignment_group", "assigned_to",
+    "problem_id",
 )  # fmt: skip
 
 
@@ -34,11 +35,12 @@ def version(
     group: str = "Desk",
     agent: str = "Kim",
     caller: str = "caller 7",
+    problem: str = "?",
 ) -> tuple[str, ...]:
     """One row of an audit log; dates as d/m/yyyy HH:MM."""
     return (
         number, state, str(count), caller, opened, by, at, "Phone", category, priority, group,
-        agent,
+        agent, problem,
     )  # fmt: skip
 
 
@@ -49,11 +51,12 @@ LOG = [
     version("T1", "2/3/2026 09:00", "New"),
     version("T1", "2/3/2026 11:00", "Resolved", count=1),
     version("T1", "2/3/2026 12:00", "Resolved", count=2),
-    version("T1", "9/3/2026 12:00", "Closed", count=3, by="job"),
+    version("T1", "9/3/2026 12:00", "Closed", count=3, by="job", problem="Problem ID 4"),
     version("T2", "2/3/2026 09:10", "New", caller="caller 8"),
     version("T2", "2/3/2026 10:00", "Resolved", count=1, caller="caller 8"),
     version("T2", "2/3/2026 12:00", "Active", count=2, caller="caller 8", by="desk 2"),
-    version("T2", "2/3/2026 13:00", "Resolved", count=3, caller="caller 8"),
+    version("T2", "2/3/2026 13:00", "Resolved", count=3, caller="caller 8",
+            problem="Problem ID 4"),
     version("T3", "2/3/2026 09:20", "New", caller="caller 9"),
     version("T3", "2/3/2026 10:20", "Resolved", count=1, caller="caller 9"),
     version("T3", "17/3/2026 10:21", "Active", count=2, caller="caller 9", by="desk 2"),

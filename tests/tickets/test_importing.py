@@ -119,6 +119,10 @@ def test_an_audit_log_becomes_tickets_items_and_resolutions(acme: int, log: Path
         assert items["T3", 2].opened_at == datetime(2026, 3, 17, 10, 21, tzinfo=UTC)
         assert items["T5", 1].severity == "high"
         assert items["T6", 1].outcome == "open"
+        shared = items["T1", 1].problem
+        assert shared == items["T2", 1].problem
+        assert str(shared) == "Problem ID 4"
+        assert items["T3", 1].problem is None
         kinds = Resolution.objects.exclude(reopen_kind="").values_list(
             "ticket__external_id", "reopen_kind", "reopened"
         )

@@ -142,6 +142,7 @@ FULL: dict[str, dict[str, Any]] = {
     "ticket.deleted": {"actor": ACTOR},
     "ticket.followup_of": {"parent": "T0"},
     "ticket.flagged": {"flag": "policy_denial", "value": True, "actor": ACTOR},
+    "ticket.problem_linked": {"to": "PRB1", "kind": "problem", "actor": ACTOR},
     "ticket.snapshot": {"status": "open", "severity": "low", "agent": "arjun", "actor": ACTOR},
     "csat.offered": {"rating": "r1", "offered_at": "2026-03-02T09:00:00Z"},
     "csat.responded": {"rating": "r1", "score": 4, "scale": "csat_1_5", "comment": "Thanks"},
@@ -704,3 +705,27 @@ def test_a_key_that_calls_too_often_is_asked_to_wait(
     problem(answer, 429)
     assert int(answer.headers["Retry-After"]) > 0
     cache.clear()
+
+
+def test_a_problem_is_told_by_an_event_or_with_the_ticket_and_taken_back(
+    cast: Cast, key: str
+) -> None:
+    ticket = {"severity": "medium", "capability": "network", "problem": "PRB1"}
+
+    def linked(id_: str, to: str | None, time: str, **more: Any) -> Any:
+        return event("ticket.problem_linked", id_, time=time, data={"to": to, **more})
+
+    def problem() -> str:
+        swept()
+        with acting(cast.acme.pk):
+            item = WorkItem.objects.select_related("problem").get()
+            return f"{item.problem.kind} {item.problem}" if item.problem else "none"
+
+    told(key, event("ticket.created", "e1", data=ticket))
+    assert problem() == "problem PRB1"
+    told(key, linked("e2", "BUG-4", "2026-03-02T10:00:00Z", kind="defect"))
+    assert problem() == "defect BUG-4"
+    told(key, linked("e3", None, "2026-03-02T11:00:00Z"))
+    assert problem() == "none"
+    [refused] = told(key, linked("e4", "BUG-4", "2026-03-02T12:00:00Z", kind="rumour"))
+    assert refused["errors"][0]["field"] == "data.kind"

@@ -77,6 +77,8 @@ OUTBOUND_EMAIL = 10
 #: A conversation's source: what a person writes is a reply (0), a note (2) or a forwarding (8) …;
 #: 6 is what somebody wrote into a satisfaction survey.
 SURVEY_FEEDBACK = 6
+#: How tickets are associated: 1 parent, 2 child, 3 tracker, 4 related to a tracker.
+RELATED = 4
 #: Fields of a ticket that may say what it is about, by the name their words have here.
 _FACETS = {"type": "type", "group_id": "group", "product_id": "product"}
 #: Where groups and products are called by name.
@@ -530,6 +532,9 @@ class _Reading:
         if self.row.get("deleted"):
             now = {"state": State.DELETED.value}
             parts = (self.at, since, State.DELETED.value)
+        if (tracker := self._tracker()) is not None:
+            now["problem"] = tracker
+            parts = (*parts, tracker)
         self._add(EventType.SNAPSHOT, self.at, f"{_second(since)}-2", now, "now", *parts)
 
     def _name(self, field: str, id_: object) -> str | None:
@@ -543,6 +548,16 @@ class _Reading:
     def _word(self, facet: str, word: str) -> str:
         field = next((field for field in _NAMES if _FACETS[field] == facet), None)
         return called(word, self._name(field, word)) if field else word
+
+    def _tracker(self) -> str | None:
+        """The tracker it is related to, empty for none; None where the answer does not say which.
+
+        A child ticket shares no problem with others: it is a part of its parent's work.
+        """
+        if self.row.get("association_type") != RELATED:
+            return "" if "association_type" in self.row else None
+        listed = self.row.get("associated_tickets_list") or ()
+        return str(listed[0]) if listed else None
 
     def _facets(self) -> dict[str, str]:
         values = {name: self.row.get(field) for field, name in _FACETS.items()}

@@ -147,6 +147,7 @@ _STANDING = {
     "group": "group",
     "channel": "channel",
     "agent": "agent",
+    "problem": "problem",
 }
 
 

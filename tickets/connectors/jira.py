@@ -29,7 +29,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tickets.canonical import ActorKind, Event, EventType, ResolutionKind, State
+from tickets.canonical import ActorKind, Event, EventType, ProblemKind, ResolutionKind, State
 from tickets.connectors.base import (
     RECORDS,
     Asked,
@@ -78,6 +78,8 @@ _FIELDS = (
     *("project", "issuetype", "components", "labels", "resolution", "issuelinks"),
 )
 _PER_PAGE = 50
+PROBLEM_TYPES, DEFECT_TYPES = "Problem, [System] Problem", "Bug"
+DUPLICATE_LINKS = "Duplicate"
 
 #: Roles that Jira does not date. The later outweighs the earlier: an account's type says least,
 #: then that the groups of agents are known and it was in none, then that it was in one, then that
@@ -144,6 +146,24 @@ class Jira(Connector):
             "followup_links",
             "Links that point from a follow-up to what it follows",
             "names of link types, separated by commas",
+            required=False,
+        ),
+        Asked(
+            "problem_types",
+            "Types of issues that are problems",
+            f"by default: {PROBLEM_TYPES}",
+            required=False,
+        ),
+        Asked(
+            "defect_types",
+            "Types of issues that are defects",
+            f"by default: {DEFECT_TYPES}",
+            required=False,
+        ),
+        Asked(
+            "duplicate_links",
+            "Links from a duplicate to the first of its kind",
+            f"by default: {DUPLICATE_LINKS}",
             required=False,
         ),
         Asked(
@@ -566,6 +586,7 @@ class _Issue:
             self._commented(comment)
         self._promised()
         self._followed()
+        self._linked()
         return Told(
             tickets=[self.news],
             ratings=self._rated(),
@@ -890,6 +911,42 @@ class _Issue:
                 at, parent = _instant(self.fields["created"]), str(earlier["id"])
                 key = event_key("jira", self.id, "follows", parent)
                 self._tell(key, EventType.FOLLOWUP_OF, at, "0c", data={"parent": parent})
+
+    def _linked(self) -> None:
+        """What it shares with other issues: a problem before a defect before a duplicate.
+
+        Links are told as they are now; that there is none any more where the history holds links.
+        """
+        links = self.fields.get("issuelinks")
+        if links is None:
+            return
+        found = min((one for link in links if (one := self._shared(link))), default=None)
+        once = any(
+            _field_of(item) == "link"
+            for history in self.histories
+            for item in history.get("items", ())
+        )
+        if found is None and not once:
+            return
+        data = {"to": found[2], "kind": found[1]} if found else {"to": ""}
+        key = event_key("jira", self.id, "problem", self.updated.isoformat(), *_flat(data))
+        self._tell(key, EventType.PROBLEM_LINKED, self.updated, "9", data=data)
+
+    def _shared(self, link: Mapping[str, Any]) -> tuple[int, str, str] | None:
+        """Rank, kind and key of what a link makes it share; the first of a group is its name."""
+        other = link.get("outwardIssue") or link.get("inwardIssue") or {}
+        key = str(other.get("key") or "")
+        type_ = str(((other.get("fields") or {}).get("issuetype") or {}).get("name") or "")
+        if key and type_ in _listed(self.options, "problem_types", PROBLEM_TYPES):
+            return 0, ProblemKind.PROBLEM.value, key
+        if key and type_ in _listed(self.options, "defect_types", DEFECT_TYPES):
+            return 1, ProblemKind.DEFECT.value, key
+        if (link.get("type") or {}).get("name") not in _listed(
+            self.options, "duplicate_links", DUPLICATE_LINKS
+        ):
+            return None
+        first = key if "outwardIssue" in link else str(self.issue.get("key") or "")
+        return (2, ProblemKind.DUPLICATE.value, first) if first else None
 
     def _rated(self) -> list[RatingTold]:
         rating = next(

@@ -85,11 +85,14 @@ _AUDITED = (
     *sorted(set(_REQUESTER.values())),
     *_FACETS,
 )
+#: What several records are linked to, the first that is filled deciding.
+_SHARED = ("problem_id", "parent_incident")
 _FIELDS = (
     *("sys_id", "number", "sys_class_name", "short_description", "opened_at", "opened_by"),
     *("sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count"),
     *("state", "incident_state", "hold_reason", "priority", "assignment_group", "assigned_to"),
     *("contact_type", "close_code", "reopen_count", "reopened_time"),
+    *_SHARED,
     *sorted(set(_REQUESTER.values())),
     *_FACETS,
 )
@@ -611,6 +614,7 @@ class _Record:
         self._promised()
         self._counted()
         self._followed()
+        self._linked()
         for name in self.ambiguous:
             data = {"name": FLAW, "value": FlawKind.AMBIGUOUS_DATE.value, "detail": name}
             key = event_key("servicenow", self.id, "ambiguous", name)
@@ -936,6 +940,8 @@ class _Record:
             if account := self._account(_value(self.record, who)):
                 data[name] = account
         data = {name: value for name, value in data.items() if value != ""}
+        if (shared := self._shared()) is not None:
+            data["problem"] = shared
         number = _value(self.record, "sys_mod_count").zfill(8)
         user = _value(self.record, "sys_updated_by")
         key = event_key("servicenow row", self.id, self.updated, number, user, flat(data))
@@ -1016,6 +1022,24 @@ class _Record:
             key = event_key("servicenow", self.id, "follows", parent)
             data = {"parent": parent}
             self._tell(key, EventType.FOLLOWUP_OF, self.opened, "0c", data=data)
+
+    def _shared(self) -> str | None:
+        """The problem or parent it is linked to, empty for none; None where no row says so."""
+        if not any(name in self.record for name in _SHARED):
+            return None
+        return next((shown for name in _SHARED if (shown := _shown(self.record, name))), "")
+
+    def _linked(self) -> None:
+        """What it is linked to now; the history knows problems by ids that nobody reads.
+
+        That it is linked to none is only said where it once was.
+        """
+        shared = self._shared()
+        once = any(name in step.changes for step in self.steps for name in _SHARED)
+        if _history(self.options) == SNAPSHOTS or shared is None or not (shared or once):
+            return
+        key = event_key("servicenow", self.id, "problem", self.updated, shared)
+        self._tell(key, EventType.PROBLEM_LINKED, self.updated, "9", data={"to": shared})
 
 
 def _rows_told(body: Any, options: Mapping[str, Any]) -> Told:

@@ -677,6 +677,8 @@ class _Audit:
             data["facets"] = facets
         if created.get("group_id"):
             data["group"] = str(created["group_id"])
+        if created.get("problem_id"):
+            data["problem"] = str(created["problem_id"])
         if created.get("requester_id"):
             data["requester"] = self.news.requester = str(created["requester_id"])
         self.news.subject = str(created.get("subject") or "")[:500]
@@ -712,6 +714,8 @@ class _Audit:
             self._add(EventType.SNAPSHOT, event, _FIELD, said)
         elif field == "assignee_id":
             self._add(EventType.ASSIGNED, event, _FIELD, {"to": _text(value)})
+        elif field == "problem_id":
+            self._add(EventType.PROBLEM_LINKED, event, _FIELD, {"to": _text(value)})
         elif field == "group_id" and value:
             self._regrouped(event, str(value))
         elif facet:

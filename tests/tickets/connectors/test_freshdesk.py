@@ -528,3 +528,21 @@ class TestNames:
     ) -> None:
         guess = FRESHDESK.guess_state(word)
         assert (guess.meaning if guess else None) == meaning
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"association_type": 4, "associated_tickets_list": [55]}, "55"),
+        ({"association_type": 2, "associated_tickets_list": [55]}, ""),
+        ({"association_type": None}, ""),
+        ({"association_type": 4}, None),
+        ({}, None),
+    ],
+)
+def test_a_ticket_related_to_a_tracker_shares_it_and_a_child_shares_nothing(
+    fields: dict[str, Any], problem: str | None
+) -> None:
+    [one] = told("tickets", [ticket(1, day("09:00:00"), **fields)]).tickets
+    said_of_it = {e.data["problem"] for e in one.events if "problem" in e.data}
+    assert said_of_it == (set() if problem is None else {problem})

@@ -425,6 +425,43 @@ class TestChangelog:
         assert event.data == {"parent": "10001"}
         assert not of_type(news(page), EventType.FOLLOWUP_OF)
 
+    @pytest.mark.parametrize(
+        ("links", "data"),
+        [
+            ([("inwardIssue", "Problem", "IT-7")], {"to": "IT-7", "kind": "problem"}),
+            ([("inwardIssue", "Bug", "DEV-3")], {"to": "DEV-3", "kind": "defect"}),
+            (
+                [("outwardIssue", "Bug", "DEV-3"), ("inwardIssue", "[System] Problem", "IT-7")],
+                {"to": "IT-7", "kind": "problem"},
+            ),
+            ([("outwardIssue", "Story", "IT-8")], {"to": "IT-8", "kind": "duplicate"}),
+            ([("inwardIssue", "Story", "IT-8")], {"to": "IT-10050", "kind": "duplicate"}),
+        ],
+    )
+    def test_links_say_what_it_shares_with_others(
+        self, links: list[tuple[str, str, str]], data: dict[str, str]
+    ) -> None:
+        told = [
+            {
+                "type": {"name": "Duplicate"},
+                end: {"id": "1", "key": key, "fields": {"issuetype": {"name": kind}}},
+            }
+            for end, kind, key in links
+        ]
+        [event] = of_type(news(only(issuelinks=told)), EventType.PROBLEM_LINKED)
+        assert (event.data, event.at) == (data, at(8, day=6))
+
+    def test_a_link_of_another_kind_says_nothing_and_one_taken_away_says_none(self) -> None:
+        other = {
+            "type": {"name": "Relates"},
+            "outwardIssue": {"id": "1", "key": "IT-8", "fields": {"issuetype": {"name": "Story"}}},
+        }
+        assert not of_type(news(only(issuelinks=[other])), EventType.PROBLEM_LINKED)
+        unlinked = {"field": "Link", "from": "IT-7", "fromString": "is caused by IT-7", "to": None}
+        gone = jira.history(5, "03T08:00:00", jira.AGENT, unlinked)
+        [event] = of_type(news(only(gone)), EventType.PROBLEM_LINKED)
+        assert event.data == {"to": ""}
+
 
 class TestComments:
     def test_what_an_app_writes_is_told_under_its_account_and_the_account_is_a_bot(self) -> None:

@@ -230,6 +230,37 @@ class TestWords:
         older = [r for r in desk.BUSY_HISTORY if r["fieldname"]["value"] != "state"]
         assert len(said(news({**desk.BUSY, "history": older}))) == 7  # only incident_state audited
 
+    @pytest.mark.parametrize(
+        ("fields", "shared"),
+        [
+            ({"problem_id": ("ab" * 16, "PRB0040012")}, "PRB0040012"),
+            ({"parent_incident": ("cd" * 16, "INC0000003")}, "INC0000003"),
+            (
+                {
+                    "problem_id": ("ab" * 16, "PRB0040012"),
+                    "parent_incident": ("cd" * 16, "INC0000003"),
+                },
+                "PRB0040012",
+            ),
+        ],
+    )
+    def test_the_problem_it_is_linked_to_is_told_else_its_parent(
+        self, fields: dict[str, tuple[str, str]], shared: str
+    ) -> None:
+        empty = {"problem_id": "", "parent_incident": ""}
+        page = desk.page(a_record(**(empty | fields)))
+        [event] = of_type(news(page), EventType.PROBLEM_LINKED)
+        assert (event.data, event.at) == ({"to": shared}, at(20))
+        assert not of_type(news(desk.page(a_record(**empty))), EventType.PROBLEM_LINKED)
+        [snapshot] = of_type(news(page, history="snapshots"), EventType.SNAPSHOT)
+        assert snapshot.data["problem"] == shared
+
+    def test_a_problem_that_was_taken_away_is_told_as_none(self) -> None:
+        history = desk.audit(9, "02 19:00:00", "beth", 3, problem_id=("ab" * 16, ""))
+        page = desk.page(a_record(problem_id=""), history=history)
+        [event] = of_type(news(page), EventType.PROBLEM_LINKED)
+        assert event.data == {"to": ""}
+
     def test_severity_is_the_priority_and_not_the_field_of_that_name(self) -> None:
         one = news(desk.page(a_record(severity=("3", "3 - Low"))))
         assert of_type(one, EventType.CREATED)[0].data["severity_said"] == "2 · High"

@@ -47,7 +47,15 @@ from tickets.canonical import ActorKind, Event, EventType
 from tickets.connectors import CONNECTORS
 from tickets.connectors.base import Context, Unusable
 from tickets.connectors.http import HttpTrouble
-from tickets.models import Connection, Escalation, FetchWork, Ticket, TicketFlaw, ToldRating
+from tickets.models import (
+    Connection,
+    Escalation,
+    FetchWork,
+    Ticket,
+    TicketFlaw,
+    ToldRating,
+    WorkItem,
+)
 from tickets.news import Told
 
 ZENDESK = CONNECTORS["zendesk"]
@@ -826,3 +834,26 @@ class TestNames:
         assert guess is not None
         assert guess.meaning == "waiting_on_third_party"
         assert ZENDESK.guess_state("custom 226") is None
+
+
+def test_the_problem_an_incident_is_linked_to_is_told_from_its_opening_and_changes(
+    cast: Cast, live: Connection
+) -> None:
+    told = audited(
+        opened(1, day("08:00:00"), problem_id=77),
+        audit(1, day("09:00:00"), AGNES, change("problem_id", 77, 78)),
+        audit(1, day("10:00:00"), AGNES, change("problem_id", 78, None)),
+    )
+    [created] = of(told, EventType.CREATED)
+    assert created.data["problem"] == "77"
+    assert [e.data for e in of(told, EventType.PROBLEM_LINKED)] == [{"to": "78"}, {"to": None}]
+    story(
+        cast,
+        live,
+        opened(1, day("08:00:00"), problem_id=77),
+        opened(2, day("08:00:00")),
+        audit(2, day("09:00:00"), AGNES, change("problem_id", None, 77)),
+    )
+    with reading(cast):
+        items = WorkItem.objects.select_related("problem")
+        assert [str(item.problem) for item in items] == ["77", "77"]
