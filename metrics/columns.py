@@ -552,6 +552,27 @@ SURVEYED = Kind(
     ),
 )
 
+THEMES = Kind(
+    "themes",
+    # A comment stands once for each confirmed theme it speaks of, or once for none.
+    "surveys_surveyedevent e"
+    " JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
+    " JOIN surveys_comment k ON k.tenant_id = a.tenant_id AND k.answer_id = a.id AND k.text <> ''"
+    " LEFT JOIN surveys_theme th ON th.tenant_id = e.tenant_id"
+    " AND th.capability_id = e.capability_id AND th.state = 'confirmed'"
+    " AND k.text ~* ('\\m(?:' || th.pattern || ')\\M')",
+    "e",
+    "e.at",
+    _field("e.at"),
+    (
+        instant("at", "e.at"),
+        identity("event", "e.id"),
+        capability("e.capability_id"),
+        code("severity", "e.severity", SEVERITIES),
+        identity("theme", "th.id"),
+    ),
+)
+
 ATTEMPTS = Kind(
     "attempts",
     "tickets_selfserviceattempt s",
@@ -600,6 +621,7 @@ KINDS: Mapping[str, Kind] = {
         MEANINGFUL_RESPONSES,
         RESOLUTION_PROMISES,
         SURVEYED,
+        THEMES,
         ATTEMPTS,
         USAGE,
     )

@@ -23,6 +23,7 @@ from metrics import (
     flow,
     recurring,
     self_service,
+    theming,
 )
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
@@ -443,6 +444,43 @@ METRICS: tuple[Metric, ...] = (
         from_answers=True,
         maturity_days=14,
         never_pooled_across="scales",
+    ),
+    Metric(
+        code="M08b",
+        key="comment_themes",
+        family=Family.SATISFACTION,
+        name="What comments are about",
+        question="What do people write about, and which of it leaves them dissatisfied?",
+        formula="Answers whose comment speaks of a theme, of all counted answers with a comment."
+        " Themes are suggested from words and frequent phrases, by language, and counted only once"
+        " a person has confirmed or renamed them. Beside it each theme with five comments or more,"
+        " and from ten on the share that came with a dissatisfied score. A comment may speak of"
+        " several.",
+        population="counted answers with a comment",
+        dating="the resolution that was asked about",
+        direction=Direction.NONE,
+        views=(
+            _share(
+                "share",
+                "Comments with a theme",
+                theming.themed,
+                "of the comments speak of a confirmed theme",
+            ),
+            _share(
+                "dissatisfied",
+                "Dissatisfied, by theme",
+                theming.dissatisfied,
+                "of the comments with a theme came with a dissatisfied score",
+            ),
+        ),
+        evidence="the comments themselves",
+        pair=(Pair.COMMENTS,),
+        guardrail="none, because it only says what to read and judges nobody",
+        gaming="dismissing the themes that complain",
+        source="METRICS.md M08b",
+        from_answers=True,
+        maturity_days=14,
+        never_pooled_across="capabilities and scales",
     ),
     Metric(
         code="M09",

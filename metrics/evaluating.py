@@ -70,6 +70,8 @@ class Facts:
     tells_escalations: Callable[[], bool] = lambda: True
     #: Whether any message of a requester is known around this period, whatever it was about (M20b).
     tells_messages: Callable[[], bool] = lambda: True
+    #: Names of the confirmed themes of comments, by id (M08b).
+    themes: Callable[[], Mapping[int, str]] = dict
     #: Items resolved a business day, over the 20 business days before the end of the slice's
     #: period; None where that is not known.
     resolved_a_business_day: Callable[[], float | None] = lambda: None

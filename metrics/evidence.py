@@ -586,6 +586,10 @@ class Mask:
             words |= {name, email, email.partition("@")[0], *name.split()}
         return cls({_plain(word) for word in words})
 
+    def hides_in(self, *texts: str) -> bool:
+        """Whether any of the texts names somebody of the staff."""
+        return any(self._pattern.search(_plain(text)) for text in texts) if self._pattern else False
+
     def __call__(self, text: str) -> str:
         plain = _plain(text)
         return self._pattern.sub("[name]", plain) if self._pattern else plain

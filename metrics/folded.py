@@ -22,6 +22,7 @@ from metrics.columns import (
     RESOLUTION_PROMISES,
     RESOLUTIONS,
     SURVEYED,
+    THEMES,
     USAGE,
     Kind,
     load,
@@ -153,7 +154,7 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
         problem_kinds=kinds,
     )
     folded[SURVEYED.name] = _answers_then(tenant, as_of, start, until_day)
-    for kind in (ATTEMPTS, USAGE):
+    for kind in (THEMES, ATTEMPTS, USAGE):
         folded[kind.name] = _known_then(load(tenant, kind, start, until_day), epoch(as_of))
     return FoldedReader(tenant, as_of=as_of, folded=folded)
 

@@ -37,6 +37,7 @@ from metrics.standing import Reliability
 from portal.catalogue.models import Capability
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
+from surveys.models import Theme
 from surveys.reading_comments import Agreement, agreement
 from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
@@ -145,6 +146,7 @@ class Reader:
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
         self._agreement: Agreement | None = None
         self._tells_escalations: bool | None = None
+        self._themes: Mapping[int, str] | None = None
         self._flaws: dict[tuple[Any, ...], Mapping[tuple[FlawKind, str], int]] = {}
         capabilities = list(
             Capability.objects.for_tenant(tenant).values_list(
@@ -159,6 +161,7 @@ class Reader:
         if not kinds:
             self.agreement()
             self.tells_escalations()
+            self.themes()
         for kind in kinds or tuple(columns.KINDS.values()):
             begin = start - timedelta(days=kind.reach_days)
             self._fetched[kind.name] = (begin, until, self._load(kind, begin, until))
@@ -177,6 +180,13 @@ class Reader:
         if self._tells_escalations is None:
             self._tells_escalations = Escalation.objects.for_tenant(self.tenant).exists()
         return self._tells_escalations
+
+    def themes(self) -> Mapping[int, str]:
+        """Names of the confirmed themes of comments, by id; asked once."""
+        if self._themes is None:
+            confirmed = Theme.objects.for_tenant(self.tenant).filter(state=Theme.State.CONFIRMED)
+            self._themes = dict(confirmed.values_list("pk", "name"))
+        return self._themes
 
     def fetch_for(self, start: date, until: date) -> None:
         """Fetch what every metric may ask about a period: its days, and those of the pace."""
@@ -251,6 +261,7 @@ class Reader:
             agreement=self.agreement,
             tells_escalations=self.tells_escalations,
             tells_messages=lambda: bool(self._covering(RESOLUTIONS, cut)["messages"].any()),
+            themes=self.themes,
             resolved_a_business_day=lambda: self._pace(cut),
         )
 

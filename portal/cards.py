@@ -300,7 +300,7 @@ def _beside(name: str, value: float, unit: Unit) -> str:
         return value_words(value, unit)
     if name == "needed_of_the_silent":
         return _needed(value)
-    if name.startswith("if_") or name == "pause_share" or name in SCALES:
+    if name.startswith(("if_", "dissatisfied: ")) or name == "pause_share" or name in SCALES:
         return words.percent(value)
     return words.rounded(value, 1) if isinstance(value, float) else str(value)
 

@@ -163,6 +163,13 @@ def forget_observers() -> int:
     return observing.sweep(timezone.now())
 
 
+def suggest_themes() -> int:
+    """Suggest what comments are about, where new ones were released."""
+    from surveys import themes
+
+    return themes.sweep(timezone.now())
+
+
 def refresh_columns() -> int:
     """Pack stale blocks anew."""
     from metrics import columns
@@ -187,6 +194,7 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (read_comments, TICK),
     (release_reviews, HOUR),
     (forget_observers, HOUR),
+    (suggest_themes, HOUR),
     (refresh_columns, TICK),
 ]
 

@@ -53,6 +53,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("voice/observations/", views.observations, name="observations"),
     path("voice/quality-reviews/", views.quality_reviews, name="quality_reviews"),
     path("tickets/<slug:source>/<path:external_id>/", views.ticket, name="ticket"),
+    path("voice/themes/", views.themes, name="themes"),
     path("mailbox/", views.mailbox, name="mailbox"),
     path("targets/", include("governance.urls")),
     path("sources/upload/", include("tickets.upload_urls")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,6 +12,7 @@ from django.utils import timezone
 from metrics.models import ObservationAnswer
 from portal import (
     behind,
+    comment_themes,
     comparisons,
     courses,
     dissatisfaction,
@@ -49,6 +52,7 @@ __all__ = [
     "scorecard",
     "scorecard_export",
     "start",
+    "themes",
     "ticket",
     "trends",
 ]
@@ -257,6 +261,19 @@ def ticket(
         return redirect("quality_reviews", organisation)
     status = 400 if form is not None else 200
     return render(request, "portal/ticket.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def themes(request: MemberRequest, organisation: str) -> HttpResponse:
+    """What comments are about; a POST confirms, renames or dismisses a theme."""
+    refused: Mapping[int, tuple[str, str]] = {}
+    if request.method == "POST":
+        said = {name: request.POST.get(name, "") for name in ("theme", "name", "do")}
+        refused = comment_themes.decide(request.member, said, at=timezone.now())
+        if not refused:
+            return redirect("themes", organisation)
+    page = comment_themes.page(request.member, timezone.now(), refused=refused)
+    return render(request, "portal/themes.html", {"page": page}, status=400 if refused else 200)
 
 
 @needs(Right.READ_PAGES)

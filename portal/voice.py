@@ -67,15 +67,9 @@ def _undecided(member: Member) -> QuerySet[Comment]:
     """Comments whose suggestion contradicts their score and that nobody has decided about."""
     tenant = member.organisation
     mine = live_capabilities(tenant.pk, person=member.person, roles=member.roles)
-    released = Comment.objects.for_tenant(tenant).filter(
-        answer__released_at__isnull=False,
-        answer__late=False,
-        answer__event__policy_denial=False,
-        answer__event__capability__in=mine,
-    )
+    released = Comment.objects.readable(tenant).filter(answer__event__capability__in=mine)
     enough = (
-        released.exclude(text="")
-        .values("answer__event__capability")
+        released.values("answer__event__capability")
         .annotate(number=Count("pk"))
         .filter(number__gte=SMALLEST_BATCH)
         .values("answer__event__capability")

@@ -7,12 +7,14 @@ only, and nobody reads a single one (TRUST.md B2).
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Self
 
 from django.db import models
+from django.db.models.functions import Lower
 
 from portal.catalogue.models import Capability, Domain
 from portal.catalogue.severity import SEVERITY_CHOICES
-from portal.tenancy.models import TenantOwned
+from portal.tenancy.models import Organisation, TenantOwned, TenantQuerySet
 from surveys.fatigue import Reason
 from tickets.models import Requester, Ticket
 
@@ -215,6 +217,25 @@ class AnswerRevision(TenantOwned):
     at = models.DateTimeField()
 
 
+class CommentQuerySet(TenantQuerySet["Comment"]):
+    """Comments."""
+
+    def readable(self, tenant: Organisation | int) -> Self:
+        """What others than its author may read or count: of released batches, about our service.
+
+        Comments on policy denials are their owner's; late ones are read, and counted nowhere.
+        """
+        return (
+            self.for_tenant(tenant)
+            .filter(
+                answer__released_at__isnull=False,
+                answer__late=False,
+                answer__event__policy_denial=False,
+            )
+            .exclude(text="")
+        )
+
+
 class Comment(TenantOwned):
     """The words beside a rating. Read by others only in released batches, and masked."""
 
@@ -222,6 +243,8 @@ class Comment(TenantOwned):
     text = models.TextField(max_length=4000)
     at = models.DateTimeField()
     reasons = models.JSONField(default=list)
+
+    objects = CommentQuerySet.as_manager()  # type: ignore[misc]
 
 
 class Sentiment(models.TextChoices):
@@ -259,6 +282,51 @@ class CommentLabel(TenantOwned):
                 fields=["tenant", "comment", "by_key"], name="comment_label_once_a_reader"
             ),
         ]
+
+
+class Theme(TenantOwned):
+    """What comments of a capability are about: phrases that make a comment speak of it (M08b)."""
+
+    class State(models.TextChoices):
+        SUGGESTED = "suggested"
+        CONFIRMED = "confirmed"
+        DISMISSED = "dismissed"
+
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    language = models.CharField(max_length=5)
+    name = models.CharField(max_length=80)
+    phrases = models.JSONField()
+    #: The phrases as alternatives of a regular expression (surveys/suggesting_themes.py).
+    pattern = models.TextField()
+    #: How many people spoke of it when it was suggested; never fewer than five.
+    people = models.PositiveIntegerField()
+    suggested_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State, default=State.SUGGESTED)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    #: The printed name of whoever decided; the audit trail knows more.
+    decided_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "tenant",
+                "capability",
+                Lower("name"),
+                condition=models.Q(state="confirmed"),
+                name="theme_name",
+            ),
+            models.CheckConstraint(condition=models.Q(people__gte=5), name="theme_of_five_people"),
+            models.CheckConstraint(
+                condition=models.Q(state="suggested", decided_at__isnull=True)
+                | (~models.Q(state="suggested") & models.Q(decided_at__isnull=False)),
+                name="theme_decided_by_somebody",
+            ),
+            models.CheckConstraint(condition=models.Q(name__regex=r"\S"), name="theme_has_name"),
+        ]
+        indexes = [models.Index(fields=["tenant", "capability", "state"], name="theme_of")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class OptOut(TenantOwned):

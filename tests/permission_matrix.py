@@ -29,6 +29,7 @@ PAGES: dict[str, frozenset[str]] = {
     "observations": OBSERVERS,
     "quality_reviews": frozenset({"olga", "sam", "bea", "pia"}),
     "ticket": frozenset({"olga", "sam"}),
+    "themes": frozenset({"olga", "sam", "bea", "pia"}),
     "own_readings": frozenset({"agnes", "arjun"}),
     "mailbox": EVERYBODY,
     "targets": EVERYBODY,
@@ -55,6 +56,7 @@ ACTS: dict[str, frozenset[str]] = {
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
     "observations": OBSERVERS,
     "ticket": frozenset({"olga", "sam"}),  # reviewing how it was handled
+    "themes": frozenset({"olga", "sam", "bea", "pia"}),
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining

@@ -21,6 +21,7 @@ from tests.metrics.told import (
     MARCH,
     MAY,
     asked,
+    commented,
     enter,
     load,
     month,
@@ -28,6 +29,7 @@ from tests.metrics.told import (
     news,
     plain,
     promise,
+    themed,
     used,
 )
 from tickets.models import Resolution, WorkItem
@@ -43,6 +45,9 @@ def told(cast: Cast) -> Cast:
     for score in (5, 4, 2, None):
         asked(cast, score)
     used(cast)
+    for text in ("It works again.", "It does not work.", ""):
+        commented(cast, 5, text)
+    themed(cast, "works again")
     return cast
 
 

@@ -31,6 +31,7 @@ from tests.metrics.told import (
     news,
     promise,
     read,
+    themed,
     used,
 )
 from tickets.canonical import EventType
@@ -119,6 +120,7 @@ def told(cast: Cast) -> Cast:
     used(cast)
     for score in (5, 5, 4, 2, 1) * 2:
         commented(cast, score, "It works again, that was great!")
+    themed(cast, "works again")
     with roles.as_role(roles.WORKER):
         reading_comments.sweep(MAY)
     return cast

@@ -16,7 +16,7 @@ from metrics.measure import Reader, Reading, Slice
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import acting
-from surveys.models import Answer, Comment, Invitation, SurveyedEvent
+from surveys.models import Answer, Comment, Invitation, SurveyedEvent, Theme
 from tests import roles
 from tests.factories import Cast, RequesterFactory, TicketFactory
 from tickets import ingest, usage
@@ -238,4 +238,22 @@ def commented(cast: Cast, score: int, text: str) -> Comment:
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         return Comment.objects.create(
             tenant=cast.acme, answer=event.answer, text=text, at=event.answer.answered_at
+        )
+
+
+def themed(cast: Cast, phrase: str) -> Theme:
+    """A confirmed theme of the network's comments."""
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        return Theme.objects.create(
+            tenant=cast.acme,
+            capability=cast.network,
+            language="en",
+            name=phrase.capitalize(),
+            phrases=[phrase],
+            pattern=phrase.replace(" ", r"\s+"),
+            people=5,
+            suggested_at=MONDAY,
+            state=Theme.State.CONFIRMED,
+            decided_at=MONDAY,
+            decided_by="Olga",
         )

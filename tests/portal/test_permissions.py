@@ -127,6 +127,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "observations": f"{home}voice/observations/",
         "quality_reviews": f"{home}voice/quality-reviews/",
         "ticket": f"{home}tickets/desk/NW/7/",
+        "themes": f"{home}voice/themes/",
         "sources": f"{home}sources/",
         "connect_source": f"{home}sources/connect/",
         "data_quality": f"{home}sources/quality/",
