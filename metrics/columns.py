@@ -25,7 +25,7 @@ import psycopg
 from django.db import connection
 from numpy.typing import NDArray
 
-from metrics.models import LAYOUT_DIGITS, Mark
+from metrics.models import LAYOUT_DIGITS, Mark, SecondReading
 from metrics.scales import EFFORT_WORDINGS, SCALES
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
@@ -45,6 +45,7 @@ MEANINGS = [meaning.value for meaning in Meaning]
 REOPEN_KINDS = [kind.value for kind in ReopenKind]
 PROBLEM_KINDS = [kind.value for kind in ProblemKind]
 SENTIMENTS = list(Sentiment.values)
+SECOND_READINGS = list(SecondReading.Says.values)
 DECISIONS = list(SurveyedEvent.Decision.values)
 CHANGES = list(Answer.Changed.values)
 DOWNGRADED = list(WorkItem.Downgraded.values)
@@ -382,6 +383,24 @@ PROBLEMS = Kind(
     reach_days=SHARED_WITHIN_DAYS,
 )
 
+CHECKS = Kind(
+    "checks",
+    "tickets_workitem w JOIN metrics_drawnitem q"
+    " ON q.tenant_id = w.tenant_id AND q.ticket_id = w.ticket_id AND q.number = w.number"
+    " JOIN metrics_secondreading x ON x.tenant_id = q.tenant_id AND x.drawn_id = q.id",
+    "w",
+    "w.opened_at",
+    _field("w.opened_at"),
+    (
+        instant("at", "w.opened_at"),
+        capability("w.capability_id"),
+        code("severity", "w.severity", SEVERITIES),
+        flag("routine", "w.routine"),
+        code("says", "x.says", SECOND_READINGS),
+        instant("read", "x.at"),
+    ),
+)
+
 _RESOLUTION_TABLES = (
     "tickets_resolution r JOIN tickets_workitem w"
     " ON w.tenant_id = r.tenant_id AND w.id = r.work_item_id"
@@ -616,6 +635,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         ITEMS,
         PROBLEMS,
+        CHECKS,
         RESOLUTIONS,
         FIRST_RESPONSES,
         MEANINGFUL_RESPONSES,

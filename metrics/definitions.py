@@ -22,6 +22,7 @@ from metrics import (
     evaluating,
     flow,
     recurring,
+    routine,
     self_service,
     theming,
 )
@@ -1033,7 +1034,9 @@ METRICS: tuple[Metric, ...] = (
         name="Should have been self-service",
         question="How much of our work should not need us?",
         formula="Items that are routine people should be able to do themselves, of those"
-        " classified.",
+        " classified. Each week twelve of a capability's classified items are drawn by chance and"
+        " read by a second person; from fifty on, the share corrected by what that shows of the"
+        " flag (Rogan and Gladen) stands beside the raw one.",
         population="items classified",
         dating="opening",
         direction=Direction.LOWER,
@@ -1041,7 +1044,7 @@ METRICS: tuple[Metric, ...] = (
             _share(
                 "share",
                 "Should have been self-service",
-                evaluating.should_have_been_self_service,
+                routine.should_have_been_self_service,
                 "should have been self-service",
                 leads=True,
             ),

@@ -19,7 +19,6 @@ from metrics.comparing import Durations
 from metrics.kinds import Estimate, SoFar, unknown
 from metrics.settings import Settings
 from metrics.standing import Reliability, is_fragile, reliability, silent
-from metrics.words import percent
 from surveys.reading_comments import Agreement
 
 OPEN, RESOLVED, WITHDRAWN = (
@@ -673,28 +672,6 @@ def backlog(facts: Facts) -> Estimate:
             "past_target": int(late.sum()),
             "waiting_on_requester": int((rows["state"] == WAITING).sum()),
         },
-    )
-
-
-# --- D. self-service -----------------------------------------------------------------------------
-
-
-def should_have_been_self_service(facts: Facts) -> Estimate:
-    """M25: routine items of those classified, opened in the period."""
-    rows = facts.rows(columns.ITEMS)
-    classified = rows["routine"] != columns.UNKNOWN
-    coverage_of = classified.sum() / len(rows) if len(rows) else 1.0
-    flags: tuple[str, ...] = ()
-    if coverage_of < facts.settings.hardly_classified:
-        flags = (f"unreliable: only {percent(coverage_of)} are classified",)
-    elif coverage_of < facts.settings.well_classified:
-        flags = (f"limited: only {percent(coverage_of)} are classified",)
-    return share(
-        int((rows["routine"] == 1).sum()),
-        int(classified.sum()),
-        flags=flags,
-        left_out={"not classified": int((~classified).sum())} if not classified.all() else {},
-        why="nothing opened in this period was classified",
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from metrics.columns import (
     ATTEMPTS,
+    CHECKS,
     FIRST_RESPONSES,
     ITEMS,
     MEANINGFUL_RESPONSES,
@@ -154,7 +155,7 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
         problem_kinds=kinds,
     )
     folded[SURVEYED.name] = _answers_then(tenant, as_of, start, until_day)
-    for kind in (THEMES, ATTEMPTS, USAGE):
+    for kind in (CHECKS, THEMES, ATTEMPTS, USAGE):
         folded[kind.name] = _known_then(load(tenant, kind, start, until_day), epoch(as_of))
     return FoldedReader(tenant, as_of=as_of, folded=folded)
 

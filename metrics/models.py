@@ -316,3 +316,50 @@ class Occurrence(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.words}"
+
+
+class DrawnItem(TenantOwned):
+    """A classified work item that chance chose to be read by a second person. Append-only (M25).
+
+    Known by its ticket and number, which outlive a new folding of the ticket.
+    """
+
+    ticket = models.ForeignKey(Ticket, on_delete=models.PROTECT, related_name="+")
+    number = models.PositiveSmallIntegerField()
+    #: The capability it was drawn for.
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    #: The Monday of the week in which it was opened.
+    week = models.DateField()
+    drawn_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "ticket", "number"], name="drawn_once"),
+        ]
+        indexes = [models.Index(fields=["tenant", "capability", "week"], name="drawn_of_week")]
+
+
+class SecondReading(TenantOwned):
+    """What a second person read in a drawn item, said once. Append-only (METRICS.md M25)."""
+
+    class Says(models.TextChoices):
+        """Whether people should be able to do it themselves."""
+
+        ROUTINE = "routine", "People should be able to do this themselves"
+        OURS = "ours", "This needs us"
+        UNCLEAR = "unclear", "The words do not say"
+
+    drawn = models.OneToOneField(DrawnItem, on_delete=models.PROTECT, related_name="reading")
+    says = models.CharField(max_length=10, choices=Says)
+    #: The reader as the audit trail names them.
+    by_key = models.CharField(max_length=40)
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(says__in=("routine", "ours", "unclear")),
+                name="second_reading_says",
+            ),
+        ]

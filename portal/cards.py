@@ -289,8 +289,18 @@ _BESIDE = {
     "raw_index": "Raw index (0 to 1)",
     "auc": "How well the classes tell answers apart (AUC)",
     "resolved_a_day": "Resolved a business day",
+    "corrected": "Corrected by the double-check",
+    "read_again": "Read by a second person",
+    "read_agreeing": "Where they agree with the flag",
+    "read_unclear": "Read, and the words did not say",
+    "sensitivity": "Of what is routine, flagged",
+    "specificity": "Of what is not, not flagged",
     **{key: f"Satisfied on the scale {scale.name}" for key, scale in SCALES.items()},
 }
+
+
+#: What is a share of 1 among them.
+_SHARES = frozenset({"pause_share", "corrected", "read_agreeing", "sensitivity", "specificity"})
 
 
 def _beside(name: str, value: float, unit: Unit) -> str:
@@ -300,7 +310,7 @@ def _beside(name: str, value: float, unit: Unit) -> str:
         return value_words(value, unit)
     if name == "needed_of_the_silent":
         return _needed(value)
-    if name.startswith(("if_", "dissatisfied: ")) or name == "pause_share" or name in SCALES:
+    if name.startswith(("if_", "dissatisfied: ")) or name in _SHARES or name in SCALES:
         return words.percent(value)
     return words.rounded(value, 1) if isinstance(value, float) else str(value)
 

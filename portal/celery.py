@@ -170,6 +170,13 @@ def suggest_themes() -> int:
     return themes.sweep(timezone.now())
 
 
+def draw_double_checks() -> int:
+    """Draw items that a second person is to read again, once a week is over."""
+    from metrics import double_checking
+
+    return double_checking.sweep(timezone.now())
+
+
 def refresh_columns() -> int:
     """Pack stale blocks anew."""
     from metrics import columns
@@ -195,6 +202,7 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (release_reviews, HOUR),
     (forget_observers, HOUR),
     (suggest_themes, HOUR),
+    (draw_double_checks, HOUR),
     (refresh_columns, TICK),
 ]
 

@@ -17,6 +17,7 @@ PAGES = [
     ("contradictions", "Scores against words", Right.READ_LIVE),
     ("observations", "Observations", Right.OBSERVE),
     ("quality_reviews", "Quality reviews", Right.READ_LIVE),
+    ("routine_check", "Second reading", Right.READ_LIVE),
     ("own_readings", "My readings", Right.READ_OWN),
     ("sources", "Sources", Right.CONFIGURE),
     ("data_quality", "Data quality", Right.READ_QUALITY),

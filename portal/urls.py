@@ -54,6 +54,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("voice/quality-reviews/", views.quality_reviews, name="quality_reviews"),
     path("tickets/<slug:source>/<path:external_id>/", views.ticket, name="ticket"),
     path("voice/themes/", views.themes, name="themes"),
+    path("self-service/second-reading/", views.routine_check, name="routine_check"),
     path("mailbox/", views.mailbox, name="mailbox"),
     path("targets/", include("governance.urls")),
     path("sources/upload/", include("tickets.upload_urls")),

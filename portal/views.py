@@ -9,13 +9,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from metrics.models import ObservationAnswer
+from metrics.models import ObservationAnswer, SecondReading
 from portal import (
     behind,
     comment_themes,
     comparisons,
     courses,
     dissatisfaction,
+    double_check,
     exporting,
     own_page,
     quality,
@@ -49,6 +50,7 @@ __all__ = [
     "observations",
     "own_readings",
     "quality_reviews",
+    "routine_check",
     "scorecard",
     "scorecard_export",
     "start",
@@ -261,6 +263,18 @@ def ticket(
         return redirect("quality_reviews", organisation)
     status = 400 if form is not None else 200
     return render(request, "portal/ticket.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def routine_check(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Items drawn to be read again; a POST says whether people should be able to do one."""
+    if request.method == "POST":
+        said = {name: request.POST.get(name, "") for name in ("item", "says")}
+        double_check.decide(request.member, said, at=timezone.now())
+        return redirect("routine_check", organisation)
+    page = double_check.page(request.member, timezone.now())
+    context = {"page": page, "choices": SecondReading.Says.choices}
+    return render(request, "portal/routine_check.html", context)
 
 
 @needs(Right.READ_LIVE)

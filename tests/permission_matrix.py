@@ -30,6 +30,7 @@ PAGES: dict[str, frozenset[str]] = {
     "quality_reviews": frozenset({"olga", "sam", "bea", "pia"}),
     "ticket": frozenset({"olga", "sam"}),
     "themes": frozenset({"olga", "sam", "bea", "pia"}),
+    "routine_check": frozenset({"olga", "sam", "bea", "pia"}),
     "own_readings": frozenset({"agnes", "arjun"}),
     "mailbox": EVERYBODY,
     "targets": EVERYBODY,
@@ -57,6 +58,7 @@ ACTS: dict[str, frozenset[str]] = {
     "observations": OBSERVERS,
     "ticket": frozenset({"olga", "sam"}),  # reviewing how it was handled
     "themes": frozenset({"olga", "sam", "bea", "pia"}),
+    "routine_check": frozenset({"olga", "sam", "bea", "pia"}),
     "propose_targets": frozenset({"olga"}),
     "accept_sheet": frozenset({"sam"}),
     "target_sheet": frozenset({"sam", "bea"}),  # declining

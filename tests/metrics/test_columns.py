@@ -29,10 +29,11 @@ from tests.metrics.told import (
     news,
     plain,
     promise,
+    read_again,
     themed,
     used,
 )
-from tickets.models import Resolution, WorkItem
+from tickets.models import Resolution, Ticket, WorkItem
 
 YEAR = date(2026, 1, 1), date(2027, 1, 1)
 
@@ -48,6 +49,10 @@ def told(cast: Cast) -> Cast:
     for text in ("It works again.", "It does not work.", ""):
         commented(cast, 5, text)
     themed(cast, "works again")
+    with acting(cast.acme.pk):
+        tickets = list(Ticket.objects.filter(external_id__in=("1-3", "1-4")))
+    for ticket, says in zip(tickets, ("routine", "unclear"), strict=True):
+        read_again(cast, ticket, says)
     return cast
 
 

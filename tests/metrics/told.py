@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from metrics import columns
+from metrics import columns, double_checking
 from metrics.columns import Kind
 from metrics.measure import Reader, Reading, Slice
+from metrics.models import DrawnItem, SecondReading
+from portal.audit.trail import Actor
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import acting
@@ -21,6 +23,7 @@ from tests import roles
 from tests.factories import Cast, RequesterFactory, TicketFactory
 from tickets import ingest, usage
 from tickets.canonical import ActorKind, Event, EventType
+from tickets.models import Ticket
 from tickets.news import TicketNews, UsageTold, event_key
 
 #: A Monday; Acme's office hours are 9 to 17 in Berlin, 8 to 16 in UTC.
@@ -256,4 +259,24 @@ def themed(cast: Cast, phrase: str) -> Theme:
             state=Theme.State.CONFIRMED,
             decided_at=MONDAY,
             decided_by="Olga",
+        )
+
+
+def read_again(cast: Cast, ticket: Ticket, says: str, *, at: datetime = MONDAY + 9 * DAY) -> None:
+    """A ticket's item that was drawn, and read by a second person."""
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        drawn = DrawnItem.objects.create(
+            tenant=cast.acme,
+            ticket=ticket,
+            number=1,
+            capability=cast.network,
+            week=MONDAY.date(),
+            drawn_at=MONDAY + 8 * DAY,
+        )
+    with acting(cast.acme.pk):
+        double_checking.read_again(
+            drawn=drawn,
+            says=SecondReading.Says(says),
+            by=Actor("person:1", "Olga"),
+            at=at,
         )

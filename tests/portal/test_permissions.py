@@ -128,6 +128,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "quality_reviews": f"{home}voice/quality-reviews/",
         "ticket": f"{home}tickets/desk/NW/7/",
         "themes": f"{home}voice/themes/",
+        "routine_check": f"{home}self-service/second-reading/",
         "sources": f"{home}sources/",
         "connect_source": f"{home}sources/connect/",
         "data_quality": f"{home}sources/quality/",
