@@ -45,6 +45,7 @@ _REASONS = ("needs a specialist", "vendor has to act", "affects several teams", 
 #: Tickets arrive by weekday (Monday first) and hour of day.
 _BY_WEEKDAY = (1.35, 1.1, 1.0, 1.0, 0.85, 0.04, 0.03)
 _BY_HOUR = (0, 0, 0, 0, 0, 1, 3, 8, 12, 13, 12, 10, 7, 9, 10, 8, 5, 2, 1, 1, 1, 0, 0, 0)
+_PROBLEM_NUMBERS = {"problem": 400, "defect": 7_000}
 _BACK = ("It happened again this morning.", "Still the same message.", "Only half of it works now.")
 
 
@@ -150,6 +151,18 @@ def _live(life: _Life, opened_at: datetime, staff: list[Agent]) -> None:
     at = _reply(life, taken_at, severity)
     at = _detours(life, at, staff)
     _resolve(life, at, severity)
+    _link(life, at)
+
+
+def _link(life: _Life, at: datetime) -> None:
+    """Some of what IT works on is a problem that others have too."""
+    dice = random.Random(f"{SEED}:{life.name}:problem")
+    if life.service.domain != "it" or dice.random() >= 0.15:
+        return
+    known = "defect" if dice.random() < 0.3 else "problem"
+    number = _PROBLEM_NUMBERS[known] + 10 * list(_SUBJECTS).index(life.service.slug)
+    name = f"{known[:3].upper()}-{number + dice.randrange(3)}"
+    life.tell(EventType.PROBLEM_LINKED, at, to=name, kind=known)
 
 
 def _reply(life: _Life, at: datetime, severity: Severity) -> datetime:

@@ -169,6 +169,8 @@ def test_the_scorecard_reads_well_at_both_sizes(stage: Installation, visitor: Vi
     visitor.open("/acme/compare/?by=tenure&metric=resolution_time.cohort_median")
     visitor.open("/acme/drivers/")
     visitor.open("/acme/detectors/")
+    visitor.open("/acme/voice/themes/")
+    visitor.open("/acme/self-service/second-reading/")
     visitor.open("/acme/method/")
 
 
