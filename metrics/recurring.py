@@ -60,12 +60,12 @@ class _Found:
 
 def _found(facts: Facts) -> _Found | None:
     """None where nothing is linked, in the period or in the 90 days before it."""
+    opened = facts.rows(columns.ITEMS)
+    opened = opened[opened["at"] <= facts.as_of]
     reaching = facts.reaching_back(columns.PROBLEMS)
     reaching = reaching[reaching["at"] <= facts.as_of]
     if not len(reaching):
         return None
-    opened = facts.rows(columns.ITEMS)
-    opened = opened[opened["at"] <= facts.as_of]
     mine = np.isin(reaching["item"], opened["item"])
     return _Found(reaching[mine], shares(reaching)[mine], len(opened))
 

@@ -167,7 +167,10 @@ def _rests_on(name: str) -> tuple[Kind, bool]:
         backlog.append(True)
         return np.empty(0, dtype=ITEMS.dtype), 0
 
-    view.evaluate(Facts(rows, none_open, as_of=0, clocks=_NoClocks()))
+    def none_before(kind: Kind) -> Rows:
+        return np.empty(0, dtype=kind.dtype)
+
+    view.evaluate(Facts(rows, none_open, 0, _NoClocks(), none_before))
     others = [kind.name for kind in asked if kind not in OF_TICKETS]
     if metric.from_answers or others or not (asked or backlog):
         raise Untraceable(

@@ -14,6 +14,7 @@ from metrics.columns import PROBLEMS, refresh
 from metrics.evidence import shared_reports
 from metrics.folded import past_reader
 from metrics.measure import Reader, Slice
+from metrics.tracing import behind, some
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
@@ -198,3 +199,12 @@ def test_sharing_is_found_as_by_comparing_every_pair(told, shuffled) -> None:
         for row in rows
     ]
     assert recurring.shares(rows).tolist() == pairs
+
+
+def test_it_leads_to_the_tickets_that_share_a_problem(cast: Cast) -> None:
+    enter(cast, linked("a", "PRB1"), linked("b", "PRB1", days=2), linked("c", None))
+    with acting(cast.acme.pk):
+        reader = Reader(cast.acme, as_of=MAY)
+        cut = Slice(MARCH, APRIL, frozenset([cast.network.pk]))
+        found = some(behind(reader, "recurrence", cut), first=0, wanted=9, only_for_it=True)
+        assert {row.ticket for row in found.rows} == {"a", "b"}
