@@ -309,6 +309,9 @@ class Theme(TenantOwned):
     class Meta:
         constraints = [
             models.UniqueConstraint(
+                fields=["tenant", "capability", "language", "pattern"], name="theme_suggested_once"
+            ),
+            models.UniqueConstraint(
                 "tenant",
                 "capability",
                 Lower("name"),

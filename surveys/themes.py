@@ -79,7 +79,8 @@ def _suggest(tenant_id: int, capability: int, now: datetime) -> int:
         for one in suggesting_themes.suggest(said)
         if (one.language, one.phrases[0]) not in known
     ]
-    Theme.objects.bulk_create(new)
+    # Another worker may suggest the same at the same time.
+    Theme.objects.bulk_create(new, ignore_conflicts=True)
     return len(new)
 
 

@@ -65,6 +65,10 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.UniqueConstraint(
+                        fields=("tenant", "capability", "language", "pattern"),
+                        name="theme_suggested_once",
+                    ),
+                    models.UniqueConstraint(
                         models.F("tenant"),
                         models.F("capability"),
                         django.db.models.functions.text.Lower("name"),
