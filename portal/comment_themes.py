@@ -59,9 +59,7 @@ class Page:
     confirmed: list[Row]
 
 
-def page(
-    member: Member, now: datetime, *, refused: Mapping[int, tuple[str, str]] | None = None
-) -> Page:
+def page(member: Member, *, refused: Mapping[int, tuple[str, str]] | None = None) -> Page:
     """Themes this member may decide about: suggestions by number of people, then confirmed ones.
 
     `refused` says of a theme what was sent and why it could not be done.

@@ -46,7 +46,7 @@ class Page:
     read: int
 
 
-def page(member: Member, now: datetime) -> Page:
+def page(member: Member) -> Page:
     """Items that wait to be read by this member, the oldest first: their words go soonest."""
     drawn = _mine(member)
     waiting = drawn.filter(reading=None)

@@ -272,7 +272,7 @@ def routine_check(request: MemberRequest, organisation: str) -> HttpResponse:
         said = {name: request.POST.get(name, "") for name in ("item", "says")}
         double_check.decide(request.member, said, at=timezone.now())
         return redirect("routine_check", organisation)
-    page = double_check.page(request.member, timezone.now())
+    page = double_check.page(request.member)
     context = {"page": page, "choices": SecondReading.Says.choices}
     return render(request, "portal/routine_check.html", context)
 
@@ -286,7 +286,7 @@ def themes(request: MemberRequest, organisation: str) -> HttpResponse:
         refused = comment_themes.decide(request.member, said, at=timezone.now())
         if not refused:
             return redirect("themes", organisation)
-    page = comment_themes.page(request.member, timezone.now(), refused=refused)
+    page = comment_themes.page(request.member, refused=refused)
     return render(request, "portal/themes.html", {"page": page}, status=400 if refused else 200)
 
 

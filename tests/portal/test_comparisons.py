@@ -154,7 +154,7 @@ def test_a_page_reads_each_kind_once(
     fetched: list[int] = []
     packed = columns._packed
     monkeypatch.setattr(columns, "_packed", lambda *a: fetched.append(1) or packed(*a))
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(22):
         assert client.get(path, SPRING).status_code == 200
     assert len(fetched) == len(columns.KINDS)
 
