@@ -58,8 +58,8 @@ def _backwards():
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metrics", "0013_mark_problems"),
-        ("surveys", "0008_protect_themes"),
+        ("metrics", "0016_mark_problems"),
+        ("surveys", "0010_protect_themes"),
     ]
 
     operations = [migrations.RunSQL(sql=_forwards(), reverse_sql=_backwards())]

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("catalogue", "0003_quick_within"),
-        ("surveys", "0006_protect_comment_readings"),
+        ("surveys", "0008_protect_answer_windows"),
         ("tenancy", "0002_protect"),
     ]
 

@@ -6,7 +6,7 @@ from portal.tenancy.migration import WRITE, Protect
 
 
 class Migration(migrations.Migration):
-    dependencies = [("surveys", "0007_themes")]
+    dependencies = [("surveys", "0009_themes")]
 
     operations = [
         Protect("Theme", web="SELECT, UPDATE (state, name, decided_at, decided_by)", worker=WRITE),

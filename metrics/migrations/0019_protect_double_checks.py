@@ -58,7 +58,7 @@ def _backwards():
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metrics", "0015_double_checks")]
+    dependencies = [("metrics", "0018_double_checks")]
 
     operations = [
         Protect("DrawnItem", web=READ, worker="SELECT, INSERT"),

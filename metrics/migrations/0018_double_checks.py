@@ -7,9 +7,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("catalogue", "0003_quick_within"),
-        ("metrics", "0014_mark_themes"),
+        ("metrics", "0017_mark_themes"),
         ("tenancy", "0002_protect"),
-        ("tickets", "0013_protect_problems"),
+        ("tickets", "0016_protect_problems"),
     ]
 
     operations = [
