@@ -12,12 +12,10 @@ right without waiting for anybody. Marks are written by triggers on the fact tab
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from hashlib import sha256
-from math import ceil
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -26,16 +24,43 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from metrics.models import LAYOUT_DIGITS, Mark, SecondReading
+from metrics.packing import (
+    DATED,
+    ENDS,
+    LONGEST_MS,
+    NO_SCORE,
+    NONE_S,
+    UNKNOWN,
+    WHOLE,
+    Column,
+    Kind,
+    Layout,
+    Part,
+    byte,
+    capability,
+    code,
+    dating,
+    days_until,
+    few,
+    flag,
+    identity,
+    instant,
+    number,
+    seconds,
+    segments,
+    tenths,
+)
 from metrics.scales import EFFORT_WORDINGS, SCALES
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import Answer, Sentiment, SurveyedEvent
-from tickets import segments as segmenting
 from tickets.canonical import Meaning, ProblemKind, ResolutionKind, State, UsageType
 from tickets.models import WorkItem
 from tickets.timeline import Outcome, ReopenKind
+
+__all__ = ["DATED", "NONE_S", "NO_SCORE", "UNKNOWN", "Column", "Kind"]
 
 SEVERITIES = [severity.value for severity in Severity]
 OUTCOMES = [outcome.value for outcome in Outcome]
@@ -56,279 +81,13 @@ SCALE_KEYS = [*SCALES, *EFFORT_SCALES, RECOMMENDING]
 INVITATION_STATES = ("sent", "bounced")
 BOUNCED = INVITATION_STATES.index("bounced") + 1
 
-NONE_S = -1
-"""A duration that is not there."""
-UNKNOWN = -1
-"""A yes or no that nobody said."""
-NO_SCORE = -32768
-
-
-#: The source of the dating instant where it is no field of its own.
-DATED = "@at"
-#: The source of a column that is made of several fields: the row itself.
-WHOLE = "@row"
-#: `alias.field` in a column's SQL.
-_FIELD = re.compile(r"\b[a-z]\.[a-z_]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A fixed-width column: where it comes from, and how it is written."""
-
-    name: str
-    #: `alias.field` of the kind's FROM clause.
-    source: str
-    #: As it lies in a block: big-endian and narrow.
-    packed: str
-    #: As it is evaluated: this machine's own order, and wide enough to be added and subtracted.
-    dtype: str
-    sql: str
-    from_row: Callable[[Any], int]
-
-
-#: Instants outside 1970 to 2106 are held at that edge; four bytes reach no further.
-LAST_INSTANT = 2**32 - 1
-
-
-def instant(name: str, source: str, sql: str = "") -> Column:
-    """UTC epoch seconds; 0 where there is none. `sql` where the source is no field."""
-    at = sql or source
-    held = f"least(greatest(floor(date_part('epoch', {at})), 1), {LAST_INSTANT})::bigint"
-    return Column(
-        name,
-        source,
-        ">u4",
-        "i8",
-        f"substr(int8send(CASE WHEN {at} IS NULL THEN 0 ELSE {held} END), 5)",
-        lambda value: min(max(int(value.timestamp() // 1), 1), LAST_INSTANT) if value else 0,
-    )
-
-
-def seconds(name: str, source: str) -> Column:
-    """A duration in seconds; NONE_S where there is none."""
-    return Column(
-        name,
-        source,
-        ">i4",
-        "i4",
-        f"int4send(coalesce({source}, {NONE_S}))",
-        lambda value: NONE_S if value is None else int(value),
-    )
-
-
-#: The longest duration that is held in milliseconds: 24 days.
-LONGEST_MS = 2**31 - 1
-
-
-def milliseconds(name: str, source: str) -> Column:
-    """A duration in milliseconds; NONE_S where there is none."""
-    return Column(
-        name,
-        source,
-        ">i4",
-        "i8",
-        f"int4send(least(coalesce({source}, {NONE_S}), {LONGEST_MS})::integer)",
-        lambda value: NONE_S if value is None else min(int(value), LONGEST_MS),
-    )
-
-
-def identity(name: str, source: str) -> Column:
-    """A database id; 0 where there is none."""
-    return Column(
-        name,
-        source,
-        ">i8",
-        "i8",
-        f"int8send(coalesce({source}, 0)::bigint)",
-        lambda value: int(value or 0),
-    )
-
-
-def capability(source: str) -> Column:
-    """The id of a capability; 0 where there is none. There are never two thousand million."""
-    return Column(
-        "capability",
-        source,
-        ">i4",
-        "i8",
-        f"int4send(coalesce({source}, 0)::integer)",
-        lambda value: int(value or 0),
-    )
-
-
-def small(name: str, source: str, missing: int = 0) -> Column:
-    """A small number."""
-    return Column(
-        name,
-        source,
-        ">i2",
-        "i2",
-        f"int2send(coalesce({source}, {missing})::smallint)",
-        lambda value: missing if value is None else int(value),
-    )
-
-
-def flag(name: str, source: str) -> Column:
-    """1, 0, or UNKNOWN for null."""
-    return Column(
-        name,
-        source,
-        "i1",
-        "i2",
-        _one_byte(f"coalesce({source}::integer, {UNKNOWN})"),
-        lambda value: UNKNOWN if value is None else int(bool(value)),
-    )
-
-
-def code(name: str, source: str, words: Sequence[str]) -> Column:
-    """The place of a word in a list, from 1; 0 for a word that is empty or not there."""
-    listed = ", ".join(f"'{word}'" for word in words)
-    return Column(
-        name,
-        source,
-        "i1",
-        "i2",
-        _one_byte(f"coalesce(array_position(ARRAY[{listed}]::text[], {source}::text), 0)"),
-        lambda value: words.index(str(value)) + 1 if value else 0,
-    )
-
-
-def byte(name: str, source: str, sql: str, from_row: Callable[[Any], int]) -> Column:
-    """A whole number from 0 to 255."""
-    return Column(name, source, "u1", "i2", _one_byte(sql), from_row)
-
-
-def few(name: str, source: str) -> Column:
-    """A count; from 255 on it is 255."""
-    return byte(
-        name, source, f"least(coalesce({source}, 0), 255)", lambda value: min(int(value or 0), 255)
-    )
-
-
-def segments(packed: str, handled_by: str) -> Column:
-    """Who somebody was to us, and who handled it, as one number (tickets/segments.py)."""
-    words = segmenting.DIMENSIONS["handled_by"]
-    listed = ", ".join(f"'{word}'" for word in words)
-    weight = segmenting.WEIGHTS["handled_by"]
-    return byte(
-        "segments",
-        WHOLE,
-        f"coalesce({packed}, 0) + {weight}"
-        f" * (array_position(ARRAY[{listed}]::text[], {handled_by}::text) - 1)",
-        lambda row: (row[packed] or 0) + weight * words.index(row[handled_by]),
-    )
-
-
-#: Tenths of a target that are told apart; anything beyond is as late.
-MOST_TENTHS = 100
-
-
-def tenths(clock: str, target: str) -> Column:
-    """1 and how many tenths of the target a clock has begun; 0 without a target.
-
-    11 is the last tenth in which the target is kept, more is too late.
-    """
-    return byte(
-        "tenths",
-        WHOLE,
-        f"CASE WHEN {target} > 0 THEN 1 + least((10::bigint * {clock} + {target} - 1) / {target},"
-        f" {MOST_TENTHS}) ELSE 0 END",
-        lambda row: (
-            1 + min((10 * row[clock] + row[target] - 1) // row[target], MOST_TENTHS)
-            if row[target]
-            else 0
-        ),
-    )
-
-
-def days_until(name: str, later: str, since: str) -> Column:
-    """Days that have begun between two instants, 1 to 255; 0 where the later one is not there."""
-    return byte(
-        name,
-        WHOLE,
-        f"CASE WHEN {later} IS NULL THEN 0 ELSE"
-        f" least(greatest(ceil(extract(epoch FROM {later} - {since}) / 86400), 1), 255) END",
-        lambda row: (
-            min(max(ceil((row[later] - row[since]).total_seconds() / 86_400), 1), 255)
-            if row[later]
-            else 0
-        ),
-    )
-
-
-def _one_byte(number: str) -> str:
-    """SQL of the low byte of a number; PostgreSQL sends no integer of one byte."""
-    return f"substr(int2send(({number})::smallint), 2)"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A fact kind: its rows, the instant that dates them, and its columns."""
-
-    name: str
-    #: FROM clause without the organisation; the first alias owns `tenant_id`.
-    tables: str
-    alias: str
-    #: SQL of the dating instant; indexed, so that one day is found without reading the others.
-    at: str
-    at_of_row: Callable[[Mapping[str, Any]], datetime | None]
-    columns: tuple[Column, ...]
-    #: Days before a period that a figure of the period also looks at.
-    reach_days: int = 0
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """One row as it is evaluated."""
-        return np.dtype([(column.name, column.dtype) for column in self.columns])
-
-    @property
-    def packed(self) -> np.dtype[Any]:
-        """One row as it lies in a block."""
-        return np.dtype([(column.name, column.packed) for column in self.columns])
-
-    @property
-    def sources(self) -> list[str]:
-        """The fields its columns are made of, without the dating instant's own."""
-        told = {column.source for column in self.columns} - {DATED, WHOLE}
-        for column in self.columns:  # one that is made of several fields names them in its SQL
-            if column.source == WHOLE:
-                told |= set(_FIELD.findall(column.sql))
-        return sorted(told)
-
-    @property
-    def packing(self) -> str:
-        """SQL of one row's bytes."""
-        return " || ".join(column.sql for column in self.columns)
-
-    def layout(self, zone: str) -> str:
-        """What a block depends on besides the facts: its columns, and whose local day it is."""
-        return sha256(f"{zone} {self.packing}".encode()).hexdigest()[:LAYOUT_DIGITS]
-
-    def pack(self, rows: Iterable[Mapping[str, Any]]) -> NDArray[Any]:
-        """Rows folded in memory, by `alias.field`, as the same columns."""
-        dated = ({**row, DATED: self.at_of_row(row)} for row in rows)
-        packed = [
-            tuple(
-                column.from_row(row if column.source == WHOLE else row[column.source])
-                for column in self.columns
-            )
-            for row in dated
-            if row[DATED] is not None
-        ]
-        return np.array(packed, dtype=self.dtype)
-
-    def unpack(self, block: bytes) -> NDArray[Any]:
-        """The rows of a block."""
-        packed = np.frombuffer(block, dtype=self.packed)
-        rows = np.empty(len(packed), dtype=self.dtype)
-        for column in self.columns:
-            rows[column.name] = packed[column.name]
-        return rows
-
 
 def _field(name: str) -> Callable[[Mapping[str, Any]], datetime | None]:
     return lambda row: row[name]
 
+
+#: Promises are made in quarters of an hour.
+QUARTER = 900
 
 _ITEM_TABLES = "tickets_workitem w"
 ITEMS = Kind(
@@ -338,26 +97,26 @@ ITEMS = Kind(
     "w.opened_at",
     _field("w.opened_at"),
     (
-        instant("at", "w.opened_at"),
-        identity("item", "w.id"),
+        dating("w.opened_at"),
+        identity("item", "w.id", 25),
         capability("w.capability_id"),
         code("severity", "w.severity", SEVERITIES),
         code("outcome", "w.outcome", OUTCOMES),
-        code("state", "w.state", STATES),
-        instant("ended", "w.ended_at"),
+        code("state", "w.state", STATES, in_blocks=False),
+        instant("ended", "w.ended_at", 21),
         seconds("clock", "w.clock_s"),
-        seconds("paused", "w.paused_s"),
-        instant("paused_since", "w.paused_since"),
+        seconds("paused", "w.paused_s", 14),
+        instant("paused_since", "w.paused_since", 1),
         flag("response_owed", "w.response_owed"),
-        seconds("first_response", "w.first_response_s"),
-        seconds("first_meaningful", "w.first_meaningful_s"),
+        seconds("first_response", "w.first_response_s", 14),
+        seconds("first_meaningful", "w.first_meaningful_s", 15),
         code("first_reply", "w.first_reply_meaning", MEANINGS),
-        seconds("resolution_target", "w.resolution_target_s"),
-        instant("resolution_deadline", "w.resolution_deadline"),
+        seconds("resolution_target", "w.resolution_target_s", 9, in_steps_of=QUARTER),
+        instant("resolution_deadline", "w.resolution_deadline", in_blocks=False),
         flag("routine", "w.routine"),
         segments("w.segments", "w.handled_by"),
-        few("late_pauses", "w.late_pauses"),
-        few("late_pauses_unasked", "w.late_pauses_unasked"),
+        few("late_pauses", "w.late_pauses", 1),
+        few("late_pauses_unasked", "w.late_pauses_unasked", 1),
         code("downgraded", "w.downgraded", DOWNGRADED),
     ),
 )
@@ -372,7 +131,7 @@ PROBLEMS = Kind(
     "w.opened_at",
     _field("w.opened_at"),
     (
-        instant("at", "w.opened_at"),
+        dating("w.opened_at"),
         identity("item", "w.id"),
         capability("w.capability_id"),
         code("severity", "w.severity", SEVERITIES),
@@ -392,7 +151,7 @@ CHECKS = Kind(
     "w.opened_at",
     _field("w.opened_at"),
     (
-        instant("at", "w.opened_at"),
+        dating("w.opened_at"),
         capability("w.capability_id"),
         code("severity", "w.severity", SEVERITIES),
         flag("routine", "w.routine"),
@@ -414,30 +173,30 @@ RESOLUTIONS = Kind(
     "r.at",
     _field("r.at"),
     (
-        instant("at", "r.at"),
+        dating("r.at"),
         identity("item", "r.work_item_id"),
         capability("r.capability_id"),
         code("severity", "r.severity", SEVERITIES),
         code("kind", "r.kind", RESOLUTION_KINDS),
-        small("number", "r.number"),
+        number("number", "r.number", 3),
         flag("holds", "r.holds"),
         flag("policy_denial", "r.policy_denial"),
         seconds("clock", "r.clock_s"),
-        seconds("elapsed", "w.requester_elapsed_s"),
-        seconds("paused", "w.paused_s"),
-        instant("reopen_at", "r.reopen_at"),
+        seconds("elapsed", "w.requester_elapsed_s", 21),
+        seconds("paused", "w.paused_s", 16),
+        instant("reopen_at", "r.reopen_at", 1),
         code("reopen_kind", "r.reopen_kind", REOPEN_KINDS),
         flag("reopened", "r.reopened"),
         flag("fcr_claimed", "w.fcr_claimed"),
-        instant("repeat_at", "w.repeat_contact_at"),
-        small("reassignments", "w.reassignments"),
-        small("functional", "w.escalations_functional"),
-        small("hierarchical", "w.escalations_hierarchical"),
-        small("messages", "w.requester_messages"),
+        instant("repeat_at", "w.repeat_contact_at", 1),
+        number("reassignments", "w.reassignments", 3),
+        number("functional", "w.escalations_functional", 2),
+        number("hierarchical", "w.escalations_hierarchical", 2),
+        number("messages", "w.requester_messages", 4),
         segments("w.segments", "r.handled_by"),
         tenths("r.clock_s", "w.resolution_target_s"),
         days_until("followed_on_day", "r.followed_at", "r.at"),
-        few("burst", "r.burst"),
+        few("burst", "r.burst", 1),
         # Whether it could be asked about, and was: G3 compares the asked with the others.
         code("asked", "e.decision", DECISIONS),
     ),
@@ -472,16 +231,16 @@ def _decision(
         at_sql,
         at,
         (
-            instant("at", DATED, at_sql),
+            dating(),
             capability("w.capability_id"),
             code("severity", "w.severity", SEVERITIES),
             code("outcome", "w.outcome", OUTCOMES),
             flag("response_owed", "w.response_owed"),
             instant("ended", "w.ended_at"),
-            instant("fulfilled", f"w.{fulfilled}"),
+            instant("fulfilled", f"w.{fulfilled}", 2),
             seconds("clock", f"w.{clock}"),
-            seconds("target", f"w.{target}"),
-            instant("deadline", f"w.{deadline}"),
+            seconds("target", f"w.{target}", 9, in_steps_of=QUARTER),
+            instant("deadline", f"w.{deadline}", 20),
             segments("w.segments", "w.handled_by"),
             *more,
         ),
@@ -502,7 +261,7 @@ MEANINGFUL_RESPONSES = _decision(
     "response_target_s",
     "response_deadline",
     code("first_reply", "w.first_reply_meaning", MEANINGS),
-    seconds("first_response", "w.first_response_s"),
+    seconds("first_response", "w.first_response_s", 15),
 )
 RESOLUTION_PROMISES = _decision(
     "resolution_promises", "ended_at", "clock_s", "resolution_target_s", "resolution_deadline"
@@ -541,7 +300,7 @@ SURVEYED = Kind(
     "e.at",
     _field("e.at"),
     (
-        instant("at", "e.at"),
+        dating("e.at"),
         identity("event", "e.id"),
         capability("e.capability_id"),
         identity("requester", "e.requester_id"),
@@ -550,14 +309,14 @@ SURVEYED = Kind(
         code("reason", "n.reason", REASONS),
         flag("policy_denial", "e.policy_denial"),
         code("scale", "e.scale", SCALE_KEYS),
-        instant("sent", "i.sent_at"),
+        instant("sent", "i.sent_at", 13),
         code("invitation", "i.state", INVITATION_STATES),
-        instant("window_until", "i.window_until"),
-        small("score", "a.score", missing=NO_SCORE),
-        instant("answered", "a.answered_at"),
+        instant("window_until", "i.window_until", 21),
+        number("score", "a.score", 1, missing=NO_SCORE),
+        instant("answered", "a.answered_at", 1),
         flag("late", "a.late"),
         flag("complete", "a.complete"),
-        instant("released", "a.released_at"),
+        instant("released", "a.released_at", 1),
         code("sentiment", "x.says", SENTIMENTS),
         byte("segments", "e.segments", "coalesce(e.segments, 0)", lambda value: int(value or 0)),
         code("changed", "a.changed", CHANGES),
@@ -567,6 +326,7 @@ SURVEYED = Kind(
             "CASE WHEN r.denied_at IS NULL THEN 0 WHEN r.denied_by_assignee IS FALSE THEN 1"
             " WHEN r.denied_at > a.answered_at THEN 3 ELSE 2 END",
             _denial,
+            2,
         ),
     ),
 )
@@ -584,7 +344,7 @@ THEMES = Kind(
     "e.at",
     _field("e.at"),
     (
-        instant("at", "e.at"),
+        dating("e.at"),
         identity("event", "e.id"),
         capability("e.capability_id"),
         code("severity", "e.severity", SEVERITIES),
@@ -599,10 +359,10 @@ ATTEMPTS = Kind(
     "s.started_at",
     _field("s.started_at"),
     (
-        instant("at", "s.started_at"),
+        dating("s.started_at"),
         capability("s.capability_id"),
-        instant("completed", "s.completed_at"),
-        instant("assisted", "s.assisted_at"),
+        instant("completed", "s.completed_at", 13),
+        instant("assisted", "s.assisted_at", 1),
     ),
 )
 USAGE_TYPES = [one.value for one in UsageType]
@@ -613,20 +373,13 @@ USAGE = Kind(
     "u.at",
     _field("u.at"),
     (
-        instant("at", "u.at"),
+        dating("u.at"),
         identity("requester", "u.requester_id"),
         capability("u.capability_id"),
         code("type", "u.type", USAGE_TYPES),
         flag("success", "u.success"),
-        milliseconds("duration", "u.duration_ms"),
-        Column(
-            "errors",
-            "u.errors_shown",
-            ">i2",
-            "i2",
-            f"int2send(least(coalesce(u.errors_shown, {UNKNOWN}), 32767)::smallint)",
-            lambda value: UNKNOWN if value is None else min(int(value), 32_767),
-        ),
+        number("duration", "u.duration_ms", 14, missing=NONE_S, most=LONGEST_MS, wide=True),
+        number("errors", "u.errors_shown", 3, missing=UNKNOWN, most=32_767),
     ),
 )
 
@@ -650,48 +403,125 @@ KINDS: Mapping[str, Kind] = {
 
 # --- reading -------------------------------------------------------------------------------------
 
+_MIDNIGHT = "extract(epoch FROM {day}::timestamp AT TIME ZONE %(zone)s)::bigint"
 
-def load(tenant: Organisation, kind: Kind, start: date, until: date) -> NDArray[Any]:
+
+def _grouped(layout: Layout, kind: Kind, tables: str, days: str = "") -> str:
+    """SELECT of packed days, from the facts: day, base, rows, capabilities, ends, packed, far."""
+    rows = layout.rows_sql(kind.at, tables, days)
+    return f"""
+        SELECT g.day, g.base, sum(g.rows)::integer AS rows,
+               array_agg(g.capability ORDER BY g.capability) AS capabilities,
+               array_agg(g.rows_end * {ENDS} + g.far_end ORDER BY g.capability) AS ends,
+               string_agg(g.packed, ''::bytea ORDER BY g.capability) AS packed,
+               string_agg(g.far, ''::bytea ORDER BY g.capability) AS far
+          FROM (SELECT p.*, sum(p.rows) OVER before::bigint AS rows_end,
+                       sum(octet_length(p.far)) OVER before::bigint AS far_end
+                  FROM (SELECT r.day, r.base, r.capability, count(*) AS rows,
+                               string_agg(r.packed, ''::bytea) AS packed,
+                               string_agg(r.far, ''::bytea) AS far
+                          FROM ({rows}) AS r GROUP BY r.day, r.base, r.capability) AS p
+                WINDOW before AS (PARTITION BY p.day ORDER BY p.capability)) AS g
+         GROUP BY g.day, g.base
+    """  # noqa: S608 - every part is declared above
+
+
+def _days_sql(kind: Kind, days: str) -> str:
+    """Packed days from the facts; `days` selects them as `day`."""
+    return _grouped(
+        kind.block,
+        kind,
+        f"{kind.tables} WHERE {kind.alias}.tenant_id = %(tenant)s"
+        f" AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s"
+        f" AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s",
+        f"(SELECT day, {_MIDNIGHT.format(day='day')} AS base FROM ({days}) AS n) AS d",  # noqa: S608
+    )
+
+
+def load(
+    tenant: Organisation,
+    kind: Kind,
+    start: date,
+    until: date,
+    capabilities: frozenset[int] | None = None,
+) -> NDArray[Any]:
     """Rows of the local days start <= day < until: clean blocks, and other days from the facts.
 
-    One statement, so that it sees one moment. Runs inside `acting()`, as web or worker.
+    One statement, so that it sees one moment. Runs inside `acting()`, as web or worker. Of one
+    capability only its slices are read.
     """
-    statement = f"""
+    values = _parameters(tenant, kind, start, until)
+    one = next(iter(capabilities)) if capabilities is not None and len(capabilities) == 1 else None
+    values["capability"] = one
+    rows = kind.block.unpack(_packed(_load_sql(kind, sliced=one is not None), values))
+    if capabilities is None:
+        return rows
+    return np.asarray(rows[np.isin(rows["capability"], sorted(capabilities))])
+
+
+def _load_sql(kind: Kind, *, sliced: bool) -> str:
+    whole = "c.capabilities, c.ends, c.packed, c.far FROM clean c"
+    width = kind.block.row_bytes
+    base = f"ARRAY[{_MIDNIGHT.format(day='c.day')}]"
+    bases = f"array_agg({_MIDNIGHT.format(day='c.day')} ORDER BY c.day)"
+    # One row for all days: a year of a capability is otherwise hundreds of small ones.
+    part = f"""
+        array_agg(%(capability)s::integer ORDER BY c.day),
+               array_agg((e.rows_end - e.row) * {ENDS} + e.far_end - e.far ORDER BY c.day),
+               string_agg(substr(c.packed, (e.row * {width} + 1)::integer,
+                      ((e.rows_end - e.row) * {width})::integer), ''::bytea ORDER BY c.day),
+               string_agg(substr(c.far, (e.far + 1)::integer, (e.far_end - e.far)::integer),
+                      ''::bytea ORDER BY c.day)
+          FROM clean c
+          CROSS JOIN LATERAL (
+            SELECT array_position(c.capabilities, %(capability)s::integer) AS place
+          ) AS p
+          CROSS JOIN LATERAL (
+            SELECT coalesce(c.ends[p.place - 1], 0) / {ENDS} AS row,
+                   coalesce(c.ends[p.place - 1], 0) %% {ENDS} AS far,
+                   c.ends[p.place] / {ENDS} AS rows_end, c.ends[p.place] %% {ENDS} AS far_end
+          ) AS e
+         WHERE p.place IS NOT NULL
+    """
+    days = """
+        SELECT n::date AS day FROM generate_series(%(start)s::timestamp, %(until)s::date - 1,
+               '1 day') AS n WHERE NOT EXISTS (SELECT 1 FROM clean c WHERE c.day = n::date)
+    """
+    return f"""
         WITH clean AS (
-            SELECT b.day, b.columns FROM metrics_block b
+            SELECT b.day, b.capabilities, b.ends, b.columns AS packed, b.far
+              FROM metrics_block b
              WHERE b.tenant_id = %(tenant)s AND b.kind = %(kind)s AND b.layout = %(layout)s
                AND b.day >= %(start)s AND b.day < %(until)s
                AND NOT EXISTS (SELECT 1 FROM metrics_mark m WHERE m.tenant_id = b.tenant_id
                                  AND m.kind = b.kind AND m.day = b.day)
         )
-        SELECT columns FROM clean
+        SELECT {bases if sliced else base}, {part if sliced else whole}
         UNION ALL
-        SELECT f.columns
-          FROM generate_series(%(start)s::timestamp, %(until)s::date - 1, '1 day') AS d(day)
-          CROSS JOIN LATERAL (
-            SELECT string_agg({kind.packing}, ''::bytea) AS columns
-              FROM {kind.tables}
-             WHERE {kind.alias}.tenant_id = %(tenant)s
-               AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s
-               AND {kind.at} < (d.day + interval '1 day') AT TIME ZONE %(zone)s
-          ) AS f
-         WHERE NOT EXISTS (SELECT 1 FROM clean c WHERE c.day = d.day::date)
-           AND f.columns IS NOT NULL
+        SELECT ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
+          FROM ({_days_sql(kind, days)}) AS f
     """  # noqa: S608 - every part is declared above
-    return kind.unpack(_packed(statement, _parameters(tenant, kind, start, until)))
 
 
-def load_where(tenant: Organisation, kind: Kind, condition: str, *values: Any) -> NDArray[Any]:
+def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) -> NDArray[Any]:
     """Rows of a kind that satisfy a condition over its tables, whatever their day."""
-    statement = (
-        f"SELECT string_agg({kind.packing}, ''::bytea) FROM {kind.tables}"  # noqa: S608
-        f" WHERE {kind.alias}.tenant_id = %s AND {condition}"
+    day = f"({kind.at} AT TIME ZONE %(zone)s)::date"
+    tables = (
+        f"{kind.tables} CROSS JOIN LATERAL (SELECT {day} AS day,"
+        f" {_MIDNIGHT.format(day=day)} AS base OFFSET 0) AS d"
+        f" WHERE {kind.alias}.tenant_id = %(tenant)s AND ({condition})"
     )
-    return kind.unpack(_packed(statement, [tenant.pk, *values]))
+    statement = f"""
+        SELECT ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
+          FROM ({_grouped(kind.whole, kind, tables)}) AS f
+    """  # noqa: S608 - every part is declared above
+    return kind.whole.unpack(
+        _packed(statement, {"tenant": tenant.pk, "zone": tenant.time_zone, **values})
+    )
 
 
-def _packed(statement: str, parameters: Any) -> bytes:
-    """What a statement packs, one after the other.
+def _packed(statement: str, values: Mapping[str, Any]) -> Iterator[Part]:
+    """What a statement packs, day by day.
 
     Read with a binary cursor: Django's own asks for text, twice as long and slow to decode. It goes
     past Django's wrappers, so the acting context is asked for here.
@@ -699,19 +529,29 @@ def _packed(statement: str, parameters: Any) -> bytes:
     if acting_tenant_id() is None:
         raise NoActingTenant("Columns were read outside acting(); no rows would be found.")
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement, parameters, binary=True)
-        return b"".join(row[0] for row in cursor if row[0] is not None)
+        cursor.execute(statement, values, binary=True)
+        for bases, capabilities, ends, packed, far in cursor:
+            if capabilities:
+                # Of several days PostgreSQL tells how long each slice is.
+                told = ends if len(bases) == 1 else list(accumulate(ends))
+                yield Part(bases, capabilities, told, packed, far)
 
 
 def _parameters(tenant: Organisation, kind: Kind, start: date, until: date) -> dict[str, Any]:
     return {
         "tenant": tenant.pk,
         "kind": kind.name,
-        "layout": kind.layout(tenant.time_zone),
+        "layout": layout(kind, tenant.time_zone),
         "zone": tenant.time_zone,
         "start": start,
         "until": until,
     }
+
+
+def layout(kind: Kind, zone: str) -> str:
+    """What a block depends on besides the facts: how it is packed, and whose local day it is."""
+    packing = kind.block.rows_sql(kind.at, kind.tables)
+    return sha256(f"{zone} {packing}".encode()).hexdigest()[:LAYOUT_DIGITS]
 
 
 # --- refreshing ----------------------------------------------------------------------------------
@@ -723,49 +563,47 @@ _TAKE_MARKS = """
     RETURNING kind, day
 """
 #: Marks taken in one transaction.
-BATCH = 5000
+BATCH = 10_000
 
 
 def refresh(tenant: Organisation) -> int:
     """Pack marked days anew and take their marks away; return how many days. Runs as the worker.
 
     The marks go in the transaction that writes the blocks, so a reader sees either the mark or the
-    new block. Days are locked in order before they are read again, so that of two refreshers the
-    second one reads what the first one's writers committed.
+    new block. A kind is locked before its days are read again, so that of two refreshers the second
+    one reads what the first one's writers committed.
     """
     with acting(tenant.pk), connection.cursor() as cursor:
         cursor.execute(_TAKE_MARKS, [tenant.pk, BATCH])
         days = sorted({(kind, day) for kind, day in cursor.fetchall() if kind in KINDS})
-        for kind, day in days:
+        for name in sorted({kind for kind, _ in days}):
             cursor.execute(
-                "SELECT pg_advisory_xact_lock(%s::integer, hashtext(%s))",
-                [tenant.pk, f"{kind} {day}"],
+                "SELECT pg_advisory_xact_lock(%s::integer, hashtext(%s))", [tenant.pk, name]
             )
-        for name in KINDS:
-            mine = [day for kind, day in days if kind == name]
-            if mine:
-                _pack(cursor, tenant, KINDS[name], mine)
+            _pack(cursor, tenant, KINDS[name], [day for kind, day in days if kind == name])
     return len(days)
 
 
 def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -> None:
+    values = {**_parameters(tenant, kind, days[0], days[0]), "days": list(days)}
     cursor.execute(
         f"""
-        INSERT INTO metrics_block (tenant_id, kind, day, rows, layout, columns)
-        SELECT %(tenant)s, %(kind)s, d.day, f.rows, %(layout)s, f.columns
-          FROM unnest(%(days)s::date[]) AS d(day)
-          CROSS JOIN LATERAL (
-            SELECT count(*) AS rows,
-                   coalesce(string_agg({kind.packing}, ''::bytea), ''::bytea) AS columns
-              FROM {kind.tables}
-             WHERE {kind.alias}.tenant_id = %(tenant)s
-               AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s
-               AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s
-          ) AS f
+        WITH packed AS MATERIALIZED (
+            {_days_sql(kind, "SELECT unnest(%(days)s::date[]) AS day")}
+        )
+        INSERT INTO metrics_block (tenant_id, kind, day, rows, layout, capabilities, ends, columns,
+               far)
+        SELECT %(tenant)s, %(kind)s, p.day, p.rows, %(layout)s, p.capabilities, p.ends, p.packed,
+               p.far
+          FROM packed p
+         UNION ALL
+        SELECT %(tenant)s, %(kind)s, n.day, 0, %(layout)s, '{{}}', '{{}}', '', ''
+          FROM unnest(%(days)s::date[]) AS n(day) WHERE n.day NOT IN (SELECT day FROM packed)
         ON CONFLICT (tenant_id, kind, day) DO UPDATE
-           SET rows = excluded.rows, layout = excluded.layout, columns = excluded.columns
+           SET rows = excluded.rows, layout = excluded.layout, ends = excluded.ends,
+               capabilities = excluded.capabilities, columns = excluded.columns, far = excluded.far
         """,  # noqa: S608 - every part is declared above
-        {**_parameters(tenant, kind, days[0], days[0]), "days": list(days)},
+        values,
     )
 
 
@@ -776,7 +614,7 @@ def _mark_outdated(tenant: Organisation) -> None:
             "INSERT INTO metrics_mark (tenant_id, kind, day) SELECT b.tenant_id, b.kind, b.day"
             " FROM metrics_block b JOIN unnest(%s::text[], %s::text[]) AS k(kind, layout)"
             " ON k.kind = b.kind AND k.layout <> b.layout WHERE b.tenant_id = %s",
-            [list(KINDS), [kind.layout(tenant.time_zone) for kind in KINDS.values()], tenant.pk],
+            [list(KINDS), [layout(kind, tenant.time_zone) for kind in KINDS.values()], tenant.pk],
         )
 
 

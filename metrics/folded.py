@@ -29,7 +29,7 @@ from metrics.columns import (
     load,
 )
 from metrics.evaluating import Facts, NoSegment, Rows, epoch
-from metrics.measure import Reader, Slice
+from metrics.measure import Reader, Slice, served_by
 from portal.tenancy.models import Organisation
 from surveys.models import AnswerRevision
 from tickets import facts
@@ -110,8 +110,10 @@ class FoldedReader(Reader):
         super().__init__(tenant, as_of=as_of)
         self._folded = folded
 
-    def _load(self, kind: Kind, start: date, until_day: date) -> Rows:
-        rows = self._folded[kind.name]
+    def _load(
+        self, kind: Kind, start: date, until_day: date, capabilities: frozenset[int] | None = None
+    ) -> Rows:
+        rows = served_by(self._folded[kind.name], capabilities)
         inside = rows["at"] >= epoch(self.midnight(start))
         return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until_day)))])
 
@@ -121,14 +123,14 @@ class FoldedReader(Reader):
             raise NoSegment("A reading of the past is not told by segment.")
         return super().facts(cut)
 
-    def _open_at(self, moment: datetime) -> Rows:
+    def _open_at(self, moment: datetime, capabilities: frozenset[int] | None) -> Rows:
         at = epoch(moment)
         items, resolved = self._folded[ITEMS.name], self._folded[RESOLUTIONS.name]
         paused = resolved["item"][
             (resolved["at"] <= at) & (resolved["reopened"] == 1) & (resolved["reopen_at"] > at)
         ]
         there = (items["at"] <= at) & ((items["ended"] == 0) | (items["ended"] > at))
-        return np.asarray(items[there & ~np.isin(items["item"], paused)])
+        return served_by(np.asarray(items[there & ~np.isin(items["item"], paused)]), capabilities)
 
 
 def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day: date) -> Reader:

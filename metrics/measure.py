@@ -31,6 +31,7 @@ from metrics.evaluating import (
 )
 from metrics.intervals import Interval
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
+from metrics.packing import MOST_BYTES
 from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
 from metrics.standing import Reliability
@@ -119,6 +120,26 @@ class Reading:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """Rows of a stretch of days, of some capabilities or (None) of all."""
+
+    start: date
+    until: date
+    capabilities: frozenset[int] | None
+    rows: Rows
+
+    def covers(self, cut: Slice) -> bool:
+        """Whether every row of a slice is among them."""
+        return self.serves(cut) and self.start <= cut.start and cut.until <= self.until
+
+    def serves(self, cut: Slice) -> bool:
+        """Whether the capabilities of a slice are among them."""
+        return self.capabilities is None or (
+            cut.capabilities is not None and cut.capabilities <= self.capabilities
+        )
+
+
 class CalendarClocks:
     """Clocks that still run, by the organisation's calendars."""
 
@@ -136,13 +157,14 @@ class Reader:
     """Answers questions about one organisation as it stands at `as_of`, inside `acting()`.
 
     Columns of a stretch of days are fetched once (`fetch`) and cut for every question within it.
+    Whoever asks about some capabilities only says so when fetching: the others are not read.
     """
 
     def __init__(self, tenant: Organisation, *, as_of: datetime) -> None:
         self.tenant, self.as_of = tenant, as_of
         self.calendars = Calendars.of(tenant.pk)
         self.settings_version, self.settings = settings_of(tenant)
-        self._fetched: dict[str, tuple[date, date, Rows]] = {}
+        self._fetched: dict[str, _Fetched] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
         self._agreement: Agreement | None = None
         self._tells_escalations: bool | None = None
@@ -156,18 +178,33 @@ class Reader:
         self._not_first_contact = frozenset(pk for pk, solvable, _ in capabilities if not solvable)
         self._quick_within_ms = {pk: quick for pk, _, quick in capabilities if quick}
 
-    def fetch(self, start: date, until: date, *kinds: Kind) -> None:
+    def fetch(
+        self,
+        start: date,
+        until: date,
+        *kinds: Kind,
+        capabilities: frozenset[int] | None = None,
+    ) -> None:
         """Fetch a stretch of days ahead of several questions within it."""
         if not kinds:
             self.agreement()
             self.tells_escalations()
             self.themes()
         for kind in kinds or tuple(columns.KINDS.values()):
+            self._forget(kind.name)
             begin = start - timedelta(days=kind.reach_days)
-            self._fetched[kind.name] = (begin, until, self._load(kind, begin, until))
-            self._narrowed = {
-                key: rows for key, rows in self._narrowed.items() if key[0] != kind.name
-            }
+            rows = self._load(kind, begin, until, capabilities)
+            self._fetched[kind.name] = _Fetched(begin, until, capabilities, rows)
+            while len(self._fetched) > 1 and self._bytes() > MOST_BYTES:
+                self._forget(next(iter(self._fetched)))  # read again where it is asked for again
+
+    def _forget(self, kind: str) -> None:
+        self._fetched.pop(kind, None)
+        self._narrowed = {key: rows for key, rows in self._narrowed.items() if key[0] != kind}
+
+    def _bytes(self) -> int:
+        """What the fetched rows take."""
+        return sum(found.rows.nbytes for found in self._fetched.values())
 
     def agreement(self) -> Agreement:
         """How far people agree with what comments were taken to say; asked once."""
@@ -188,9 +225,12 @@ class Reader:
             self._themes = dict(confirmed.values_list("pk", "name"))
         return self._themes
 
-    def fetch_for(self, start: date, until: date) -> None:
+    def fetch_for(
+        self, start: date, until: date, capabilities: frozenset[int] | None = None
+    ) -> None:
         """Fetch what every metric may ask about a period: its days, and those of the pace."""
-        self.fetch(min(start, min(until, self.today()) - PACE_REACH), until)
+        first = min(start, min(until, self.today()) - PACE_REACH)
+        self.fetch(first, until, capabilities=capabilities)
 
     def measure(self, name: str, cut: Slice) -> Reading:
         """The reading of `metric` or `metric.view`.
@@ -286,7 +326,7 @@ class Reader:
         """
         whole = self._covering(kind, cut)
         served = self._once(
-            (kind.name, cut.capabilities), lambda: _served_by(whole, cut.capabilities)
+            (kind.name, cut.capabilities), lambda: served_by(whole, cut.capabilities)
         )
         within = self._once(
             (kind.name, cut.capabilities, cut.start, cut.until),
@@ -295,45 +335,59 @@ class Reader:
         return _of_segment(_of_severity(within, cut.severity), cut.segment)
 
     def _covering(self, kind: Kind, cut: Slice) -> Rows:
-        start, until, rows = self._fetched.get(kind.name, (cut.until, cut.until, None))
-        if rows is None or not (start <= cut.start and cut.until <= until):
-            self.fetch(cut.start, cut.until, kind)
-            start, until, rows = self._fetched[kind.name]
-        return rows
+        found = self._fetched.get(kind.name)
+        if found is None or not found.covers(cut):
+            self.fetch(cut.start, cut.until, kind, capabilities=cut.capabilities)
+            found = self._fetched[kind.name]
+        return found.rows
 
     def _once(self, key: tuple[Any, ...], narrow: Callable[[], Rows]) -> Rows:
         if key not in self._narrowed:
-            self._narrowed[key] = narrow()
+            rows = narrow()
+            if sum(kept.nbytes for kept in self._narrowed.values()) + rows.nbytes > MOST_BYTES:
+                self._narrowed = {}  # cut again where it is asked for again
+            self._narrowed[key] = rows
         return self._narrowed[key]
 
     def _within(self, rows: Rows, start: date, until: date) -> Rows:
         inside = rows["at"] >= epoch(self.midnight(start))
         return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until)))])
 
-    def _load(self, kind: Kind, start: date, until: date) -> Rows:
-        return load(self.tenant, kind, start, until)
+    def _load(
+        self, kind: Kind, start: date, until: date, capabilities: frozenset[int] | None = None
+    ) -> Rows:
+        return load(self.tenant, kind, start, until, capabilities)
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
         moment = self.end_of(cut)
-        whole = self._once(("open", moment), lambda: self._open_at(moment))
-        served = _served_by(whole, cut.capabilities)
+        fetched = self._fetched.get(ITEMS.name)
+        # Whoever fetched more than this slice's capabilities asks about the others too.
+        among = fetched.capabilities if fetched and fetched.serves(cut) else cut.capabilities
+        key = ("open", among, moment)
+        there = self._once(key, lambda: self._open_at(moment, among))
+        served = served_by(there, cut.capabilities)
         rows = _of_segment(_of_severity(served, cut.severity), cut.segment)
         return rows, epoch(moment)
 
-    def _open_at(self, moment: datetime) -> Rows:
+    def _open_at(self, moment: datetime, capabilities: frozenset[int] | None) -> Rows:
+        """Items that were open at a moment, of some capabilities (None: of all)."""
         condition, values = self.open_in_sql(moment)
-        return load_where(self.tenant, ITEMS, condition, *values)
+        if capabilities is not None:
+            condition += " AND coalesce(w.capability_id, 0) = ANY(%(capabilities)s)"
+            values["capabilities"] = sorted(capabilities)
+        return load_where(self.tenant, ITEMS, condition, **values)
 
-    def open_in_sql(self, moment: datetime) -> tuple[str, list[datetime]]:
-        """Which items (alias w) are open at a moment: a condition with its values."""
+    def open_in_sql(self, moment: datetime) -> tuple[str, dict[str, Any]]:
+        """Which items (alias w) are open at a moment: a condition with its values by name."""
         if moment >= self.as_of:
-            return "w.ended_at IS NULL", []
+            return "w.ended_at IS NULL", {}
         condition = (
-            "w.opened_at <= %s AND (w.ended_at IS NULL OR w.ended_at > %s) AND NOT EXISTS ("
-            "SELECT 1 FROM tickets_resolution r WHERE r.tenant_id = w.tenant_id"
-            " AND r.work_item_id = w.id AND r.at <= %s AND r.reopened AND r.reopen_at > %s)"
+            "w.opened_at <= %(moment)s AND (w.ended_at IS NULL OR w.ended_at > %(moment)s)"
+            " AND NOT EXISTS (SELECT 1 FROM tickets_resolution r WHERE r.tenant_id = w.tenant_id"
+            " AND r.work_item_id = w.id AND r.at <= %(moment)s AND r.reopened"
+            " AND r.reopen_at > %(moment)s)"
         )
-        return condition, [moment] * 4
+        return condition, {"moment": moment}
 
     def end_of(self, cut: Slice) -> datetime:
         """The end of a slice's period, or the moment of reading where that comes first."""
@@ -348,7 +402,8 @@ class Reader:
         return self.as_of.astimezone(self.tenant.zone).date()
 
 
-def _served_by(rows: Rows, capabilities: frozenset[int] | None) -> Rows:
+def served_by(rows: Rows, capabilities: frozenset[int] | None) -> Rows:
+    """The rows of some capabilities; None: of all."""
     if capabilities is None:
         return rows
     return np.asarray(rows[np.isin(rows["capability"], sorted(capabilities))])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from metrics.rubric import ErrorIn
 from portal.catalogue.models import Capability
@@ -13,8 +16,25 @@ from tickets.models import Ticket
 LAYOUT_DIGITS = 16
 
 
+class NumbersField(models.Field):  # type: ignore[type-arg]
+    """An array of whole numbers, `integer` or `bigint`; written and read by SQL alone."""
+
+    def __init__(self, of: str, **more: Any) -> None:
+        self.of = of
+        super().__init__(**more)
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        """Its type in PostgreSQL."""
+        return f"{self.of}[]"
+
+    def deconstruct(self) -> Any:
+        """How a migration writes it."""
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, [self.of, *args], kwargs
+
+
 class Block(TenantOwned):
-    """One local day of one fact kind as fixed-width columns. A cache: dropping it loses nothing."""
+    """One local day of one fact kind (metrics/packing.py). A cache: dropping it loses nothing."""
 
     pk = models.CompositePrimaryKey("tenant_id", "kind", "day")
     kind = models.CharField(max_length=20)
@@ -23,7 +43,13 @@ class Block(TenantOwned):
     rows = models.PositiveIntegerField()
     #: Fingerprint of the columns and zone it was packed with; another one is packed anew.
     layout = models.CharField(max_length=LAYOUT_DIGITS)
+    #: Whose rows are there, in their order; 0: nobody said of which capability.
+    capabilities = NumbersField("integer")
+    #: Where each one's part ends: the row times 2**32, plus the byte of the stream.
+    ends = NumbersField("bigint")
     columns = models.BinaryField()
+    #: What did not fit its slot.
+    far = models.BinaryField()
 
 
 class Mark(TenantOwned):

@@ -7,7 +7,7 @@ what people do without us lead to nobody's ticket (TRUST.md T14): such figures a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -113,12 +113,11 @@ def behind(reader: Reader, name: str, cut: Slice) -> Behind:
     reader.refuse_pooled(view, cut)
     kind, of_backlog = _rests_on(name)
     moment = reader.end_of(cut)
-    values: list[Any]
     if of_backlog:
         condition, values = reader.open_in_sql(moment)
     else:
-        bounds = reader.midnight(cut.start), reader.midnight(cut.until)
-        condition, values = f"{kind.at} >= %s AND {kind.at} < %s", list(bounds)
+        condition = f"{kind.at} >= %(start)s AND {kind.at} < %(end)s"
+        values = {"start": reader.midnight(cut.start), "end": reader.midnight(cut.until)}
     tickets, rows = _fetch(reader, kind, cut, condition, values)
     facts = reader.facts(cut)
 
@@ -161,11 +160,11 @@ def _rests_on(name: str) -> tuple[Kind, bool]:
 
     def rows(kind: Kind) -> Rows:
         asked.append(kind)
-        return np.empty(0, dtype=kind.dtype)
+        return np.empty(0, dtype=kind.whole.dtype)
 
     def none_open() -> tuple[Rows, int]:
         backlog.append(True)
-        return np.empty(0, dtype=ITEMS.dtype), 0
+        return np.empty(0, dtype=ITEMS.whole.dtype), 0
 
     def none_before(kind: Kind) -> Rows:
         return np.empty(0, dtype=kind.dtype)
@@ -190,19 +189,19 @@ class _NoClocks:
 
 
 def _fetch(
-    reader: Reader, kind: Kind, cut: Slice, condition: str, values: Sequence[Any]
+    reader: Reader, kind: Kind, cut: Slice, condition: str, values: Mapping[str, Any]
 ) -> tuple[list[tuple[Any, ...]], Rows]:
     """Tickets and columns of the rows of a kind under a condition, the latest first."""
     by_name = {column.name: column.source for column in kind.columns}
     fields = kind.sources
-    conditions = [f"{kind.alias}.tenant_id = %s", condition]
-    parameters: list[Any] = [reader.tenant.pk, *values]
+    conditions = [f"{kind.alias}.tenant_id = %(tenant)s", condition]
+    parameters: dict[str, Any] = {"tenant": reader.tenant.pk, **values}
     if cut.capabilities is not None:
-        conditions.append(f"{by_name['capability']} = ANY(%s)")
-        parameters.append(sorted(cut.capabilities))
+        conditions.append(f"{by_name['capability']} = ANY(%(capabilities)s)")
+        parameters["capabilities"] = sorted(cut.capabilities)
     if cut.severity is not None:
-        conditions.append(f"{by_name['severity']} = %s")
-        parameters.append(cut.severity)
+        conditions.append(f"{by_name['severity']} = %(severity)s")
+        parameters["severity"] = cut.severity
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT c.name, t.external_id, t.subject, {kind.at}, {by_name['severity']}, t.state,"  # noqa: S608 - every part is declared in metrics/columns.py

@@ -103,8 +103,8 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
     reader = Reader(tenant, as_of=now)
     until = mature_until(reader, name)
     longest = periods_before(until, Every.QUARTER, LENGTH[Every.QUARTER])[0].start
-    reader.fetch_for(longest, until)
     cut = Slice(until - timedelta(days=1), until, frozenset([capability.pk]), severity)
+    reader.fetch_for(longest, until, cut.capabilities)
     step = step_of(query.get("every", "")) or steps(reader, name, cut, until) or Every.QUARTER
     about = About(capability, name, severity or "")
     answers = answers_about(about)

@@ -89,7 +89,7 @@ class Answering:
         Split by the dimensions. A duration that is asked for among all of them is told for each
         severity; one that is named without is refused.
         """
-        self.reader.fetch_for(asked.start, asked.until)
+        self.reader.fetch_for(asked.start, asked.until, self._capabilities(asked))
         told = []
         for name in metrics or names():
             _, view = find(name)

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from metrics.definitions import UnknownMetric, find
 from metrics.evaluating import NoSeverity, NotOneFigure, ScalesPooled, SeveritiesPooled
 from metrics.measure import Reader
+from metrics.packing import TooMuchToRead
 from metrics.standing import Status
 from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.endpoint import Endpoint
@@ -304,7 +305,7 @@ def _refusals_told() -> Iterator[None]:
     """Turn what cannot be answered into a refusal that names the parameter it is about."""
     try:
         yield
-    except (UnknownMetric, NotAskable, NotOneFigure) as error:
+    except (UnknownMetric, NotAskable, NotOneFigure, TooMuchToRead) as error:
         raise ValidationError({_about(error): [str(error)]}) from error
 
 

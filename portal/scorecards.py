@@ -225,7 +225,7 @@ class _Telling:
     ) -> None:
         self.reader, self.capability, self.cut, self.found = reader, capability, cut, found
         first = months_before(cut.until, TREND_MONTHS)[0].start
-        reader.fetch_for(min(first, cut.start), cut.until)
+        reader.fetch_for(min(first, cut.start), cut.until, cut.capabilities)
         self.answers = answers_by_metric(capability)
         self.settings_changes = settings_breaks(reader.tenant)
         self.happened = happened(occurrences_of(capability))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
 from django.db import ProgrammingError, connection
 
-from metrics import columns
+from metrics import columns, measure, packing
 from metrics.columns import ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
+from metrics.definitions import find, names
+from metrics.measure import Reader, Slice
 from metrics.models import Block, Mark
+from metrics.packing import FAR_BYTES, DamagedBlock, TooMuchToRead
 from portal.tenancy.context import NoActingTenant, acting
 from surveys.models import SurveyedEvent
 from tests import roles
@@ -76,7 +79,8 @@ def by_hand(cast: Cast, kind: Kind) -> np.ndarray:
             f"SELECT {', '.join(sources)} FROM {kind.tables}"
             f" WHERE {kind.alias}.tenant_id = {cast.acme.pk}"
         )
-        return kind.pack([dict(zip(sources, row, strict=True)) for row in cursor.fetchall()])
+        rows = kind.pack([dict(zip(sources, row, strict=True)) for row in cursor.fetchall()])
+    return rows[[column.name for column in kind.block.columns]]
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -206,7 +210,7 @@ def test_a_block_of_another_layout_is_not_read_and_packed_anew(told: Cast) -> No
     refresh(told)
     expected = plain(load(told, ITEMS))
     with roles.as_role(roles.WORKER), acting(told.acme.pk):
-        Block.objects.update(columns=b"", rows=0)
+        Block.objects.update(columns=b"", far=b"", capabilities=[], ends=[], rows=0)
     assert plain(load(told, ITEMS)) == []  # blocks are what is read …
     with roles.as_role(roles.WORKER), acting(told.acme.pk):
         Block.objects.update(layout="columns of old")
@@ -216,7 +220,7 @@ def test_a_block_of_another_layout_is_not_read_and_packed_anew(told: Cast) -> No
         assert columns.sweep(MAY) == 0
     with acting(told.acme.pk):
         assert set(Block.objects.filter(kind="items").values_list("layout", flat=True)) == {
-            ITEMS.layout(told.acme.time_zone)
+            columns.layout(ITEMS, told.acme.time_zone)
         }
     assert plain(load(told, ITEMS)) == expected
 
@@ -241,6 +245,119 @@ def test_however_days_are_split_the_rows_are_the_same(told: Cast, kind: Kind) ->
         cut = MARCH + timedelta(days=offset)
         parts = [*load(told, kind, MARCH, cut).tolist(), *load(told, kind, cut, APRIL).tolist()]
         assert sorted(parts) == whole
+
+
+#: What no slot of a block is wide enough for, and what lies at an edge of one.
+FAR: dict[str, object] = {
+    "ended_at": MAY + timedelta(days=20_000),
+    "clock_s": 2**31 - 1,
+    "requester_elapsed_s": 2**21 - 1,
+    "paused_s": 2**16 - 2,
+    "paused_since": MAY - timedelta(days=50),
+    "first_response_s": 2**15 - 1,
+    "first_meaningful_s": 0,
+    "response_target_s": 7_201,
+    "resolution_target_s": 2**31 - 1,
+    "response_deadline": datetime(1971, 1, 1, tzinfo=UTC),
+    "resolution_deadline": MAY,
+    "reassignments": 7,
+    "requester_messages": 32_000,
+    "repeat_contact_at": MAY,
+    "outcome": "resolved",
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS.values() if "tickets_workitem" in kind.tables],
+    ids=lambda kind: kind.name,
+)  # fmt: skip
+def test_what_no_slot_is_wide_enough_for_is_kept_exactly(told: Cast, kind: Kind) -> None:
+    with roles.as_role(roles.OWNER), acting(told.acme.pk):
+        for number, item in enumerate(WorkItem.objects.order_by("pk")):
+            values = list(FAR.items())[number % len(FAR) :]  # rows of every number of far columns
+            WorkItem.objects.filter(pk=item.pk, outcome="resolved").update(**dict(values))
+    refresh(told)
+    with acting(told.acme.pk):
+        blocks = Block.objects.filter(kind=kind.name)
+        assert sum(len(far) for far in blocks.values_list("far", flat=True)) > 0
+        days = list(blocks.values_list("day", flat=True))
+        told_by_blocks = [
+            row
+            for day in days
+            for row in columns.load(told.acme, kind, day, day + timedelta(days=1)).tolist()
+        ]
+    assert sorted(told_by_blocks) == plain(by_hand(told, kind))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_the_slices_of_capabilities_add_up_to_all_rows(told: Cast, kind: Kind) -> None:
+    refresh(told)
+    if kind is ITEMS:
+        enter(told, news("late", moved(3, "resolved")))  # one day is read from the facts
+    whole = load(told, kind, *YEAR)
+    served = {int(one) for one in whole["capability"]}
+    assert served
+    with acting(told.acme.pk):
+        apart = [columns.load(told.acme, kind, *YEAR, frozenset([one])) for one in served]
+        both = columns.load(told.acme, kind, *YEAR, frozenset(served))
+        assert len(columns.load(told.acme, kind, *YEAR, frozenset([2**30]))) == 0
+    for one, rows in zip(served, apart, strict=True):
+        assert set(rows["capability"].tolist()) == {one}
+    assert sorted(row for rows in apart for row in rows.tolist()) == plain(whole) == plain(both)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_a_row_of_a_block_takes_at_most_twenty_bytes(kind: Kind) -> None:
+    assert kind.block.row_bytes <= 20
+    assert all(slot.shift + slot.column.bits <= 64 for slot in kind.block.slots)
+
+
+def test_a_block_whose_parts_contradict_each_other_is_refused(told: Cast) -> None:
+    refresh(told)
+    with roles.as_role(roles.WORKER), acting(told.acme.pk):
+        Block.objects.update(far=bytes(FAR_BYTES) * 3)
+    with pytest.raises(DamagedBlock, match="codes follow"):
+        load(told, ITEMS, *YEAR)
+
+
+def test_more_rows_than_memory_is_meant_for_are_refused_before_they_are_unpacked(
+    told: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh(told)
+    rows = load(told, ITEMS)
+    monkeypatch.setattr(packing, "MOST_BYTES", rows.nbytes)
+    assert len(load(told, ITEMS)) == len(rows)
+    monkeypatch.setattr(packing, "MOST_BYTES", rows.nbytes - 1)
+    with pytest.raises(TooMuchToRead, match=f"{len(rows)} rows .* shorter period"):
+        load(told, ITEMS)
+
+
+def test_what_a_reader_holds_stays_within_its_memory_and_tells_the_same(
+    told: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh(told)
+    cut = Slice(MARCH, APRIL, frozenset([told.network.pk]))
+    readings, held = [], []
+    for most in (measure.MOST_BYTES, 1):
+        monkeypatch.setattr(measure, "MOST_BYTES", most)
+        with acting(told.acme.pk):
+            reader = Reader(told.acme, as_of=MAY)
+            reader.fetch_for(cut.start, cut.until)
+            readings.append([reader.tell(name, cut) for name in names() if not per_severity(name)])
+            held.append((len(reader._fetched), len(reader._narrowed)))
+    assert readings[0] == readings[1]
+    assert held[0][0] == len(KINDS)
+    assert held[0][1] > held[1][1]
+    assert held[1][0] == 1
+
+
+def per_severity(name: str) -> bool:
+    return find(name)[1].per_severity
+
+
+def test_a_column_that_blocks_do_not_hold_is_an_error_not_a_nought(told: Cast) -> None:
+    with pytest.raises(ValueError, match="state"):
+        load(told, ITEMS, *YEAR)["state"]
 
 
 def test_outside_a_context_columns_are_refused_instead_of_empty(told: Cast) -> None:

@@ -166,10 +166,10 @@ class Shuffled(Reader):
 class DayByDay(Reader):
     """Puts the columns together from one read a day."""
 
-    def _load(self, kind: columns.Kind, start: date, until: date) -> np.ndarray:
+    def _load(self, kind: columns.Kind, start: date, until: date, *served: Any) -> np.ndarray:
         days = (start + timedelta(days=n) for n in range((until - start).days))
         return np.concatenate(
-            [super(DayByDay, self)._load(kind, d, d + timedelta(1)) for d in days]
+            [super(DayByDay, self)._load(kind, d, d + timedelta(1), *served) for d in days]
         )
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from governance.cosigning import accept, cosign
 from governance.targets import Wanted, propose
+from metrics import packing
 from portal.people.api_keys import create_key
 from portal.people.roles import Scope
 from portal.tenancy.context import acting
@@ -146,6 +147,16 @@ def test_a_question_that_cannot_be_answered_is_refused(
     refused = get(cast, **(PERIOD | asked_for))
     assert refused.status_code == 400
     assert word in refused.content.decode()
+
+
+def test_more_than_is_held_in_memory_is_refused_with_what_to_do(
+    told: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert get(told, metric="reopen_rate", **PERIOD).status_code == 200
+    monkeypatch.setattr(packing, "MOST_BYTES", 1)
+    refused = get(told, metric="reopen_rate", **PERIOD)
+    assert refused.status_code == 400
+    assert "Ask for a shorter period" in refused.content.decode()
 
 
 def test_figures_need_the_scope_to_read_them(told: Cast) -> None:
