@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, exp, fsum, lgamma, log, log1p, sqrt
 
 import numpy as np
@@ -256,6 +257,7 @@ def student_t(degrees: int) -> float:
     return (low + high) / 2
 
 
+@lru_cache(maxsize=2**14)
 def _regularised_beta(x: float, a: float, b: float) -> float:
     """I_x(a, b) by Lentz's continued fraction."""
     if x <= 0 or x >= 1:

@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
 from metrics import words
 from metrics.charts import Plotted, Rule
 from metrics.data_quality import flaws_in_words, lower_first
@@ -98,9 +101,42 @@ class Card:
         return self.sentence[len(self.figure) :]
 
     @property
+    def rows(self) -> SafeString:
+        """All views as rows of a table; joined here, because a template takes ten times as long."""
+        return figure_rows(self.figures)
+
+    @property
+    def terms(self) -> SafeString:
+        """What the figure is made of, as entries of a list of definitions."""
+        return format_html_join("", "<dt>{}</dt><dd>{}</dd>", self.definitions)
+
+    @property
     def further(self) -> tuple[Figure, ...]:
         """The other views of the metric."""
         return self.figures[1:]
+
+
+def figure_rows(figures: Sequence[Figure]) -> SafeString:
+    """Figures as rows of a table."""
+    return format_html_join(
+        "",
+        '<tr data-figure="{}"><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td>'
+        "</tr>",
+        ((f.anchor, f.name, f.value, _counted_cell(f), f.interval, f.notes) for f in figures),
+    )
+
+
+def _counted_cell(figure: Figure) -> str:
+    """What was counted, leading to the tickets behind it where there are some to be seen."""
+    if not figure.tickets_url:
+        return figure.counted
+    return format_html(
+        '<a href="{}" aria-label="{}: tickets behind {}">{}</a>',
+        figure.tickets_url,
+        figure.counted,
+        figure.name,
+        figure.counted,
+    )
 
 
 #: "53.8 %", "3 of 7", "12".

@@ -82,6 +82,26 @@ class Series:
         ]
 
     @property
+    def table_rows(self) -> SafeString:
+        """The same as rows of a table; a note stands in a row of its own below its period."""
+        told = []
+        for row in self.rows:
+            cells = [row["value"], row["n"], *([row["usual"]] if self.has_limits else [])]
+            told.append(format_html('<tr><th scope="row">{}</th>', row["label"]))
+            told.append(format_html_join("", "<td>{}</td>", ([cell] for cell in cells)))
+            told.append(SafeString("</tr>"))
+            if row["note"]:
+                told.append(
+                    format_html(
+                        '<tr><td colspan="{}" class="quiet">{}: {}</td></tr>',
+                        len(cells) + 1,
+                        row["label"],
+                        row["note"],
+                    )
+                )
+        return format_html_join("", "{}", ([piece] for piece in told))
+
+    @property
     def has_limits(self) -> bool:
         """Whether any point has limits of its own."""
         return any(point.usual for point in self.points)
