@@ -54,5 +54,5 @@ bench: setup ## ratios, each from one run
 
 lock: setup ## renew requirements.lock from pyproject.toml
 	cp requirements.lock .venv/before.lock
-	.uv/bin/uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --universal --python-version 3.12 --no-header -q -o requirements.lock
+	.uv/bin/uv pip compile pyproject.toml --all-extras --group dev --group bench --generate-hashes --universal --python-version 3.12 --no-header -q -o requirements.lock
 	$(PYTHON) scripts/lock_forward.py .venv/before.lock requirements.lock

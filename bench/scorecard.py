@@ -1,281 +1,486 @@
-"""How fast one scorecard is told from blocks, as a ratio to plain SQL over the same tables.
+"""How fast scorecards are told from column blocks: ratios, all from one interleaved run.
 
-A throw-away database is filled with generated tickets, refreshed by the worker and read by the web
-role with row security on. Every figure is computed twice, from blocks and by SQL, and the benchmark
-fails if they differ. `BENCH_TICKETS=100000 python -m bench.scorecard` takes another size.
+40 organisations of uneven size (bench/reading/world.py), row-level security on. Told are 90 days by
+capability, by capability and severity, by capability and a two-valued column (facts hold no segment
+of their own), and by capability and week, twelve of them: from blocks, by `percentile_cont` over a
+covering index, over the normalised tables, and by DuckDB on the same rows. Every figure of every
+way is compared, also while tickets are being written; a difference fails the run. Then scorecards
+are fetched over HTTP. `BENCH_TICKETS=10000000 make bench` takes another size, a million by default;
+`BENCH_ROUNDS` how often each is asked.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 TICKETS = 1_000_000
-DAYS = 730
-FIRST = datetime(2024, 1, 1, tzinfo=UTC)
-AS_OF = FIRST + timedelta(days=DAYS + 30)
-START, UNTIL = date(2025, 6, 1), date(2025, 8, 30)
-SEVERITIES = ("low", "medium", "high", "critical")
-REPEATS = 5
-
-#: Item `n` of `tickets`: everything follows from its number, so that runs are alike.
-FILL = (
-    """
-    INSERT INTO tickets_ticket (tenant_id, connection_id, external_id, subject, channel, opened_at,
-           last_event_at, state, severity, capability_id, "group", left_out, follows)
-    SELECT %(tenant)s, %(connection)s, 'T' || n, '', 'mail', i.at, i.at,
-           CASE WHEN n %% 50 = 0 THEN 'open' ELSE 'closed' END,
-           (%(severities)s::text[])[1 + n %% 4],
-           (%(capabilities)s::bigint[])[1 + (n / 4) %% cardinality(%(capabilities)s::bigint[])],
-           '', '', ''
-      FROM generate_series(1, %(tickets)s) AS n
-      CROSS JOIN LATERAL (
-        SELECT %(first)s::timestamptz
-               + floor(n::float8 * %(days)s * 86400 / (%(tickets)s + 1)) * interval '1 second' AS at
-      ) AS i
-    """,
-    """
-    INSERT INTO tickets_workitem (tenant_id, ticket_id, number, capability_id, severity, channel,
-           "group", opened_at, state, outcome, ended_at, clock_s, requester_elapsed_s, paused_s,
-           first_response_at, first_response_s, first_reply_meaning, response_owed,
-           first_resolution_at, reassignments, escalations_functional, escalations_hierarchical,
-           requester_messages, fcr_claimed, response_target_s, resolution_target_s,
-           response_deadline, resolution_deadline)
-    SELECT t.tenant_id, t.id, 1, t.capability_id, t.severity, t.channel, '', t.opened_at, t.state,
-           CASE WHEN t.state = 'open' THEN 'open' ELSE 'resolved' END,
-           d.ended, CASE WHEN t.state <> 'open' THEN d.clock END,
-           CASE WHEN t.state <> 'open' THEN 3 * d.clock END, 0,
-           t.opened_at + d.reply * interval '1 second', d.reply, 'unknown', true, d.ended,
-           d.dice %% 4, (d.dice %% 9 = 0)::int, (d.dice %% 31 = 0)::int, d.dice %% 3,
-           d.dice %% 3 = 0, 7200, 57600, t.opened_at + interval '7200 seconds',
-           t.opened_at + interval '172800 seconds'
-      FROM tickets_ticket t
-      CROSS JOIN LATERAL (SELECT abs(hashint8(t.id)::bigint) AS dice) AS h
-      CROSS JOIN LATERAL (
-        SELECT h.dice, (60 + h.dice %% 14399)::int AS reply, (600 + h.dice %% 86399)::int AS clock,
-               CASE WHEN t.state <> 'open' THEN
-                    t.opened_at + 3 * (600 + h.dice %% 86399) * interval '1 second' END AS ended
-      ) AS d
-    """,
-    """
-    INSERT INTO tickets_resolution (tenant_id, work_item_id, ticket_id, event_key, number, at, kind,
-           capability_id, severity, "group", policy_denial, holds, clock_s, reopen_at, reopen_kind,
-           reopened)
-    SELECT w.tenant_id, w.id, w.ticket_id, w.id, 1, w.ended_at, 'normal', w.capability_id,
-           w.severity, '', false, true, w.clock_s,
-           CASE WHEN w.id %% 11 = 0 THEN w.ended_at + interval '3 days' END,
-           CASE WHEN w.id %% 11 = 0 THEN 'counted' ELSE '' END, w.id %% 11 = 0
-      FROM tickets_workitem w
-     WHERE w.ended_at IS NOT NULL
-    """,
-)
-FACTS = ("tickets_workitem", "tickets_resolution")
-
-_PERIOD = """w.tenant_id = %(tenant)s AND w.capability_id = %(capability)s
-    AND {at} >= %(start)s::timestamp AT TIME ZONE %(zone)s
-    AND {at} < %(until)s::timestamp AT TIME ZONE %(zone)s"""
-_RESOLVED = (
-    "FROM tickets_resolution w WHERE w.holds AND " + _PERIOD.format(at="w.at")
-    + " AND w.severity = %(severity)s"
-)  # fmt: skip
-_IN_TIME = "w.first_response_s <= w.response_target_s"
-_DECIDED = f"CASE WHEN {_IN_TIME} THEN w.first_response_at ELSE w.response_deadline END"
-_KEPT = "w.ended_at IS NOT NULL AND w.clock_s <= w.resolution_target_s"
-_PROMISED = f"CASE WHEN {_KEPT} THEN w.ended_at ELSE w.resolution_deadline END"
-_ITEMS = (
-    "FROM tickets_workitem w JOIN tickets_resolution r ON r.tenant_id = w.tenant_id"
-    " AND r.work_item_id = w.id AND r.holds WHERE " + _PERIOD.format(at="r.at")
-)
-#: Figure -> the same by SQL.
-WHOLE = {
-    "first_response.attainment": f"SELECT avg(({_IN_TIME})::int)::float8 FROM tickets_workitem w"
-    f" WHERE {_PERIOD.format(at=_DECIDED)}",
-    "sla_attainment.resolution": f"SELECT avg(({_KEPT})::int)::float8 FROM tickets_workitem w"
-    f" WHERE {_PERIOD.format(at=_PROMISED)}",
-    "reopen_rate.rate": "SELECT (count(DISTINCT w.work_item_id) FILTER (WHERE w.reopened))::float8"
-    " / count(DISTINCT w.work_item_id) FROM tickets_resolution w"
-    f" WHERE {_PERIOD.format(at='w.at')}",
-    "escalation_rate.rate": "SELECT avg((w.escalations_functional + w.escalations_hierarchical > 0)"
-    f"::int)::float8 {_ITEMS}",
-    "reassignments.bounced": f"SELECT avg((w.reassignments >= 2)::int)::float8 {_ITEMS}",
-}
-BY_SEVERITY = {
-    f"resolution_time.resolved_{name}": "SELECT percentile_cont("
-    f"{p}) WITHIN GROUP (ORDER BY w.clock_s) {_RESOLVED}"
-    for name, p in (("median", 0.5), ("p90", 0.9))
-}
+ROUNDS = 7
+#: The slowest way is asked once in a while: it is slower by orders of magnitude.
+TABLES_ROUNDS = 1
+#: Organisations with so many tickets in the window are those the aims are about.
+LARGE = 7_000
+#: Smaller ones that are compared too, by their place in the order of size.
+SMALLER = (7, 12, 20, 39)
+MARKED_DAYS = 10
+COMMITS = 40
+DURING_INGEST = 6
+WINDOW_DAYS = 90
 
 
 class FiguresDiffer(AssertionError):
-    """Blocks and SQL told different figures."""
+    """Two ways told different figures."""
 
 
-def main() -> list[str]:
-    """Return one line for the scorecard and one for what the blocks take."""
+@dataclass
+class Ways:
+    """What each way took, by organisation: seconds, and processor seconds."""
+
+    wall: dict[str, list[float]] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    def add(self, way: str, wall: float, cpu: float) -> None:
+        self.wall.setdefault(way, []).append(wall)
+        self.cpu[way] = self.cpu.get(way, 0.0) + cpu
+
+    def took(self, way: str) -> float:
+        return median(self.wall[way])
+
+    def cpu_of(self, way: str) -> float:
+        return self.cpu[way] / len(self.wall[way])
+
+
+def main() -> Iterator[str]:
+    """Yield one line for each thing measured."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     os.environ["WELLSERVED_TEST_DATABASE"] = "bench_scorecard"
     import django
 
     django.setup()
+    from bench.reading import world
+
     tickets = int(os.environ.get("BENCH_TICKETS", TICKETS))
-    with _throw_away_database():
-        tenant, capability = _filled(tickets)
-        return _measured(tenant, capability, tickets)
+    with world.database(), TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        tenants = world.fill(tickets)
+        duck = _other_ways(Path(folder))
+        yield f"{tickets:,} tickets of {len(tenants)} organisations; load {os.getloadavg()[0]:.1f}"
+        yield f"(filled in {time.perf_counter() - began:.0f} s)"
+        yield from _rebuilt(tenants)
+        yield from _sizes()
+        yield from _read(tenants, duck)
+        yield from _written_meanwhile(tenants[0])
+        yield from _clean_again(tenants[0])
+        yield from _served(tenants)
+
+
+def _other_ways(folder: Path) -> Any:
+    from django.db import connection
+
+    from bench.reading import by_sql
+    from tests import roles
+
+    duck = by_sql.Duck(folder / "bench.duckdb")
+    with roles.as_role(roles.OWNER), connection.cursor() as cursor, _unforced(cursor):
+        by_sql.flatten(cursor)
+        duck.fill(cursor, folder)
+        by_sql.protect(cursor)
+    return duck
 
 
 @contextmanager
-def _throw_away_database() -> Iterator[None]:
-    from django.conf import settings
-    from django.db import connection
-    from django.db.backends.signals import connection_created
-
-    from tests import roles
-
-    connection_created.connect(roles.set_role, dispatch_uid="bench.roles")
-    name = str(settings.DATABASES["default"]["NAME"])
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    try:
-        yield
-    finally:
-        connection.close()
-        roles.become(roles.OWNER)
-        connection.creation.destroy_test_db(name, verbosity=0)
+def _unforced(cursor: Any) -> Iterator[None]:
+    """Let the owner read every organisation's rows for a while."""
+    cursor.execute("SELECT oid::regclass::text FROM pg_class WHERE relforcerowsecurity")
+    forced = [table for (table,) in cursor.fetchall()]
+    for table in forced:
+        cursor.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    yield
+    for table in forced:
+        cursor.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 
-def _filled(tickets: int) -> tuple[Any, Any]:
-    """An organisation with that many tickets in blocks, and the capability to be read."""
+# --- packing -------------------------------------------------------------------------------------
+
+
+def _mark(tenant: Any, days: int | None = None) -> None:
+    """Mark every day of every kind, or the last few of the window."""
     from django.db import connection
 
+    from bench.reading import world
     from metrics import columns
     from portal.tenancy.context import acting
     from tests import roles
-    from tests.factories import CapabilityFactory, build_cast
 
-    with roles.as_role(roles.OWNER):
-        cast = build_cast()
-        tenant = cast.acme
-        with acting(tenant.pk), connection.cursor() as cursor:
-            served = [cast.accounts, cast.network]
-            served += [
-                CapabilityFactory(tenant=tenant, domain=cast.it, business_unit=cast.sales)
-                for _ in range(18)
-            ]
-            _switch(cursor, "DISABLE")
-            for statement in FILL:
-                cursor.execute(
-                    statement,
-                    {
-                        "tenant": tenant.pk,
-                        "connection": cast.desk.pk,
-                        "tickets": tickets,
-                        "severities": list(SEVERITIES),
-                        "capabilities": [capability.pk for capability in served],
-                        "first": FIRST,
-                        "days": DAYS,
-                    },
-                )
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            _switch(cursor, "ENABLE")
-            cursor.execute(
-                "INSERT INTO metrics_mark (tenant_id, kind, day) SELECT %s, kind, day::date FROM"
-                " unnest(%s::text[]) AS kind, generate_series(%s::date, %s::date, '1 day') AS day",
-                [tenant.pk, list(columns.KINDS), FIRST.date(), AS_OF.date()],
-            )
-    with connection.cursor() as cursor, roles.as_role(roles.OWNER):
-        cursor.execute("VACUUM ANALYZE")
-    with roles.as_role(roles.WORKER):
-        columns.sweep(AS_OF)
-    return tenant, cast.network
+    first = world.FIRST.date() if days is None else world.UNTIL
+    with roles.as_role(roles.WORKER), acting(tenant.pk), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO metrics_mark (tenant_id, kind, day) SELECT %s, kind, day::date"
+            " FROM unnest(%s::text[]) AS kind,"
+            " generate_series(%s::date - %s::integer, %s::date - 1, '1 day') AS day",
+            [
+                tenant.pk,
+                list(columns.KINDS),
+                first,
+                days or 0,
+                world.AS_OF.date() if days is None else world.UNTIL,
+            ],
+        )
 
 
-def _switch(cursor: Any, how: str) -> None:
-    for table in FACTS:
-        cursor.execute(f"ALTER TABLE {table} {how} TRIGGER USER")
+def _rebuilt(tenants: list[Any]) -> Iterator[str]:
+    from bench.reading import world
+    from metrics import columns
+    from tests import roles
+
+    for tenant in tenants:
+        _mark(tenant.organisation)
+    with roles.as_role(roles.WORKER), _used() as used:
+        days = columns.sweep(world.AS_OF)
+    yield (
+        f"all blocks rebuilt, {days:,} of a day and kind: {used.wall:.1f} s,"
+        f" {used.cpu:.1f} s of one processor (aim: under 20 s)"
+    )
 
 
-def _measured(tenant: Any, capability: Any, tickets: int) -> list[str]:
+def _sizes() -> Iterator[str]:
     from django.db import connection
 
+    from tests import roles
+
+    with roles.as_role(roles.OWNER), connection.cursor() as cursor, _unforced(cursor):
+        cursor.execute("VACUUM ANALYZE metrics_block")
+        cursor.execute(
+            "SELECT kind, sum(rows), sum(octet_length(columns) + octet_length(far))::float8"
+            " / sum(rows), (sum(octet_length(columns) + octet_length(far)) + sum(8 *"
+            " cardinality(ends) + 4 * cardinality(capabilities)))::float8 / sum(rows)"
+            " FROM metrics_block GROUP BY kind HAVING sum(rows) > 0 ORDER BY kind"
+        )
+        for kind, rows, packed, sliced in cursor.fetchall():
+            yield (
+                f"  {kind}: {packed:.1f} bytes a row, {sliced:.1f} with its slices;"
+                f" {rows:,} rows (aim: at most 20)"
+            )
+        cursor.execute("SELECT pg_total_relation_size('metrics_block'), sum(rows)"
+                       " FROM metrics_block")  # fmt: skip
+        size, rows = cursor.fetchone()
+        yield f"  the table of all blocks with its index: {size / rows:.1f} bytes a row"
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _asked(tenant: Any) -> Any:
+    from bench.reading import world
+    from bench.reading.by_sql import Asked
+
+    zone = tenant.organisation.zone
+    start, end = (
+        int(datetime.combine(day, clock_time(), tzinfo=zone).timestamp())
+        for day in (world.START, world.UNTIL)
+    )
+    return Asked(tenant.organisation.pk, start, end)
+
+
+def _read(tenants: list[Any], duck: Any) -> Iterator[str]:
+    from bench.reading import by_sql
+    from bench.reading.by_blocks import by_blocks
+    from metrics import columns
     from portal.tenancy.context import acting
     from tests import roles
 
-    with roles.as_role(roles.WEB), acting(tenant.pk):
-        blocks_s, by_blocks = _timed(lambda: _from_blocks(tenant, capability))
-        sql_s, by_sql = _timed(lambda: _from_sql(tenant, capability))
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT sum(octet_length(columns)) FROM metrics_block")
-            block_bytes = cursor.fetchone()[0]
-            cursor.execute(
-                "SELECT sum(pg_table_size(name::regclass)) FROM unnest(%s::text[]) AS name",
-                [list(FACTS)],
-            )
-            table_bytes = cursor.fetchone()[0]
-    for figure, value in by_sql.items():
-        same = abs(value - by_blocks[figure]) <= 1e-9 * max(1.0, abs(value))
-        if not same:  # also where one of them is not a number
-            raise FiguresDiffer(f"{figure}: {by_blocks[figure]} from blocks, {value} by SQL")
-    figures = (
-        f"scorecard of one of 20 capabilities over 90 days among {tickets:,} tickets:"
-        f" {len(by_sql)} figures, equal to SQL over the tables; from blocks, with intervals, in"
-        f" {blocks_s / sql_s:.2f} of the time of the SQL"
-    )
-    size = (
-        f"blocks of every day: {block_bytes / table_bytes:.0%} of the bytes of the tables they are"
-        " packed from"
-    )
-    return [figures, size]
+    in_window = [round(one.tickets * WINDOW_DAYS / 730) for one in tenants]
+    chosen = [n for n, size in enumerate(in_window) if size >= LARGE or n in SMALLER]
+    rounds = int(os.environ.get("BENCH_ROUNDS", ROUNDS))
+    took = {n: Ways() for n in chosen}
+    compared = 0
+    for turn in range(rounds):
+        for n in chosen:
+            tenant, asked = tenants[n].organisation, _asked(tenants[n])
+            ways: dict[str, Callable[[], Any]] = {
+                "blocks": lambda t=tenant, a=asked: by_blocks(t, a),
+                "index": lambda a=asked: by_sql.by_index(a),
+                "duckdb": lambda a=asked: duck(a),
+            }
+            if turn < TABLES_ROUNDS:
+                ways["tables"] = lambda a=asked: by_sql.by_tables(a)
+            told = {}
+            with roles.as_role(roles.WEB), acting(tenant.pk):
+                for way, ask in ways.items():
+                    with _used() as used:
+                        told[way] = ask()
+                    took[n].add(way, used.wall, used.cpu)
+            if turn == 0:
+                compared += _compare(told)
+            _mark(tenant, MARKED_DAYS)
+            with roles.as_role(roles.WEB), acting(tenant.pk), _used() as used:
+                by_blocks(tenant, asked)
+            took[n].add("marked", used.wall, used.cpu)
+            with roles.as_role(roles.WORKER):
+                columns.refresh(tenant)
+    yield f"{compared:,} figures equal in every way (aim: 30,000)"
+    for n in chosen:
+        one = took[n]
+        blocks = one.took("blocks")
+        yield (
+            f"  {in_window[n]:,} tickets in 90 days: blocks {blocks * 1000:.0f} ms;"
+            f" covering index {one.took('index') / blocks:.1f} times as long,"
+            f" normalised {one.took('tables') / blocks:.0f}, DuckDB"
+            f" {one.took('duckdb') / blocks:.1f}; of DuckDB's processor time"
+            f" {one.cpu_of('blocks') / max(one.cpu_of('duckdb'), 0.001):.2f}; with ten marked days"
+            f" the index {one.took('index') / one.took('marked'):.1f} times as long"
+        )
+    yield "  (aims from 7,000 tickets on: index 8, normalised 500, processor 0.5, marked 4)"
 
 
-def _timed(tell: Any) -> tuple[float, dict[tuple[str, str], float]]:
-    took = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        told = tell()
-        took.append(time.perf_counter() - began)
-    return median(took), told
+def _compare(told: dict[str, Any]) -> int:
+    first = told["blocks"]
+    for way, figures in told.items():
+        if figures.keys() != first.keys():
+            odd = sorted(figures.keys() ^ first.keys())[:3]
+            raise FiguresDiffer(f"{way} and blocks do not tell the same figures: {odd}")
+        for key, value in figures.items():
+            if abs(value - first[key]) > 1e-9 * max(1.0, abs(value)):
+                raise FiguresDiffer(f"{key}: {first[key]} from blocks, {value} by {way}")
+    return len(first)
 
 
-def _from_blocks(tenant: Any, capability: Any) -> dict[tuple[str, str], float]:
-    from metrics.columns import FIRST_RESPONSES, RESOLUTION_PROMISES, RESOLUTIONS
-    from metrics.measure import Reader, Slice
+@dataclass
+class Used:
+    """What a block of code took."""
 
-    reader = Reader(tenant, as_of=AS_OF)
-    reader.fetch(START, UNTIL, RESOLUTIONS, FIRST_RESPONSES, RESOLUTION_PROMISES)
-    one = frozenset([capability.pk])
-    told = {(key, ""): reader.measure(key, Slice(START, UNTIL, one)).value for key in WHOLE}
-    for severity in SEVERITIES:
-        for key in BY_SEVERITY:
-            cut = Slice(START, UNTIL, one, severity)
-            told[key, severity] = reader.measure(key, cut).value
-    return {figure: float("nan") if value is None else value for figure, value in told.items()}
+    wall: float = 0.0
+    cpu: float = 0.0
 
 
-def _from_sql(tenant: Any, capability: Any) -> dict[tuple[str, str], float]:
+@contextmanager
+def _used() -> Iterator[Used]:
+    """Time, and processor time of this process and of its database connection's."""
     from django.db import connection
 
-    asked: dict[str, Any] = {
-        "tenant": tenant.pk,
-        "capability": capability.pk,
-        "start": START,
-        "until": UNTIL,
-        "zone": tenant.time_zone,
-    }
-    told = {}
+    from bench.reading.processes import cpu_seconds
+
+    connection.ensure_connection()
+    pid = connection.connection.info.backend_pid
+    used = Used()
+    database, own, began = cpu_seconds(pid), time.process_time(), time.perf_counter()
+    yield used
+    used.wall = time.perf_counter() - began
+    used.cpu = time.process_time() - own + cpu_seconds(pid) - database
+
+
+# --- while tickets are written -------------------------------------------------------------------
+
+_CHANGE = """
+    UPDATE tickets_workitem SET clock_s = clock_s + 60, reassignments = reassignments + 1
+     WHERE id IN (SELECT id FROM tickets_workitem WHERE tenant_id = %s AND outcome = 'resolved'
+                     AND opened_at >= %s AND opened_at < %s AND id %% 97 = %s)
+"""
+
+
+def _change(tenant: Any, turn: int) -> None:
+    """Write some tickets of the window anew, as a worker does."""
+    from django.db import connection
+
+    from bench.reading import world
+    from portal.tenancy.context import acting
+    from tests import roles
+
+    values = [tenant.pk, world.START, world.UNTIL, turn % 97]
+    with roles.as_role(roles.WORKER), acting(tenant.pk), connection.cursor() as cursor:
+        cursor.execute(_CHANGE, values)
+
+
+def _written_meanwhile(tenant: Any) -> Iterator[str]:
+    """Blocks and SQL on the raw rows tell the same of one moment, in the middle of an ingest."""
+    from django.db import connection
+
+    from bench.reading import by_sql
+    from bench.reading.by_blocks import by_blocks
+    from metrics import columns
+    from portal.tenancy.context import acting
+    from tests import roles
+
+    organisation, asked = tenant.organisation, _asked(tenant)
+    stop = threading.Event()
+    failed: list[BaseException] = []
+    turns = [0]
+
+    def write() -> None:
+        try:
+            while not stop.is_set():
+                _change(organisation, turns[0])
+                turns[0] += 1
+                if turns[0] % 2:
+                    with roles.as_role(roles.WORKER):
+                        columns.refresh(organisation)
+        except BaseException as error:  # noqa: BLE001 - told below, in the thread that waits
+            failed.append(error)
+        finally:
+            connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    compared, moments = 0, set()
+    try:
+        for _ in range(DURING_INGEST):
+            with roles.as_role(roles.WEB), _one_moment(), acting(organisation.pk):
+                told = {
+                    "blocks": by_blocks(organisation, asked),
+                    "tables": by_sql.by_tables(asked),
+                }
+            compared += _compare(told)
+            moments.add(tuple(sorted(told["blocks"].items())))
+    finally:
+        stop.set()
+        writer.join()
+    if failed:
+        raise failed[0]
+    yield (
+        f"{compared:,} figures equal to SQL on the raw rows at {len(moments)} different moments of"
+        f" an ingest ({turns[0]} commits meanwhile)"
+    )
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """Let the transactions within see what their first statement saw, so that ways compare."""
+    from django.db import connection
+
     with connection.cursor() as cursor:
-        for key, statement in WHOLE.items():
-            cursor.execute(statement, asked)
-            told[key, ""] = float(cursor.fetchone()[0])
-        for severity in SEVERITIES:
-            for key, statement in BY_SEVERITY.items():
-                cursor.execute(statement, asked | {"severity": severity})
-                told[key, severity] = float(cursor.fetchone()[0])
-    return told
+        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("RESET default_transaction_isolation")
+
+
+def _clean_again(tenant: Any) -> Iterator[str]:
+    """From a commit until the blocks it made stale are packed anew."""
+    from metrics import columns
+    from tests import roles
+
+    took = []
+    for turn in range(COMMITS):
+        _change_one(tenant.organisation, turn)
+        began = time.perf_counter()
+        with roles.as_role(roles.WORKER):
+            columns.refresh(tenant.organisation)
+        took.append(time.perf_counter() - began)
+    took.sort()
+    yield (
+        f"from a commit until its blocks are clean, once the worker looks:"
+        f" {took[len(took) // 2] * 1000:.0f} ms, p95 {took[int(0.95 * len(took))] * 1000:.0f} ms"
+        " (aim: 100 ms)"
+    )
+
+
+def _change_one(tenant: Any, turn: int) -> None:
+    from django.db import connection
+
+    from bench.reading import world
+    from portal.tenancy.context import acting
+    from tests import roles
+
+    with roles.as_role(roles.WORKER), acting(tenant.pk), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE tickets_workitem SET clock_s = clock_s + 1 WHERE id = (SELECT id FROM"
+            " tickets_workitem WHERE tenant_id = %s AND outcome = 'resolved' AND opened_at >= %s"
+            " ORDER BY opened_at OFFSET %s LIMIT 1)",
+            [tenant.pk, world.START, turn * 7],
+        )
+
+
+# --- over HTTP -----------------------------------------------------------------------------------
+
+
+def _served(tenants: list[Any]) -> Iterator[str]:
+    from django.conf import settings
+    from django.test import Client
+
+    from bench.reading import processes, world
+    from tests import roles
+
+    database = str(settings.DATABASES["default"]["NAME"])
+    window = f"from={world.START}&until={world.UNTIL}"
+    cookies, keys = {}, {}
+    with roles.as_role(roles.OWNER):
+        for tenant in tenants:
+            client = Client()
+            client.force_login(tenant.manager, backend=settings.AUTHENTICATION_BACKENDS[0])
+            slug = tenant.organisation.slug
+            cookies[slug] = {"session": client.cookies[settings.SESSION_COOKIE_NAME].value}
+            keys[slug] = {"Authorization": f"Bearer {_key(tenant)}"}
+    rounds = int(os.environ.get("BENCH_ROUNDS", ROUNDS))
+    pages: dict[str, list[float]] = {one.organisation.slug: [] for one in tenants}
+    calls: list[float] = []
+    largest = tenants[0].organisation.slug
+    weight = 0
+    with processes.web(database) as served:
+        idle = served.most_megabytes()
+        for turn in range(rounds + 1):
+            for slug, seen in pages.items():
+                path = f"/{slug}/capabilities/capability-0/?{window}"
+                took, body = served.get(path, cookies=cookies[slug])
+                export = f"/api/v1/readings/export/?{window}&capability=capability-0"
+                api, _ = served.get(f"{export}&format=json", headers=keys[slug])
+                if turn:  # the first one imports, compiles templates and fills caches
+                    seen.append(took)
+                    calls.append(api)
+                    weight = max(weight, len(body))
+        year = f"from={world.UNTIL.replace(year=world.UNTIL.year - 1)}&until={world.UNTIL}"
+        whole, _ = served.get(
+            f"/api/v1/readings/export/?{year}&split=severity&format=json",
+            headers=keys[largest],
+        )
+        most = served.most_megabytes()
+    medians = sorted(median(took) for took in pages.values())
+    calls.sort()
+    yield (
+        f"a scorecard's page over HTTP, median of each organisation: p95"
+        f" {medians[int(0.95 * len(medians)) - 1] * 1000:.0f} ms, worst {medians[-1] * 1000:.0f} ms"
+        f" (aims: 30 and 75 on two quiet cores); {weight / 1000:.0f} kB (aim: below 100)"
+    )
+    yield (
+        f"all its figures by API: median {median(calls) * 1000:.0f} ms,"
+        f" p95 {calls[int(0.95 * len(calls))] * 1000:.0f} ms; a year of every capability of the"
+        f" largest organisation {whole * 1000:.0f} ms"
+    )
+    _mark(tenants[0].organisation)
+    worker = processes.worker_megabytes(database, tenants[0].organisation.pk)
+    yield (
+        f"memory at most (VmHWM): a web process {most:.0f} MB ({idle:.0f} MB before anything was"
+        f" read), a worker that packs the largest organisation anew {worker:.0f} MB"
+    )
+
+
+def _key(tenant: Any) -> str:
+    from portal.people.api_keys import create_key
+    from portal.people.roles import Scope
+    from portal.tenancy.context import acting
+
+    now = datetime.now(UTC)
+    with acting(tenant.organisation.pk):
+        _, secret = create_key(
+            tenant_id=tenant.organisation.pk,
+            name="bench",
+            scopes=[Scope.READ_INTERNAL],
+            expires_at=now + timedelta(days=1),
+            by=tenant.manager,
+            at=now,
+        )
+    return secret
 
 
 if __name__ == "__main__":
-    print("\n".join(main()))
+    for line in main():
+        print(line, flush=True)
