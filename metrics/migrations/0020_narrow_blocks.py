@@ -6,7 +6,7 @@ from metrics.models import NumbersField
 
 
 class Migration(migrations.Migration):
-    dependencies = [("metrics", "0015_mark_each_other")]
+    dependencies = [("metrics", "0019_protect_double_checks")]
 
     operations = [
         # A block of the former packing is of another layout: nobody would read it again.

@@ -15,7 +15,7 @@ _INDEXES = {
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metrics", "0016_narrow_blocks"),
+        ("metrics", "0020_narrow_blocks"),
         ("tickets", "0011_uploads"),
         ("surveys", "0006_protect_comment_readings"),
     ]
