@@ -167,7 +167,7 @@ def _rests_on(name: str) -> tuple[Kind, bool]:
         return np.empty(0, dtype=ITEMS.whole.dtype), 0
 
     def none_before(kind: Kind) -> Rows:
-        return np.empty(0, dtype=kind.dtype)
+        return np.empty(0, dtype=kind.whole.dtype)
 
     view.evaluate(Facts(rows, none_open, 0, _NoClocks(), none_before))
     others = [kind.name for kind in asked if kind not in OF_TICKETS]
