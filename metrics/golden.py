@@ -202,6 +202,7 @@ class _Month:
         requester = {t["id"]: self.ids[t["requester"]] for t in self.data["tickets"]}
         return columns.SURVEYED.pack(
             {
+                **dict.fromkeys(columns.SURVEYED.sources),  # what the month does not tell
                 **_survey_row(survey, number),
                 "e.capability_id": capability[survey["ticket"]],
                 "e.requester_id": requester[survey["ticket"]],
@@ -327,7 +328,6 @@ def _survey_row(survey: Mapping[str, Any], number: int) -> dict[str, Any]:
         "a.late": bool(answered and window and answered > window) if given else None,
         "a.complete": False if given else None,
         "a.released_at": answered,
-        "x.says": None,
     }
 
 

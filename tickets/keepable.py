@@ -20,6 +20,7 @@ from tickets.canonical import (
     EventType,
     Flag,
     Meaning,
+    ProblemKind,
     ResolutionKind,
     Severity,
     State,
@@ -51,6 +52,7 @@ _NEEDS: Mapping[EventType, tuple[str, ...]] = {
     EventType.GROUP_CHANGED: ("to",),
     EventType.ESCALATED: ("kind",),
     EventType.FOLLOWUP_OF: ("parent",),
+    EventType.PROBLEM_LINKED: ("to",),
     EventType.FLAGGED: ("flag",),
     EventType.OBSERVED: ("name",),
 }
@@ -174,7 +176,7 @@ class _Sieve:
 
     def _misunderstood(self, event: Event, key: str, value: Any) -> str | None:
         """Why a word of an event's data is none of ours; None: it is, or nobody reads it."""
-        check = _TO.get(event.type) if key == "to" else _WORDS.get(key)
+        check = _BY_TYPE.get((event.type, key)) or _WORDS.get(key)
         if key == "capability" or (key == "to" and event.type is EventType.CATEGORY_CHANGED):
             return None if value in self.capabilities else "is no capability of the catalogue"
         if key == "value" and event.type is EventType.OBSERVED:
@@ -234,6 +236,10 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= NAME
 
 
+def _is_name_or_none(value: Any) -> bool:
+    return value == "" or _is_name(value)
+
+
 def _is_count(value: Any) -> bool:
     return str(value).isdecimal() and len(str(value)) < 19
 
@@ -256,11 +262,14 @@ def _is_json(value: Any) -> bool:
     return "\\u0000" not in text.replace("\\\\", "")
 
 
-#: What `to` may be, by type; a capability is looked up.
-_TO: Mapping[EventType, Check] = {
-    EventType.STATUS_CHANGED: _one_of(State),
-    EventType.PRIORITY_CHANGED: _one_of(Severity),
-    EventType.ASSIGNED: _is_name,
+#: Words that mean one thing in one type of event; a capability is looked up.
+_BY_TYPE: Mapping[tuple[EventType, str], Check] = {
+    (EventType.STATUS_CHANGED, "to"): _one_of(State),
+    (EventType.PRIORITY_CHANGED, "to"): _one_of(Severity),
+    (EventType.ASSIGNED, "to"): _is_name,
+    (EventType.PROBLEM_LINKED, "to"): _is_name_or_none,
+    (EventType.PROBLEM_LINKED, "kind"): _one_of(ProblemKind),
+    (EventType.ESCALATED, "kind"): _one_of(("functional", "hierarchical")),
 }
 _WORDS: Mapping[str, Check] = {
     "state": _one_of(State),
@@ -268,9 +277,9 @@ _WORDS: Mapping[str, Check] = {
     "resolution": _one_of(ResolutionKind),
     "meaning": _one_of(Meaning),
     "flag": _one_of(Flag),
-    "kind": _one_of(("functional", "hierarchical")),
     "facets": lambda value: isinstance(value, Mapping),
     "revises": _is_key,
+    "problem": _is_name_or_none,
     **dict.fromkeys(("requester", "agent", "approved_by", "parent", "into"), _is_name),
 }
 #: What a source may say of its own figures.

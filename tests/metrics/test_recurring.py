@@ -185,7 +185,7 @@ def test_problems_of_two_sources_are_never_the_same(cast: Cast) -> None:
 )
 def test_sharing_is_found_as_by_comparing_every_pair(told, shuffled) -> None:
     shuffled.shuffle(told)
-    rows = np.zeros(len(told), dtype=columns.PROBLEMS.dtype)
+    rows = np.zeros(len(told), dtype=columns.PROBLEMS.whole.dtype)
     for number, (row, (problem, day)) in enumerate(zip(rows, told, strict=True)):
         row["item"], row["problem"], row["at"] = number, problem, day * 86_400
     apart = timedelta(days=90).total_seconds()

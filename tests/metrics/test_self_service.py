@@ -28,7 +28,7 @@ from tickets.news import UsageTold
 def test_many_events_are_classed_as_each_alone(
     told: list[tuple[bool, int, int]], threshold: int
 ) -> None:
-    rows = np.zeros(len(told), dtype=columns.USAGE.dtype)
+    rows = np.zeros(len(told), dtype=columns.USAGE.whole.dtype)
     for row, (success, duration, errors) in zip(rows, told, strict=True):
         row["success"], row["duration"], row["errors"] = success, duration, errors
     alone = [

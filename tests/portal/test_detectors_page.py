@@ -359,6 +359,6 @@ def test_a_page_reads_each_kind_once(
     fetched: list[int] = []
     packed = columns._packed
     monkeypatch.setattr(columns, "_packed", lambda *a: fetched.append(1) or packed(*a))
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(12 + len(columns.KINDS)):
         assert client.get("/acme/detectors/", PERIOD).status_code == 200
     assert len(fetched) == len(columns.KINDS)

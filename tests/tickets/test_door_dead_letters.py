@@ -28,7 +28,7 @@ from tickets.models import InboundBody, InboundMessage, InboundOutcome, InboundW
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LIST = "/acme/admin/tickets/inboundmessage/"
-BAD = {"ticket": "T1", "time": "yesterday", "severity": "low"}
+BAD = {"ticket": "TICKET-OF-BAD", "time": "yesterday", "severity": "low"}
 GOOD = {"ticket": "T2", "time": "2026-03-02T09:00:00Z", "severity": "low"}
 
 
@@ -240,7 +240,7 @@ def test_the_list_shows_dead_letters_with_reasons_and_never_a_body(
     for status in ("failed", "waiting"):
         assert "/change/" not in ada.get(f"{LIST}?status={status}").content.decode()
     for shown in (page, entered, ada.get(f"{LIST}{letters[0]}/change/").content.decode()):
-        assert "T1" not in shown
+        assert "TICKET-OF-BAD" not in shown
 
 
 def test_the_list_is_narrowed_to_a_source_and_asks_nothing_unseen(
@@ -282,7 +282,7 @@ def test_a_dead_letter_is_tried_again_at_the_press_of_a_button_and_it_is_recorde
     assert swept(timezone.now()) == 1
     assert told_of(cast, number).status == "folded"
     with acting(cast.acme.pk):
-        assert Ticket.objects.filter(external_id="T1").exists()
+        assert Ticket.objects.filter(external_id="TICKET-OF-BAD").exists()
 
 
 @pytest.mark.parametrize("person", ["olga", "sam", "bea", "aude", "agnes", "rui", "eve"])
