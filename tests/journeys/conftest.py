@@ -45,6 +45,13 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+#: Colours that are still changing from one scheme to the other are those of neither.
+SETTLED = """async () => {
+    await new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)));
+    await Promise.allSettled(document.getAnimations().map(one => one.finished));
+}"""
+
+
 class Visitor:
     """Somebody at a browser; every page they open is looked at for what should not be there."""
 
@@ -93,6 +100,7 @@ class Visitor:
         for scheme, (name, size) in product(schemes, SIZES.items()):
             self.page.emulate_media(color_scheme=scheme)
             self.page.set_viewport_size(size)
+            self.page.evaluate(SETTLED)
             wide = self.page.evaluate("document.documentElement.scrollWidth")
             assert wide <= size["width"], f"{self.page.url} is {wide} px wide on a {name}"
             found = Axe().run(self.page).response["violations"]
