@@ -358,11 +358,8 @@ class Decomposition:
 
     @property
     def is_mostly_mix(self) -> bool:
-        """Whether a page leads with "mostly a change of mix"."""
-        rate, mix = self.rate_effect, self.mix_effect
-        if abs(mix) <= _ROUNDING:
-            return False
-        return rate * mix < 0 or abs(mix) > abs(self.change) / 2 + _ROUNDING
+        """Whether a page leads with "mostly a change of mix": it did more than the rates did."""
+        return abs(self.mix_effect) > abs(self.rate_effect) + _ROUNDING
 
 
 def decompose(parts: Sequence[Part]) -> Decomposition:

@@ -86,11 +86,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         period_words=in_words(start, until),
         period_error=error,
         reading=reader.measure(name, cut),
-        figures=[
-            Choice(one, f"{find(one)[0].name}: {find(one)[1].name}", one == name)
-            for one in names()
-            if is_traceable(one)
-        ],
+        figures=[Choice(one, _label(one), one == name) for one in names() if is_traceable(one)],
         severities=[
             *([] if view.per_severity else [Choice("", "all", severity is None)]),
             *(Choice(one.value, one.value, one.value == severity) for one in Severity),
@@ -100,6 +96,12 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         rows=[_row(view, one) for one in found.rows],
         go_on=urlencode(asked) if found.go_on is not None else "",
     )
+
+
+def _label(name: str) -> str:
+    """The metric and its view; once where both are called alike."""
+    metric, shown = find(name)
+    return shown.name if shown.name == metric.name else f"{metric.name}: {shown.name}"
 
 
 def _figure(name: str) -> str:

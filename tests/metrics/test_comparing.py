@@ -331,9 +331,10 @@ def test_mix_leads_only_beyond_half_of_the_change() -> None:
     assert (half.is_mostly_mix, more.is_mostly_mix) == (False, True)
 
 
-def test_mix_leads_wherever_it_works_against_the_rates() -> None:
-    against = comparing.Decomposition(0.5, 0.58, (0.10,), (-0.02,))
-    assert against.is_mostly_mix
+def test_mix_that_works_against_the_rates_leads_only_where_it_does_more() -> None:
+    against = comparing.Decomposition(0.129, 0.094, (-0.038,), (0.003,))
+    hiding = comparing.Decomposition(0.8, 0.727, (0.025,), (-0.098,))  # the handbook's example
+    assert (against.is_mostly_mix, hiding.is_mostly_mix) == (False, True)
 
 
 def test_parts_with_fewer_than_five_are_joined() -> None:
