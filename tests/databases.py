@@ -31,15 +31,21 @@ def drop(*names: str) -> None:
     Not by `WITH (FORCE)`: it fails for anyone but a superuser while autovacuum is at work. Without,
     PostgreSQL sends autovacuum away itself.
     """
-    with psycopg.connect(url("owner", "postgres"), autocommit=True) as server:
-        for name in names:
-            server.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = %s AND usename IS NOT NULL",
-                (name,),
-            )
     for name in names:
+        _send_away(name)
         _tell("DROP DATABASE IF EXISTS {}", name)
+
+
+def _send_away(name: str) -> None:
+    """End every session on a database: each by its own role, since no role may end another's."""
+    with psycopg.connect(url("test", "postgres"), autocommit=True) as server:
+        connected = server.execute(
+            "SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND usename IS NOT NULL",
+            (name,),
+        ).fetchall()
+        for pid, role in connected:
+            server.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            server.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
 
 def _tell(statement: str, *names: str) -> None:
