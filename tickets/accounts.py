@@ -12,6 +12,7 @@ from django.db.models import Q
 from portal.people.models import Person
 from tickets.models import AccountRole, AgentAccount, Connection, Requester
 from tickets.news import AccountTold
+from tickets.same_person import everybody_who_is
 
 Email = tuple[str, datetime | None]
 """An address and when it was said."""
@@ -53,8 +54,13 @@ def _email_order(email: Email) -> tuple[bool, float, str]:
     return bool(address), at.timestamp() if at else 0.0, address
 
 
-def ensure_requesters(connection: Connection, emails: Mapping[str, Email]) -> dict[str, int]:
-    """The id of each requester; an address that was said later than the known one replaces it."""
+def ensure_requesters(
+    connection: Connection, emails: Mapping[str, Email]
+) -> tuple[dict[str, int], set[int]]:
+    """The id of each requester; an address that was said later than the known one replaces it.
+
+    And everybody who was, with it, the same as somebody else, or is now.
+    """
     tenant = connection.tenant_id
     with database.cursor() as cursor:
         cursor.execute(
@@ -82,10 +88,12 @@ def ensure_requesters(connection: Connection, emails: Mapping[str, Email]) -> di
         email, at = later_email(known, emails[name])
         if (email, at) != known:
             moved.append(Requester(pk=pk, email=email, email_at=at))
+    ids = [one.pk for one in moved]
+    were = everybody_who_is(tenant, ids)
     Requester.objects.bulk_update(moved, ["email", "email_at"])
-    return {name: pk for name, (pk, _) in stored.items()} | {
-        one.external_id: one.pk for one in made
-    }
+    named = {name: pk for name, (pk, _) in stored.items()}
+    named |= {one.external_id: one.pk for one in made}
+    return named, {*were, *ids}
 
 
 def keys_of_requesters(

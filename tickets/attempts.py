@@ -16,6 +16,7 @@ from django.db import connection as database
 from portal.tenancy.context import acting_tenant_id
 from tickets.canonical import UsageType
 from tickets.models import SelfServiceAttempt, UsageEvent
+from tickets.same_person import SAME_PERSON
 from tickets.storing import Table, Written
 
 SAME_ATTEMPT = timedelta(minutes=30)
@@ -125,20 +126,3 @@ def people_like(requester_ids: Collection[int]) -> list[int]:
             {"tenant": tenant_id, "ids": sorted(requester_ids)},
         )
         return [row[0] for row in cursor.fetchall()]
-
-
-#: Pairs of requesters who are the same somebody: the portal and the help desk may know a person by
-#: different names, but by one address, or linked to one person here.
-SAME_PERSON = """
-    SELECT id AS one, id AS also FROM "tickets_requester"
-     WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s)
-    UNION
-    SELECT one.id, also.id FROM "tickets_requester" one JOIN "tickets_requester" also
-        ON also.tenant_id = one.tenant_id AND also.email = one.email
-     WHERE one.tenant_id = %(tenant)s AND one.id = ANY(%(ids)s)
-       AND one.email <> '' AND also.email <> ''
-    UNION
-    SELECT one.id, also.id FROM "tickets_requester" one JOIN "tickets_requester" also
-        ON also.tenant_id = one.tenant_id AND also.person_id = one.person_id
-     WHERE one.tenant_id = %(tenant)s AND one.id = ANY(%(ids)s)
-"""

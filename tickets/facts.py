@@ -13,10 +13,11 @@ from portal.catalogue.severity import Severity
 from tickets import clocks, timeline
 from tickets.calendars import Calendars
 from tickets.models import Attribution, Escalation, Resolution, WorkItem
+from tickets.repeat_contact import Contact
 from tickets.storing import Table, Written
+from tickets.touched import StoredItem, Touched
 
-#: `repeat_contact_at` is not here: it follows from other tickets (tickets/repeats.py). So does a
-#: resolution's `burst` (tickets/closing.py).
+#: A resolution's `burst` is not here: it follows from other tickets (tickets/closing.py).
 _ITEM = (
     "id",
     "tenant_id",
@@ -57,6 +58,8 @@ _ITEM = (
     "late_pauses",
     "late_pauses_unasked",
     "downgraded",
+    # Both follow from other items as well (`Facts.complete`).
+    "repeat_contact_at",
     "segments",
 )
 _RESOLUTION = (
@@ -94,9 +97,12 @@ _ATTRIBUTION = (
     "person_id",
     "at",
 )
-#: Where an item's row, without its id, holds whose it is.
+#: Where an item's row, without its id, holds what others' figures follow from.
 _REQUESTER = _ITEM.index("requester_id") - 1
+_CAPABILITY = _ITEM.index("capability_id") - 1
 _OPENED_AT = _ITEM.index("opened_at") - 1
+_RESOLVED_AT = _ITEM.index("first_resolution_at") - 1
+_REPEAT_CONTACT_AT = _ITEM.index("repeat_contact_at") - 1
 ITEMS = Table(WorkItem, _ITEM)
 RESOLUTIONS = Table(Resolution, _RESOLUTION)
 ESCALATIONS = Table(Escalation, _ESCALATION)
@@ -118,8 +124,6 @@ class Facts:
     escalations: list[tuple[ItemKey, tuple[Any, ...]]] = field(default_factory=list)
     #: (item, ticket id, event key, act, actor key, at)
     authors: list[tuple[ItemKey, int, int, str, str, datetime]] = field(default_factory=list)
-    #: Account and instant of resolutions that were stored, and of those that are now.
-    closed: set[tuple[int, datetime]] = field(default_factory=set)
 
     def extend(self, other: Facts) -> None:
         """Take in the facts of another family."""
@@ -128,18 +132,23 @@ class Facts:
         self.escalations += other.escalations
         self.authors += other.authors
 
-    def requesters(self) -> set[int]:
-        """Whose items these are."""
-        return {row[_REQUESTER] for row in self.items.values() if row[_REQUESTER] is not None}
-
     def openings(self) -> list[tuple[ItemKey, int | None, datetime]]:
         """Whose each item is, and when it was opened."""
         return [(key, row[_REQUESTER], row[_OPENED_AT]) for key, row in self.items.items()]
 
-    def set_segments(self, told: Mapping[ItemKey, int]) -> None:
-        """Say of each item who its requester was to us when it was opened."""
-        for key, packed in told.items():
-            self.items[key] = (*self.items[key][:-1], packed)
+    def contacts(self) -> dict[ItemKey, Contact]:
+        """What of each item the figures of others follow from."""
+        return {key: _contact(key, row) for key, row in self.items.items()}
+
+    def complete(
+        self, again: Mapping[ItemKey, datetime | None], segments: Mapping[ItemKey, int]
+    ) -> None:
+        """Say of each item when its requester came again, and who they were to us at its opening.
+
+        Both follow from other items; every item is to be told of.
+        """
+        for key, row in self.items.items():
+            self.items[key] = (*row[:-2], again[key], segments[key])
 
     def actors(self) -> set[str]:
         """The keys of those who did something."""
@@ -148,22 +157,22 @@ class Facts:
     def store(
         self,
         tenant_id: int,
-        ticket_ids: Sequence[int],
+        stored_items: Mapping[ItemKey, Sequence[Any]],
         accounts: dict[str, tuple[int, int | None]],
+        touched: Touched,
     ) -> dict[str, Written]:
-        """Bring the stored facts of these tickets to what stands here.
+        """Bring the stored facts of tickets to what stands here.
 
-        `ticket_ids` are the tickets that may have stored facts; `accounts` gives account and person
-        of an actor key. Rows below an item that goes away go with it.
+        `stored_items` are the rows of `read_items` for all these tickets; `accounts` gives account
+        and person of an actor key; `touched` is told whose resolutions change. Rows below an item
+        that goes away go with it.
         """
-        stored_items = ITEMS.select("ticket_id", ticket_ids)
-        item_ids = [row[0] for row in stored_items]
+        item_ids = [row[0] for row in stored_items.values()]
         resolutions = RESOLUTIONS.select("work_item_id", item_ids)
         escalations = ESCALATIONS.select("work_item_id", item_ids)
         attributions = ATTRIBUTIONS.select("work_item_id", item_ids)
-        self._note_closed(attributions, accounts)
-        kept = set(self.items)
-        dropped = {row[0] for row in stored_items if (row[2], row[3]) not in kept}
+        touched.closed |= self._closed(attributions, accounts)
+        dropped = {row[0] for key, row in stored_items.items() if key not in self.items}
         for table, rows in (
             (ATTRIBUTIONS, attributions),
             (ESCALATIONS, escalations),
@@ -174,7 +183,7 @@ class Facts:
             rows[:] = [row for row in rows if row[position] not in dropped]
         written: dict[str, Written] = {}
         written["work items"], ids = ITEMS.reconcile(
-            stored_items, self.items, key=lambda row: (row[1], row[2])
+            stored_items.values(), self.items, key=lambda row: (row[1], row[2])
         )
         written["resolutions"], _ = RESOLUTIONS.reconcile(
             resolutions,
@@ -196,17 +205,34 @@ class Facts:
         )
         return written
 
-    def _note_closed(
+    def _closed(
         self, stored: Iterable[Sequence[Any]], accounts: dict[str, tuple[int, int | None]]
-    ) -> None:
+    ) -> set[tuple[int, datetime]]:
+        """Account and instant of resolutions that were stored, and of those that are now."""
         act, agent = _ATTRIBUTION.index("act"), _ATTRIBUTION.index("agent_id")
         resolved = Attribution.Act.RESOLVED.value
-        self.closed |= {(row[agent], row[-1]) for row in stored if row[act] == resolved}
-        self.closed |= {
+        return {(row[agent], row[-1]) for row in stored if row[act] == resolved} | {
             (accounts[actor][0], at)
             for _, _, _, done, actor, at in self.authors
             if done == resolved
         }
+
+
+def read_items(ticket_ids: Sequence[int]) -> dict[ItemKey, tuple[Any, ...]]:
+    """The stored items of tickets, with their ids."""
+    return {(row[2], row[3]): row for row in ITEMS.select("ticket_id", ticket_ids)}
+
+
+def stored_items(rows: Mapping[ItemKey, Sequence[Any]]) -> dict[ItemKey, StoredItem]:
+    """What of these rows, with their ids, the figures of others follow from."""
+    return {
+        key: StoredItem(row[0], _contact(key, row[1:]), row[1:][_REPEAT_CONTACT_AT])
+        for key, row in rows.items()
+    }
+
+
+def _contact(key: ItemKey, row: Sequence[Any]) -> Contact:
+    return Contact(key, row[_REQUESTER], row[_CAPABILITY], row[_OPENED_AT], row[_RESOLVED_AT])
 
 
 def facts_of(
@@ -295,7 +321,8 @@ def _item_row(
         item.handled_by.value,
         *_late_pauses(item, calendar, resolution_target),
         _downgraded(item, calendars),
-        0,  # who they were is looked up before it is stored (Facts.set_segments)
+        None,
+        0,
     )
 
 

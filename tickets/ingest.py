@@ -30,7 +30,7 @@ from tickets.calendars import Calendars
 from tickets.canonical import ActorKind, Event, EventType, Severity, State
 from tickets.closing import write_bursts
 from tickets.event_log import events_of, unknown_actors
-from tickets.facts import RESOLUTIONS, Facts, facts_of
+from tickets.facts import RESOLUTIONS, Facts, facts_of, read_items, stored_items
 from tickets.flaws import Flaw, FlawKind, flaws_of
 from tickets.fold_rules import FoldRules, fold_rules
 from tickets.lens import Lens
@@ -41,7 +41,6 @@ from tickets.models import (
     Ticket,
     TicketEvent,
     TicketFlaw,
-    WorkItem,
 )
 from tickets.news import TicketNews, Told, event_key
 from tickets.overlap import Do, beside
@@ -49,13 +48,14 @@ from tickets.refolding import REFOLD, refold_tickets
 from tickets.repeats import write_repeat_contacts
 from tickets.segmenting import segments_of, write_segments
 from tickets.storing import Table, Written
+from tickets.touched import Touched
 from tickets.versions import changes
 from tickets.words import lens_of
 
 #: An event dated further ahead of its arrival than this is flagged, and kept as told.
 SKEW = timedelta(minutes=5)
-#: Families that are folded and written at a time.
-SLICE = 420
+#: Families that are folded and written at a time; the first slice is a third of it.
+SLICE = 540
 #: Why a ticket is in no figure yet: nobody told how it was opened.
 INCOMPLETE = "incomplete"
 
@@ -201,6 +201,13 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+def _sliced(families: Families) -> Iterator[Families]:
+    """Slices of a batch. While the first is folded nothing is written, so it is a small one."""
+    first = max(1, SLICE // 3)
+    yield families[:first]
+    yield from batched(families[first:], SLICE)
+
+
 def _by_ticket(news: Iterable[TicketNews]) -> dict[str, list[TicketNews]]:
     """The news of a batch, ticket by ticket."""
     found: dict[str, list[TicketNews]] = defaultdict(list)
@@ -245,32 +252,17 @@ class _Ticket:
         return int(latest.data["requester"])
 
 
-Families = Sequence[Sequence[_Ticket]]
+type Families = Sequence[Sequence[_Ticket]]
 """Tickets with what they follow and what follows them."""
 
 
 @dataclass(slots=True)
 class _Folded:
-    """A slice of a batch, folded: what is to be stored of its tickets."""
+    """A slice of a batch, folded: its tickets, their rows and their facts."""
 
     tickets: list[_Ticket]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
-
-    @property
-    def reopens(self) -> list[datetime]:
-        """When tickets were moved back."""
-        return [row[_REOPEN_AT] for _, row in self.facts.resolutions if row[_REOPEN_AT]]
-
-
-@dataclass(slots=True)
-class _Touched:
-    """Whom a batch concerns beyond its own tickets."""
-
-    #: Requesters whose items were written.
-    people: set[int] = field(default_factory=set)
-    #: Account and instant of every resolution that was, or is, theirs.
-    closed: set[tuple[int, datetime]] = field(default_factory=set)
 
 
 class _Batch:
@@ -287,8 +279,7 @@ class _Batch:
         self.outcome = Outcome()
         self.rules = fold_rules(tenant_id)
         self.tickets: dict[str, _Ticket] = {}
-        #: Account and person of those met so far, by actor key.
-        self.acted: dict[str, tuple[int, int | None]] = {}
+        self.touched = Touched()
 
     def run(self, *, everything: bool = False) -> None:
         """Read, add, fold, write."""
@@ -297,10 +288,10 @@ class _Batch:
         changed = self._add_news()
         if everything:
             changed = list(self.tickets)
-        if not changed:
-            return
-        families = self._families(changed)
-        self._write(families)
+            self.touched.everything = True
+        if changed:
+            self._write(self._families(changed))
+        self._write_others()
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -359,7 +350,8 @@ class _Batch:
                 if problem := problems.named_in(event):
                     shared.add(problem)
         self.accounts = accounts.ensure_accounts(self.connection, names)
-        self.requesters = accounts.ensure_requesters(self.connection, requesters)
+        self.requesters, readdressed = accounts.ensure_requesters(self.connection, requesters)
+        self.touched.began |= readdressed
         self.problems = problems.ensure(self.connection, shared)
         self.capabilities = dict(
             Capability.objects.for_tenant(self.tenant_id).values_list("slug", "pk")
@@ -467,18 +459,18 @@ class _Batch:
                 families[find(name)].append(ticket)
         return list(families.values())
 
-    def _write(self, families: Sequence[Sequence[_Ticket]]) -> None:
-        """Fold and store slice by slice: while one is written, the next is folded."""
-        fold = self._folding([ticket for family in families for ticket in family])
-        slices = list(batched(families, SLICE))
-        reopens: list[datetime] = []
-        touched = _Touched()
+    def _write(self, families: Families) -> None:
+        """Fold and store slice by slice: while the log of one is written, the next is folded."""
+        tickets = [ticket for family in families for ticket in family]
+        fold = self._folding(tickets)
+        slices = list(_sliced(families))
+        facts = Facts()
 
         def fold_and_hand(to: Do) -> None:
             for some in slices:
                 folded = fold(some)
-                reopens.extend(folded.reopens)
-                to(self._store, folded, touched)
+                facts.extend(folded.facts)
+                to(self._store_log, folded)
                 to(_check_keys)
 
         if len(slices) > 1:
@@ -487,18 +479,17 @@ class _Batch:
                 fold_and_hand(do)
         else:
             fold_and_hand(lambda function, *arguments: function(*arguments))
-        people = touched.people
-        self.outcome.add(
-            "repeat contacts",
-            write_repeat_contacts(self.tenant_id, people, self.rules.windows.reopen),
-        )
-        self.outcome.add("segments", write_segments(self.tenant_id, people))
-        self.outcome.add("bursts of closing", write_bursts(self.tenant_id, touched.closed))
-        self.outcome.add("attempts", write_attempts(people_like(people)))
-        ratings.tickets_changed(
-            self.connection, [t.external_id for family in families for t in family], at=self.at
-        )
+        self._store_facts(tickets, facts)
+        ratings.tickets_changed(self.connection, [t.external_id for t in tickets], at=self.at)
+        reopens = [row[_REOPEN_AT] for _, row in facts.resolutions if row[_REOPEN_AT]]
         refold_tickets(self.connection, update_bursts(self.connection, reopens), at=self.at)
+
+    def _write_others(self) -> None:
+        """Bring what follows from several tickets to what it is now."""
+        touched, tenant_id = self.touched, self.tenant_id
+        self.outcome.add("segments", write_segments(tenant_id, touched.began))
+        self.outcome.add("bursts of closing", write_bursts(tenant_id, touched.closed))
+        self.outcome.add("attempts", write_attempts(people_like(touched.people)))
 
     def _folding(self, tickets: Sequence[_Ticket]) -> Callable[[Families], _Folded]:
         """Read what folding needs, and return the fold: it asks the database nothing."""
@@ -588,17 +579,27 @@ class _Batch:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def _store(self, folded: _Folded, touched: _Touched) -> None:
-        """Bring the stored rows of a slice to what was folded; add whom it touched."""
-        tickets, facts = folded.tickets, folded.facts
+    def _store_log(self, folded: _Folded) -> None:
+        """Bring the stored tickets of a slice to what was folded, and add to the log."""
         self._store_tickets(folded)
-        self._store_events(tickets)
+        self._store_events(folded.tickets)
+
+    def _store_facts(self, tickets: Sequence[_Ticket], facts: Facts) -> None:
+        """Bring the stored facts to what was folded; note what else that touches."""
+        touched, tenant_id = self.touched, self.tenant_id
         known = [ticket.id for ticket in tickets if ticket.stored is not None]
-        facts.set_segments(segments_of(self.tenant_id, facts.openings()))
-        touched.people |= facts.requesters() | _requesters_of(self.tenant_id, known)
-        for name, written in facts.store(self.tenant_id, known, self._accounts_of(facts)).items():
-            self.outcome.add(name, written)
-        touched.closed |= facts.closed
+        rows = read_items(known)
+        stored, wanted = stored_items(rows), facts.contacts()
+        touched.compare(stored, wanted)
+        again, written = write_repeat_contacts(
+            tenant_id, touched.asked, stored, wanted, self.rules.windows.reopen
+        )
+        self.outcome.add("repeat contacts", written)
+        segments, earlier = segments_of(tenant_id, facts.openings())
+        touched.began |= earlier
+        facts.complete(again, segments)
+        for name, one in facts.store(tenant_id, rows, self._accounts_of(facts), touched).items():
+            self.outcome.add(name, one)
         self.outcome.add("flaws", self._store_flaws(tickets, known))
 
     def _store_tickets(self, folded: _Folded) -> None:
@@ -658,16 +659,16 @@ class _Batch:
 
     def _accounts_of(self, facts: Facts) -> dict[str, tuple[int, int | None]]:
         """Account and person of everybody who did something, by actor key."""
-        missing = facts.actors() - self.acted.keys()
-        if missing:
-            with database.cursor() as cursor:
-                cursor.execute(
-                    'SELECT actor_key, id, person_id FROM "tickets_agentaccount"'
-                    " WHERE tenant_id = %s AND connection_id = %s AND actor_key = ANY(%s::uuid[])",
-                    [self.tenant_id, self.connection.pk, list(missing)],
-                )
-                self.acted |= {str(key): (pk, person) for key, pk, person in cursor.fetchall()}
-        return self.acted
+        actors = facts.actors()
+        if not actors:
+            return {}
+        with database.cursor() as cursor:
+            cursor.execute(
+                'SELECT actor_key, id, person_id FROM "tickets_agentaccount"'
+                " WHERE tenant_id = %s AND connection_id = %s AND actor_key = ANY(%s::uuid[])",
+                [self.tenant_id, self.connection.pk, list(actors)],
+            )
+            return {str(key): (pk, person) for key, pk, person in cursor.fetchall()}
 
 
 #: Where a resolution's row (without its id, tenant and item) holds the reopen.
@@ -750,13 +751,3 @@ def _check_keys() -> None:
     """Check the keys of a slice: COMMIT would check all of them at the end, while nobody folds."""
     with database.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
-
-
-def _requesters_of(tenant_id: int, ticket_ids: Sequence[int]) -> set[int]:
-    """Whose items these tickets hold."""
-    if not ticket_ids:
-        return set()
-    items = WorkItem.objects.for_tenant(tenant_id).filter(
-        ticket__in=ticket_ids, requester__isnull=False
-    )
-    return set(items.values_list("requester_id", flat=True))

@@ -7,17 +7,18 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from tickets.timeline import REOPEN_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A work item as repeat contact sees it. `item` is any identity."""
+    """A work item as repeat contact sees it. Item, requester and capability are any identities."""
 
     item: Hashable
-    requester: Hashable | None
-    capability: Hashable | None
+    requester: Any
+    capability: Any
     opened_at: datetime
     first_resolution_at: datetime | None
 

@@ -1,21 +1,22 @@
 """Storing who somebody was to us when an event happened (METRICS.md D1).
 
 Only what is dated before the event counts, so a later change of the person moves no history. What
-is heard late of earlier days does: the segments of an item are computed again for everybody a batch
-touched, and are the same in whatever order things were told. Those of a surveyed event are frozen
-with everything else when it is decided whether to ask.
+is heard late of earlier days does: where it moves the first sign of somebody, the segments of their
+items are computed again, and are the same in whatever order things were told. Those of a surveyed
+event are frozen with everything else when it is decided whether to ask.
 
 One person may be known to several sources: what they did is added over all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection
 
-from tickets.attempts import SAME_PERSON
+from tickets.same_person import SAME_PERSON, everybody_who_is
 from tickets.segments import (
     ADVANCED_WINDOW,
     USAGE_WINDOW,
@@ -39,6 +40,9 @@ _COUNT = f"""
             min((SELECT min(u.at) FROM "tickets_usageevent" u
                   WHERE u.tenant_id = %(tenant)s AND u.requester_id = same.also))) AS at
           FROM same GROUP BY same.one
+    ), begins AS (
+        SELECT same.one, min(asked.at) AS at
+          FROM same JOIN asked ON asked.person = same.also WHERE %(openings)s GROUP BY same.one
     ), known AS (
         SELECT o.time_zone,
                (SELECT min(at) FROM "tickets_usageevent" WHERE tenant_id = o.id) AS since,
@@ -55,81 +59,99 @@ _COUNT = f"""
            AND u.at < asked.at AND u.at >= asked.at - make_interval(secs => %(advanced)s)
          GROUP BY asked.number
     )
-    SELECT began.at, coalesce(used.days, 0), coalesce(used.advanced, 0), known.since,
+    SELECT began.at, begins.at, coalesce(used.days, 0), coalesce(used.advanced, 0), known.since,
            known.advanced_since
-      FROM asked LEFT JOIN began ON began.one = asked.person CROSS JOIN known
+      FROM asked LEFT JOIN began ON began.one = asked.person
+      LEFT JOIN begins ON begins.one = asked.person CROSS JOIN known
       LEFT JOIN used ON used.number = asked.number
      ORDER BY asked.number
 """  # noqa: S608 - every part is declared here
 
 
-def segments_at(
-    tenant_id: int,
-    events: Sequence[tuple[int | None, datetime]],
-    openings: Mapping[int, datetime] | None = None,
-) -> list[Segments]:
+def segments_at(tenant_id: int, events: Sequence[Event]) -> list[Segments]:
     """The segments of requesters at instants, in the order asked; inside `acting()`, as the worker.
-
-    `openings` are first items of requesters that are not stored yet.
 
     Usage is unknown where the organisation had no telemetry 28 days before the event, advanced use
     where nobody's use had been told as advanced 90 days before: that is not the same as no use.
     """
+    return [_segments(event, known) for event, known in _known(tenant_id, events)]
+
+
+def segments_of[K](
+    tenant_id: int, opened: Sequence[tuple[K, int | None, datetime]]
+) -> tuple[dict[K, int], set[int]]:
+    """Packed segments of items that are about to be stored, by their keys, and whom they concern.
+
+    Those are people of whom a later sign is stored already: their items are to be mended
+    (`write_segments`) when these are stored.
+    """
+    told: dict[K, int] = {}
+    earlier: set[int] = set()
+    events = [(person, at) for _, person, at in opened]
+    known = _known(tenant_id, events, openings=True)
+    for (key, person, _), (event, signs) in zip(opened, known, strict=True):
+        told[key] = _segments(event, signs).packed
+        if person is not None and signs.began and signs.begins and signs.begins < signs.began:
+            earlier.add(person)
+    return told, earlier
+
+
+Event = tuple[int | None, datetime]
+"""A requester, where known, and when something happened to them."""
+
+
+class _Known(NamedTuple):
+    """What is recorded of the requester of an event."""
+
+    #: The first sign that is stored, and the first of those asked about, where they are openings.
+    began: datetime | None
+    begins: datetime | None
+    #: Days with a use, and advanced uses, in the windows before the event.
+    active: int
+    advanced: int
+    #: Since when the organisation has telemetry, and since when it tells of advanced use.
+    used_since: datetime | None
+    advanced_since: datetime | None
+
+
+def _known(
+    tenant_id: int, events: Sequence[Event], *, openings: bool = False
+) -> list[tuple[Event, _Known]]:
     if not events:
         return []
-    people = sorted({person for person, _ in events if person is not None})
     with connection.cursor() as cursor:
         cursor.execute(
             _COUNT,
             {
                 "tenant": tenant_id,
-                "ids": people,
+                "ids": sorted({person for person, _ in events if person is not None}),
                 "people": [person for person, _ in events],
                 "moments": [at for _, at in events],
+                "openings": openings,
                 "usage": USAGE_WINDOW.total_seconds(),
                 "advanced": ADVANCED_WINDOW.total_seconds(),
             },
         )
-        counted = cursor.fetchall()
-    found = []
-    for (person, at), (began, active, advanced, used_since, advanced_since) in zip(
-        events, counted, strict=True
-    ):
-        signs = [one for one in (began, (openings or {}).get(person or 0)) if one is not None]
-        first = min(signs, default=at)
-        known = person is not None
-        reaches = known and used_since is not None and used_since <= at - USAGE_WINDOW
-        reaches_far = (
-            known and advanced_since is not None and advanced_since <= at - ADVANCED_WINDOW
-        )
-        found.append(
-            Segments(
-                tenure((at - first).days if first < at else None),
-                usage(active) if reaches else None,
-                is_advanced(advanced) if reaches_far else None,
-            )
-        )
-    return found
+        return list(zip(events, map(_Known._make, cursor.fetchall()), strict=True))
 
 
-def segments_of[K](
-    tenant_id: int, opened: Sequence[tuple[K, int | None, datetime]]
-) -> dict[K, int]:
-    """Packed segments of items that are about to be stored, by their keys.
-
-    Right unless an earlier item of the same person comes later; then `write_segments` mends it.
-    """
-    first: dict[int, datetime] = {}
-    for _, person, at in opened:
-        if person is not None:
-            first[person] = min(at, first.get(person, at))
-    told = segments_at(tenant_id, [(person, at) for _, person, at in opened], first)
-    return {key: one.packed for (key, _, _), one in zip(opened, told, strict=True)}
+def _segments(event: Event, known: _Known) -> Segments:
+    person, at = event
+    first = min((one for one in (known.began, known.begins) if one is not None), default=at)
+    if person is None:
+        return Segments()
+    reaches = known.used_since is not None and known.used_since <= at - USAGE_WINDOW
+    far = known.advanced_since is not None and known.advanced_since <= at - ADVANCED_WINDOW
+    return Segments(
+        tenure((at - first).days if first < at else None),
+        usage(known.active) if reaches else None,
+        is_advanced(known.advanced) if far else None,
+    )
 
 
 def write_segments(tenant_id: int, requester_ids: Collection[int]) -> Written:
     """Compute the segments of these people's items again; write what differs."""
-    people = _everybody_who_is(tenant_id, requester_ids)
+    people = everybody_who_is(tenant_id, requester_ids)
     if not people:
         return Written()
     with connection.cursor() as cursor:
@@ -154,16 +176,3 @@ def write_segments(tenant_id: int, requester_ids: Collection[int]) -> Written:
                 [[pk for pk, _ in differing], [code for _, code in differing], tenant_id],
             )
     return Written(changed=len(differing))
-
-
-def _everybody_who_is(tenant_id: int, requester_ids: Iterable[int]) -> list[int]:
-    """These requesters and those who are the same persons."""
-    ids = sorted(set(requester_ids))
-    if not ids:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT DISTINCT also FROM ({SAME_PERSON}) AS same ORDER BY also",  # noqa: S608
-            {"tenant": tenant_id, "ids": ids},
-        )
-        return [row[0] for row in cursor.fetchall()]

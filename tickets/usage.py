@@ -25,7 +25,7 @@ def store(connection: Connection, told: Sequence[UsageTold], *, at: datetime) ->
     for one in told:
         said = (one.requester_email, one.at)
         emails[one.requester] = later_email(emails.get(one.requester, ("", None)), said)
-    requesters = ensure_requesters(connection, emails)
+    requesters, readdressed = ensure_requesters(connection, emails)
     UsageEvent.objects.bulk_create(
         (
             UsageEvent(
@@ -48,5 +48,5 @@ def store(connection: Connection, told: Sequence[UsageTold], *, at: datetime) ->
         ignore_conflicts=True,
     )
     write_attempts(requesters.values())
-    write_segments(connection.tenant_id, requesters.values())
+    write_segments(connection.tenant_id, {*requesters.values(), *readdressed})
     return len(told)

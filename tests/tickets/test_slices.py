@@ -45,18 +45,18 @@ def test_slices_store_what_one_piece_stores(acme: Cast, monkeypatch: pytest.Monk
 def test_a_slice_that_cannot_be_written_takes_the_whole_batch_with_it(
     acme: Cast, slices_of_two: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = ingest._Batch._store
+    store = ingest._Batch._store_log
 
-    def fail_at_the_third(batch: Any, folded: Any, touched: set[int]) -> None:
-        if folded.tickets[0].external_id == "T4":
+    def fail_at_the_third(batch: Any, folded: Any) -> None:
+        if any(ticket.external_id == "T4" for ticket in folded.tickets):
             raise OSError("no space left")
-        store(batch, folded, touched)
+        store(batch, folded)
 
-    monkeypatch.setattr(ingest._Batch, "_store", fail_at_the_third)
+    monkeypatch.setattr(ingest._Batch, "_store_log", fail_at_the_third)
     with pytest.raises(OSError, match="no space"), transaction.atomic():
         enter(acme, *LIVES)
     assert not Ticket.objects.exists()
-    monkeypatch.setattr(ingest._Batch, "_store", store)
+    monkeypatch.setattr(ingest._Batch, "_store_log", store)
     enter(acme, *LIVES)  # the connection is as good as before
     assert Ticket.objects.count() == 7
 
