@@ -31,7 +31,14 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 LOG = DATA / "uci_incident_events_dev.csv.gz"
 SURVEY = DATA / "csat_survey_dev.csv.gz"
 #: Tables whose keys an import looks up.
-WRITTEN = ("tickets_ticket", "tickets_workitem", "tickets_requester", "tickets_agentaccount")
+WRITTEN = (
+    "tickets_ticket",
+    "tickets_workitem",
+    "tickets_resolution",
+    "tickets_attribution",
+    "tickets_requester",
+    "tickets_agentaccount",
+)
 TOUR = Path(__file__).resolve().parents[2] / "docs" / "tour.md"
 
 pytestmark = [
