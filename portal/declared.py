@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime, time
 
 from metrics.answering_signals import may_answer
 from metrics.comparing import MOST_DECLARED
-from metrics.declaring import PARTS, Named, NotDeclared, Told, declare, told
+from metrics.declaring import Named, NotDeclared, Told, declare, told
 from metrics.definitions import find
 from metrics.measure import Reader
 from metrics.models import DeclaredComparison
+from metrics.parts import PARTS
 from metrics.sides import TIMES, comparable
 from metrics.words import percent
 from portal.catalogue.models import Capability
@@ -105,7 +106,7 @@ def _row(one: Told) -> Row:
     _, view = find(declared.metric)
     within = f", {declared.severity}" if declared.severity else ""
     result, differs = None, False
-    if one.comparison is not None and one.one is not None and one.other is not None:
+    if one.comparison is not None:
         wording = worded(one.comparison, declared.metric)
         difference, in_word, differs = said(one.comparison, wording)
         result = of(one.one), of(one.other), difference, in_word
