@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -123,7 +123,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         figure=view.name,
         question=metric.question,
         course=found,
-        series=series(f"{view.name}, by {step.value}", found),
+        series=_from_the_first_known(series(f"{view.name}, by {step.value}", found)),
         limits=_limits(found),
         query=urlencode({"metric": name, "severity": severity or "", "every": step.value}),
         may_answer=may_answer(member.person, member.roles, capability),
@@ -145,6 +145,12 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         ],
         answers=answers,
     )
+
+
+def _from_the_first_known(whole: Series) -> Series:
+    """Without the periods before anything was known: they would be most of a young chart."""
+    known = (place for place, point in enumerate(whole.points) if point.value is not None)
+    return replace(whole, points=whole.points[next(known, 0) :])
 
 
 def answer(*, page: Page, member: Member, said: Mapping[str, str], at: datetime) -> str:
