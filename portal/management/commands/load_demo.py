@@ -16,6 +16,7 @@ from portal.catalogue.business_time import BusinessTime, CalendarRules
 from portal.catalogue.models import CalendarVersion
 from portal.demo import lives, world
 from portal.demo.answers import ask_and_answer
+from portal.demo.decided import decide
 from portal.demo.seen import observe_and_review
 from portal.demo.signed import sign_targets
 from portal.tenancy.context import acting
@@ -47,6 +48,7 @@ class Command(BaseCommand):
             release_ready(tenant_id=organisation.pk, now=now)
             observe_and_review(organisation=organisation, now=now)
             sign_targets(organisation=organisation, now=now)
+        decide(organisation=organisation, now=now)
         columns.sweep(now)
         self.stdout.write(f"Loaded {count} tickets and {given} answers of {organisation.name}.")
 
