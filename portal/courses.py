@@ -29,7 +29,7 @@ from metrics.occurring import happened, occurrences_of
 from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
 from portal.cards import series
 from portal.catalogue.models import Capability
-from portal.catalogue.scope import live_capabilities
+from portal.catalogue.scope import live_capability
 from portal.catalogue.severity import Severity
 from portal.drawing import Series
 from portal.organisations import Member
@@ -88,12 +88,7 @@ class Page:
 def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) -> Page | None:
     """The course a query asks for; None where the member may not read the capability live."""
     tenant = member.organisation
-    capability = (
-        live_capabilities(tenant.pk, person=member.person, roles=member.roles)
-        .filter(slug=slug)
-        .select_related("domain", "tenant")
-        .first()
-    )
+    capability = live_capability(tenant.pk, slug, person=member.person, roles=member.roles)
     if capability is None:
         return None
     name = query.get("metric", "")

@@ -16,7 +16,7 @@ from metrics.parts import PARTS
 from metrics.sides import TIMES, comparable
 from metrics.words import percent
 from portal.catalogue.models import Capability
-from portal.catalogue.scope import live_capabilities
+from portal.catalogue.scope import live_capability
 from portal.catalogue.severity import Severity
 from portal.comparisons import BY_NAMES, of, said, worded
 from portal.courses import Choice
@@ -63,12 +63,7 @@ class Page:
 def page(*, member: Member, slug: str, said: Mapping[str, str], now: datetime) -> Page | None:
     """The page of a service; None where the member may not read it live."""
     tenant = member.organisation
-    capability = (
-        live_capabilities(tenant.pk, person=member.person, roles=member.roles)
-        .filter(slug=slug)
-        .select_related("domain", "tenant")
-        .first()
-    )
+    capability = live_capability(tenant.pk, slug, person=member.person, roles=member.roles)
     if capability is None:
         return None
     declared = list(DeclaredComparison.objects.for_tenant(tenant).filter(capability=capability))
