@@ -74,7 +74,9 @@ if __name__ == "__main__":
                 people=5,
                 suggested_at=now,
             )
-        for ticket in Ticket.objects.filter(external_id__in=["W-0", "W-1"]):
+        both = Ticket.objects.filter(external_id__in=["W-0", "W-1"])
+        both.update(subject="No access again")  # pages must tell apart what is called the same
+        for ticket in both:
             DrawnItem.objects.create(
                 tenant=acme,
                 ticket=ticket,
