@@ -246,7 +246,7 @@ def _limits(
         mean_range = _mean_range([point.value for point in first], screened)
         halves = [_LIMITS * mean_range] * len(points)
     stretch = Stretch(
-        points[0].index, method, mean, mean_range, _RANGES * mean_range, len(first) < BASELINE
+        points[0].index, method, mean, mean_range, _RANGES * mean_range, len(first) < baseline
     )
     pairs = zip(points, halves, strict=True)
     return stretch, [_Limited(point, mean, half, bounds) for point, half in pairs]

@@ -7,7 +7,7 @@ Holm's rule, and nothing is told of them before the period is over and no longer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -20,22 +20,15 @@ from metrics.comparing import MOST_DECLARED, Comparison, Durations, Side, compar
 from metrics.definitions import find
 from metrics.measure import Reader, Slice
 from metrics.models import DeclaredComparison
+from metrics.parts import PARTS, SEVERITY, hidden, part
 from metrics.sides import TIMES, comparable, side
 from portal.audit.trail import Actor, record
 from portal.catalogue.models import Capability
-from portal.catalogue.severity import Severity
 from portal.people.models import Person
 from portal.people.roles import Role
 from portal.tenancy.models import Organisation
-from tickets.segments import DIMENSIONS
 
 DECLARED = "comparison.declared"
-SEVERITY = "severity"
-#: What two parts may be parts by.
-PARTS: Mapping[str, tuple[str, ...]] = {
-    SEVERITY: tuple(severity.value for severity in Severity),
-    **DIMENSIONS,
-}
 LONGEST = timedelta(days=366)
 
 
@@ -158,7 +151,10 @@ def declare(
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of a declared comparison; `told_from` alone where that is not over."""
+    """What came of a declared comparison; `told_from` alone where that is not over.
+
+    A part without a side is one of which nothing may be told, so few answered.
+    """
 
     declared: DeclaredComparison
     #: The day from which it is told.
@@ -185,20 +181,25 @@ def _family(reader: Reader, declared: Sequence[DeclaredComparison]) -> list[Told
     )
     if reader.today() < told_from:
         return [Told(one, told_from) for one in declared]
-    pairs: dict[int, Any] = {
+    sides = {
         one.number: (_side(reader, one, one.one), _side(reader, one, one.other)) for one in declared
+    }
+    pairs: dict[int, Any] = {
+        number: (one or _NOBODY, other or _NOBODY) for number, (one, other) in sides.items()
     }
     level = reader.settings.declared_level
     found = compare(pairs, declared=True, declared_level=level)
-    return [
-        Told(one, told_from, pairs[one.number][0], pairs[one.number][1], found[one.number])
-        for one in declared
-    ]
+    return [Told(one, told_from, *sides[one.number], found[one.number]) for one in declared]
 
 
-def _side(reader: Reader, declared: DeclaredComparison, part: str) -> Side | Durations:
-    severity = part if declared.by == SEVERITY else declared.severity or None
-    segment = None if declared.by == SEVERITY else (declared.by, part)
+#: Stands in a comparison for a part of which nothing may be told.
+_NOBODY = Side(0, 0)
+
+
+def _side(reader: Reader, declared: DeclaredComparison, value: str) -> Side | Durations | None:
+    """A part as it is compared; None where too few answered for anything to be told of it."""
     only = frozenset([declared.capability_id])
-    cut = Slice(declared.start, declared.until, only, severity, segment)
-    return side(reader, declared.metric, cut)
+    cut = Slice(declared.start, declared.until, only, declared.severity or None)
+    if value in hidden(reader, declared.metric, cut, declared.by):
+        return None
+    return side(reader, declared.metric, part(cut, declared.by, value))

@@ -71,14 +71,20 @@ def first_contact_net(solved: int, items: int, not_solvable: int) -> Share | Non
     return share(solved, items - not_solvable)
 
 
-def classified_enough(classified: int, opened: int) -> Reliability:
+def classified_enough(
+    classified: int,
+    opened: int,
+    *,
+    hardly: float = HARDLY_CLASSIFIED,
+    well: float = WELL_CLASSIFIED,
+) -> Reliability:
     """How far a figure over classified items may be trusted (M25); nothing opened: suppressed."""
     if not opened:
         return Reliability.SUPPRESSED
     coverage = classified / opened
-    if coverage < HARDLY_CLASSIFIED:
+    if coverage < hardly:
         return Reliability.UNRELIABLE
-    return Reliability.RELIABLE if coverage >= WELL_CLASSIFIED else Reliability.LIMITED_LOW_VOLUME
+    return Reliability.RELIABLE if coverage >= well else Reliability.LIMITED_LOW_VOLUME
 
 
 @dataclass(frozen=True, slots=True)

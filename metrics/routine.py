@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from metrics import columns
 from metrics.evaluating import Facts, Rows, share
 from metrics.kinds import Estimate
-from metrics.ratios import DoubleCheck, corrected
+from metrics.ratios import DoubleCheck, classified_enough, corrected
 from metrics.small_numbers import SMALLEST
 from metrics.standing import Reliability
 from metrics.words import percent
@@ -26,7 +26,6 @@ def should_have_been_self_service(facts: Facts) -> Estimate:
     """M25: routine items of those classified, opened in the period, with the double-check."""
     rows = facts.rows(columns.ITEMS)
     classified = rows["routine"] != columns.UNKNOWN
-    coverage = float(classified.sum()) / len(rows) if len(rows) else 1.0
     told = share(
         int((rows["routine"] == 1).sum()),
         int(classified.sum()),
@@ -35,11 +34,15 @@ def should_have_been_self_service(facts: Facts) -> Estimate:
     )
     if told.value is None:
         return told
-    if coverage < facts.settings.hardly_classified:
-        said = f"unreliable: only {percent(coverage)} are classified"
-        told = replace(told, reliability=Reliability.UNRELIABLE, flags=(said,))
-    elif coverage < facts.settings.well_classified:
-        told = replace(told, flags=(f"limited: only {percent(coverage)} are classified",))
+    decided = facts.settings
+    enough = classified_enough(
+        told.denominator, len(rows), hardly=decided.hardly_classified, well=decided.well_classified
+    )
+    only = f"only {percent(told.denominator / len(rows))} are classified"
+    if enough is Reliability.UNRELIABLE:
+        told = replace(told, reliability=enough, flags=(f"unreliable: {only}",))
+    elif enough is not Reliability.RELIABLE:
+        told = replace(told, flags=(f"limited: {only}",))
     return _checked(told, facts, rows)
 
 

@@ -1,19 +1,25 @@
 """What an organisation may decide about measuring: one list with the handbook's defaults. Pure.
 
-METRICS.md Part 7. What the handbook calls fixed (intervals and their methods, no pooling across
-severities or scales, mature numerators, private figures) is no setting.
+METRICS.md Part 7; a default stands beside its rule and is taken from there. What the handbook calls
+fixed (intervals and their methods, no pooling across severities or scales, mature numerators,
+private figures) is no setting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from typing import Any
 
+from metrics.charts import BASELINE, RUN
+from metrics.comparing import DISCOVERY_RATE, FAMILY_ERROR
 from metrics.detectors import DEFAULTS, Limits
+from metrics.ratios import HARDLY_CLASSIFIED, WELL_CLASSIFIED
 from metrics.small_numbers import SMALLEST
-from metrics.standing import PRECISION
-from tickets.timeline import BURST_MORE_THAN
+from metrics.standing import FRAGILE_DROP, LOW_RATE, LOWEST_RATE, NEGATIVES, PRECISION
+from metrics.telemetry import PAIRS, SMALLEST_AUC
+from tickets.timeline import BURST_MORE_THAN, COURTESY_WINDOW, MISCLICK_WINDOW, REOPEN_WINDOW
 
 
 class SettingsRefused(ValueError):
@@ -36,53 +42,73 @@ class Settings:
     """Every setting, at the default of the standard profile. Shares are 0 to 1."""
 
     reopen_days: float = _decided(
-        14, "Days in which a reopen, a follow-up or a repeat contact counts", "1.6, M17", 7, 30
+        REOPEN_WINDOW / timedelta(days=1),
+        "Days in which a reopen, a follow-up or a repeat contact counts",
+        "1.6, M17",
+        7,
+        30,
     )
     courtesy_hours: float = _decided(
-        24, "Hours in which a thank-you is closed again to count as one", "1.6", 0, 72
+        COURTESY_WINDOW / timedelta(hours=1),
+        "Hours in which a thank-you is closed again to count as one",
+        "1.6",
+        0,
+        72,
     )
     misclick_minutes: float = _decided(
-        10, "Minutes in which an agent's own reopen is a misclick", "1.6", 0, 60
+        MISCLICK_WINDOW / timedelta(minutes=1),
+        "Minutes in which an agent's own reopen is a misclick",
+        "1.6",
+        0,
+        60,
     )
     triage_minutes: float = _decided(
         60, "Business minutes in which the severity is still being found", "1.5", 0, 480
     )
     answer_days: float = _decided(14, "Days in which an answer counts", "M01", 3, 30)
     suppressed_below: float = _decided(
-        5, "Fewer answers than this are not shown", "1.11", SMALLEST, 30
+        SMALLEST, "Fewer answers than this are not shown", "1.11", SMALLEST, 30
     )
     own_shares_from: float = _decided(
         10, "Items from which an agent's own figures are shares", "1.11", 10, 50
     )
     precision: float = _decided(
-        0.10, "How exact a survey figure has to be (half-width)", "1.12", 0.02, 0.25
+        PRECISION["standard"],
+        "How exact a survey figure has to be (half-width)",
+        "1.12",
+        0.02,
+        0.25,
     )
     low_rate: float = _decided(
-        0.20, "Below this response rate a figure needs enough answers", "1.12", 0.05, 0.60
+        LOW_RATE, "Below this response rate a figure needs enough answers", "1.12", 0.05, 0.60
     )
     lowest_rate: float = _decided(
-        0.10, "Below this response rate a figure is unreliable", "1.12", 0.02, 0.50
+        LOWEST_RATE, "Below this response rate a figure is unreliable", "1.12", 0.02, 0.50
     )
     fragile_drop: float = _decided(
-        0.05, "Fragile: five more dissatisfied answers move it further than", "1.12", 0.01, 0.20
+        FRAGILE_DROP,
+        "Fragile: five more dissatisfied answers move it further than",
+        "1.12",
+        0.01,
+        0.20,
     )
     fragile_answers: float = _decided(
-        5, "Fragile: so many more dissatisfied answers", "1.12", 1, 20
+        NEGATIVES, "Fragile: so many more dissatisfied answers", "1.12", 1, 20
     )
     proxy_pairs: float = _decided(
-        100, "Events with an answer that the estimate from telemetry needs", "M10", 50, 1000
+        PAIRS, "Events with an answer that the estimate from telemetry needs", "M10", 50, 1000
     )
     proxy_auc: float = _decided(
-        0.65, "How well its classes have to tell answers apart (AUC)", "M10", 0.55, 0.95
+        SMALLEST_AUC, "How well its classes have to tell answers apart (AUC)", "M10", 0.55, 0.95
     )
     unclassified_replies: float = _decided(
         0.10, "More first replies than this not classified: unreliable", "M13", 0.0, 0.50
     )
     well_classified: float = _decided(
-        0.80, "Fewer items than this classified: limited", "M25", 0.50, 1.0
+        WELL_CLASSIFIED, "Fewer items than this classified: limited", "M25", 0.50, 1.0
     )
     hardly_classified: float = _decided(
-        0.50, "Fewer items than this classified: unreliable", "M25", 0.10, 0.90
+        HARDLY_CLASSIFIED, "Fewer items than this classified: unreliable", "M25", 0.10, 0.90
     )
     timely_minutes: float = _decided(60, "Asked in time, minutes after the event", "M07", 5, 1440)
     burden_week: float = _decided(1, "Invitations a person gets in 7 days at most", "M07", 1, 7)
@@ -94,13 +120,17 @@ class Settings:
     self_service_line: float = _decided(
         0.30, "Line of what should have been self-service", "M25", 0.01, 0.90
     )
-    chart_baseline: float = _decided(12, "Points of a chart's baseline", "D4", 8, 36)
-    chart_run: float = _decided(8, "Points on one side that make a signal", "D4", 6, 12)
+    chart_baseline: float = _decided(BASELINE, "Points of a chart's baseline", "D4", 8, 36)
+    chart_run: float = _decided(RUN, "Points on one side that make a signal", "D4", 6, 12)
     discovery_rate: float = _decided(
-        0.10, "False discoveries among explored differences (Benjamini-Hochberg)", "D2", 0.01, 0.25
+        DISCOVERY_RATE,
+        "False discoveries among explored differences (Benjamini-Hochberg)",
+        "D2",
+        0.01,
+        0.25,
     )
     declared_level: float = _decided(
-        0.05, "Level of differences declared beforehand (Holm)", "D2", 0.001, 0.10
+        FAMILY_ERROR, "Level of differences declared beforehand (Holm)", "D2", 0.001, 0.10
     )
 
     detect_smallest_set: float = _decided(

@@ -7,6 +7,7 @@ from enum import StrEnum
 from math import ceil
 
 from metrics.intervals import Interval, Z
+from metrics.small_numbers import SMALLEST
 
 
 class Reliability(StrEnum):
@@ -40,11 +41,13 @@ class Direction(StrEnum):
 UNDECIDABLE = frozenset({Reliability.SUPPRESSED, Reliability.RATE_UNKNOWN, Reliability.UNRELIABLE})
 #: How exact a survey figure has to be, by the organisation's profile (METRICS.md 1.12, 1.16).
 PRECISION = {"small": 0.15, "standard": 0.10, "large": 0.10}
+#: Below the first response rate a figure is unreliable, below the second it needs enough answers.
+LOWEST_RATE, LOW_RATE = 0.10, 0.20
 FRAGILE_DROP = 0.05
 NEGATIVES = 5
 
 
-def answers_required(sent: int, precision: float = 0.10) -> int:
+def answers_required(sent: int, precision: float = PRECISION["standard"]) -> int:
     """Answers that give +-precision for a population of that many invitations."""
     n0 = Z * Z * 0.25 / precision**2
     return ceil(n0 / (1 + (n0 - 1) / sent)) if sent else 0
@@ -53,16 +56,16 @@ def answers_required(sent: int, precision: float = 0.10) -> int:
 def reliability(
     sent: int | None,
     answered: int,
-    precision: float = 0.10,
+    precision: float = PRECISION["standard"],
     *,
-    lowest_rate: float = 0.10,
-    low_rate: float = 0.20,
+    lowest_rate: float = LOWEST_RATE,
+    low_rate: float = LOW_RATE,
 ) -> Reliability:
     """The state of a survey figure; `sent` is None where nobody knows who was asked.
 
     Answers without a single invitation are of unknown rate, too.
     """
-    if answered < 5:
+    if answered < SMALLEST:
         return Reliability.SUPPRESSED
     if not sent:
         return Reliability.RATE_UNKNOWN

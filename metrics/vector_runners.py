@@ -28,6 +28,7 @@ from metrics import (
     survival,
     telemetry,
 )
+from metrics.settings import Settings
 from portal.catalogue.business_time import BusinessTime, CalendarRules
 from tickets import clocks, segments
 from tickets.canonical import Event, EventType, State
@@ -349,10 +350,6 @@ def _value(found: ratios.Share | None) -> float | None:
     return found.value if found else None
 
 
-#: The starter threshold of METRICS.md M25.
-_SELF_SERVICE_THRESHOLD = 0.30
-
-
 def _flagged_of_classified(data: Mapping[str, Any]) -> dict[str, Any]:
     found = ratios.share(data["flagged"], data["classified"])
     assert found is not None
@@ -365,7 +362,7 @@ def _flagged_of_classified(data: Mapping[str, Any]) -> dict[str, Any]:
         coverage = ratios.share(data["classified"], data["tickets"])
         status = standing.status(
             found.interval,
-            _SELF_SERVICE_THRESHOLD,
+            Settings().self_service_line,
             standing.Direction.LOWER,
             ratios.classified_enough(data["classified"], data["tickets"]),
         )

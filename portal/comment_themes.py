@@ -81,7 +81,7 @@ def page(member: Member, *, refused: Mapping[int, tuple[str, str]] | None = None
             ", ".join(theme.phrases),
             theme.people,
             _examples(theme, comments.get(theme.capability_id, ()), mask),
-            f"{theme.decided_by}, {theme.decided_at:%Y-%m-%d}" if theme.decided_at else "",
+            f"{theme.decided_by}, {theme.decided_at:%-d %B %Y}" if theme.decided_at else "",
             why,
             sent or theme.name,
         )

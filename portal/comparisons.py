@@ -30,8 +30,9 @@ from metrics.comparing import (
 from metrics.definitions import find
 from metrics.intervals import Interval
 from metrics.measure import Reader, Slice
+from metrics.parts import PARTS, part, too_few
 from metrics.sides import TIMES, comparable, side
-from metrics.small_numbers import OTHERS, hidden_parts
+from metrics.small_numbers import OTHERS
 from metrics.standing import Direction
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
@@ -42,7 +43,7 @@ from portal.scorecards import in_words, period
 from tickets import segments
 
 FIRST = "reopen_rate.rate"
-BY = ("capability", "severity", *segments.DIMENSIONS)
+BY = ("capability", *PARTS)
 #: What each is called in the list.
 BY_NAMES: Mapping[str, str] = {"capability": "service", "severity": "severity", **segments.NAMES}
 
@@ -194,21 +195,14 @@ class Telling:
 
     def parts(self, start: date, until: date) -> dict[str, Any]:
         """The sides of a period by part."""
-        everything = frozenset(one.pk for one in self.chosen)
         if self.by == "capability":
             return {
                 one.name: self._side(Slice(start, until, frozenset([one.pk]), self.severity))
                 for one in self.chosen
             }
-        if self.by == "severity":
-            return {
-                severity.value: self._side(Slice(start, until, everything, severity.value))
-                for severity in Severity
-            }
-        return {
-            value: self._side(Slice(start, until, everything, self.severity, (self.by, value)))
-            for value in segments.DIMENSIONS[self.by]
-        }
+        everything = frozenset(one.pk for one in self.chosen)
+        cut = Slice(start, until, everything, self.severity)
+        return {value: self._side(part(cut, self.by, value)) for value in PARTS[self.by]}
 
     def _whole(self, start: date, until: date) -> tuple[int, int]:
         side = self._side(Slice(start, until, frozenset(one.pk for one in self.chosen)))
@@ -218,11 +212,11 @@ class Telling:
     def _side(self, cut: Slice) -> Side | Durations:
         return side(self.reader, self.name, cut)
 
-    def _hidden(self, parts: Mapping[str, Side]) -> set[str]:
+    def _hidden(self, parts: Mapping[str, Side]) -> frozenset[str]:
         """Parts with so few answers that nothing of them may be told (METRICS.md 1.11)."""
         if not self.metric.from_answers:
-            return set()
-        return set(hidden_parts({one: side.n for one, side in parts.items()}, self.smallest))
+            return frozenset()
+        return too_few({one: side.n for one, side in parts.items()}, self.smallest)
 
     def _changed(self, told: Comparison) -> str:
         if told.wording not in (Wording.HIGHER, Wording.LOWER):
@@ -247,7 +241,7 @@ class Telling:
 
 
 def _joined(
-    then: Mapping[str, Side], now: Mapping[str, Side], too_small: set[str], smallest: int
+    then: Mapping[str, Side], now: Mapping[str, Side], too_small: frozenset[str], smallest: int
 ) -> dict[str, Part]:
     """The parts of both periods; those that may not be told, and small ones, as "others"."""
     parts = {one: Part(then[one].x, then[one].n, now[one].x, now[one].n) for one in now}
@@ -298,8 +292,10 @@ def said(told: Comparison, wording: str | Wording) -> tuple[str, str, bool]:
     return f"{_points(told.difference)} {_between(told.interval)}", str(wording), differs
 
 
-def of(side: Side | Durations) -> str:
-    """Counts, and from ten on the share or the median (METRICS.md 1.11)."""
+def of(side: Side | Durations | None) -> str:
+    """Counts, and from ten on the share or the median (METRICS.md 1.11); None: too few answers."""
+    if side is None:
+        return "so few answers that nothing is shown"
     if isinstance(side, Durations):
         return _half_within(side)
     if side.n < SMALLEST_SIDE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -29,7 +29,7 @@ from metrics.occurring import happened, occurrences_of
 from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
 from portal.cards import series
 from portal.catalogue.models import Capability
-from portal.catalogue.scope import live_capabilities
+from portal.catalogue.scope import live_capability
 from portal.catalogue.severity import Severity
 from portal.drawing import Series
 from portal.organisations import Member
@@ -88,12 +88,7 @@ class Page:
 def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) -> Page | None:
     """The course a query asks for; None where the member may not read the capability live."""
     tenant = member.organisation
-    capability = (
-        live_capabilities(tenant.pk, person=member.person, roles=member.roles)
-        .filter(slug=slug)
-        .select_related("domain", "tenant")
-        .first()
-    )
+    capability = live_capability(tenant.pk, slug, person=member.person, roles=member.roles)
     if capability is None:
         return None
     name = query.get("metric", "")
@@ -123,7 +118,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         figure=view.name,
         question=metric.question,
         course=found,
-        series=series(f"{view.name}, by {step.value}", found),
+        series=_from_the_first_known(series(f"{view.name}, by {step.value}", found)),
         limits=_limits(found),
         query=urlencode({"metric": name, "severity": severity or "", "every": step.value}),
         may_answer=may_answer(member.person, member.roles, capability),
@@ -145,6 +140,12 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         ],
         answers=answers,
     )
+
+
+def _from_the_first_known(whole: Series) -> Series:
+    """Without the periods before anything was known: they would be most of a young chart."""
+    known = (place for place, point in enumerate(whole.points) if point.value is not None)
+    return replace(whole, points=whole.points[next(known, 0) :])
 
 
 def answer(*, page: Page, member: Member, said: Mapping[str, str], at: datetime) -> str:

@@ -8,14 +8,15 @@ from datetime import UTC, date, datetime, time
 
 from metrics.answering_signals import may_answer
 from metrics.comparing import MOST_DECLARED
-from metrics.declaring import PARTS, Named, NotDeclared, Told, declare, told
+from metrics.declaring import Named, NotDeclared, Told, declare, told
 from metrics.definitions import find
 from metrics.measure import Reader
 from metrics.models import DeclaredComparison
+from metrics.parts import PARTS
 from metrics.sides import TIMES, comparable
 from metrics.words import percent
 from portal.catalogue.models import Capability
-from portal.catalogue.scope import live_capabilities
+from portal.catalogue.scope import live_capability
 from portal.catalogue.severity import Severity
 from portal.comparisons import BY_NAMES, of, said, worded
 from portal.courses import Choice
@@ -62,12 +63,7 @@ class Page:
 def page(*, member: Member, slug: str, said: Mapping[str, str], now: datetime) -> Page | None:
     """The page of a service; None where the member may not read it live."""
     tenant = member.organisation
-    capability = (
-        live_capabilities(tenant.pk, person=member.person, roles=member.roles)
-        .filter(slug=slug)
-        .select_related("domain", "tenant")
-        .first()
-    )
+    capability = live_capability(tenant.pk, slug, person=member.person, roles=member.roles)
     if capability is None:
         return None
     declared = list(DeclaredComparison.objects.for_tenant(tenant).filter(capability=capability))
@@ -105,7 +101,7 @@ def _row(one: Told) -> Row:
     _, view = find(declared.metric)
     within = f", {declared.severity}" if declared.severity else ""
     result, differs = None, False
-    if one.comparison is not None and one.one is not None and one.other is not None:
+    if one.comparison is not None:
         wording = worded(one.comparison, declared.metric)
         difference, in_word, differs = said(one.comparison, wording)
         result = of(one.one), of(one.other), difference, in_word

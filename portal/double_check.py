@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
@@ -34,7 +34,8 @@ class Row:
     subject: str
     text: str
     capability: str
-    week: str
+    #: The Monday of the week it was opened in.
+    week: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def page(member: Member) -> Page:
             mask(one.ticket.subject),
             mask(texts.get(one.ticket_id, ""))[:LONGEST],
             str(one.capability),
-            f"{one.week:%Y-%m-%d}",
+            one.week,
         )
         for one in shown
     ]

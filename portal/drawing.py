@@ -17,12 +17,38 @@ from django.utils.safestring import SafeString
 
 #: The drawing's own units: about one to one in a card on a phone of 320 px, more elsewhere.
 WIDTH = 300.0
-TREND_HEIGHT = 118.0
 BAR_HEIGHT = 46.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36.0, 84.0, 12.0, 22.0
 #: Two lines of text closer than this run into each other.
 _LINE = 14.0
 _EMPTY = SafeString("")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How large a trend is drawn; around it is room for its labels."""
+
+    #: The class of the drawing, by which style sheets tell sizes apart.
+    name: str
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """Where the last period stands; lines go a little further."""
+        return self.width - _RIGHT
+
+    @property
+    def base(self) -> float:
+        """Where the lowest value stands."""
+        return self.height - _BOTTOM
+
+
+NARROW = Frame("narrow", WIDTH, 118.0)
+#: For a page that is about one chart: drawn where there is room, in place of the narrow one.
+WIDE = Frame("wide", 900.0, 260.0)
+#: Periods are named no closer together than this.
+_BETWEEN_NAMES = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +83,15 @@ class Series:
 
     @property
     def drawing(self) -> SafeString:
-        """The chart."""
+        """The chart as cards show it."""
+        return self._drawn(NARROW)
+
+    @property
+    def large(self) -> SafeString:
+        """The chart for a page of its own: wide, and narrow for where that has no room."""
+        return format_html("{}{}", self._drawn(NARROW), self._drawn(WIDE))
+
+    def _drawn(self, frame: Frame) -> SafeString:
         return trend(
             self.points,
             target=self.target,
@@ -65,6 +99,7 @@ class Series:
             unit=self.unit,
             title=self.title,
             counted=self.counted,
+            frame=frame,
         )
 
     @property
@@ -146,6 +181,7 @@ def trend(
     unit: str,
     title: str,
     counted: str = "answers",
+    frame: Frame = NARROW,
 ) -> SafeString:
     """A line over periods, oldest first; unknown periods interrupt it and are marked below.
 
@@ -159,27 +195,27 @@ def trend(
     low, high = _axis(
         [*known, *usual, *(limits or ()), *([] if target is None else [target])], unit
     )
-    across = _Scale(0, max(len(points) - 1, 1), _LEFT + 4, WIDTH - _RIGHT)
+    across = _Scale(0, max(len(points) - 1, 1), _LEFT + 4, frame.right)
     if len(points) == 1:
-        across = _Scale(-1, 1, _LEFT + 4, WIDTH - _RIGHT)
-    up = _Scale(low, high, TREND_HEIGHT - _BOTTOM, _TOP)
+        across = _Scale(-1, 1, _LEFT + 4, frame.right)
+    up = _Scale(low, high, frame.base, _TOP)
     places = [
         (point, across(i), None if point.value is None else up(point.value))
         for i, point in enumerate(points)
     ]
     parts = [
-        _limits_band(limits, up),
-        *_usual_bands(places, up),
-        _axis_lines(low, high, unit, up),
-        _target_line(target, up),
+        _limits_band(limits, up, frame),
+        *_usual_bands(places, up, frame),
+        _axis_lines(low, high, unit, up, frame),
+        _target_line(target, up, frame),
         *_lines(places),
-        *(_dot(point, x, y, unit, counted) for point, x, y in places),
-        _end_labels(places, target, unit, up),
-        _period_labels(points, across),
+        *(_dot(place, unit, counted, frame) for place in places),
+        _end_labels(places, target, unit, up, frame),
+        _period_labels(points, across, frame),
     ]
     if not known:
-        parts.append(_text((_LEFT + WIDTH - _RIGHT) / 2, _TOP + 18, "middle", "unknown"))
-    return _svg(title, _trend_in_words(points, target, unit), TREND_HEIGHT, parts)
+        parts.append(_text((_LEFT + frame.right) / 2, _TOP + 18, "middle", "unknown"))
+    return _svg(title, _trend_in_words(points, target, unit), frame, parts)
 
 
 def interval_bar(
@@ -229,7 +265,7 @@ def interval_bar(
         parts.append(format_html('<circle class="mark" cx="{}" cy="{}" r="6"/>', _n(x), _n(middle)))
         label = in_words(value, unit)
         parts.append(_text(x, 11, _anchor(x, label), label, "value-label"))
-    return _svg(title, spoken, BAR_HEIGHT, parts)
+    return _svg(title, spoken, Frame("bar", WIDTH, BAR_HEIGHT), parts)
 
 
 # --- Scales ------------------------------------------------------------
@@ -277,20 +313,21 @@ def _refuse_infinite(values: Sequence[float | None]) -> None:
 _Place = tuple[Point, float, float | None]
 
 
-def _limits_band(limits: tuple[float, float] | None, up: _Scale) -> SafeString:
+def _limits_band(limits: tuple[float, float] | None, up: _Scale, frame: Frame) -> SafeString:
     if limits is None:
         return _EMPTY
     top, bottom = up(limits[1]), up(limits[0])
-    return _rect("limits", _LEFT, top, WIDTH - _RIGHT - _LEFT + 8, bottom - top)
+    return _rect("limits", _LEFT, top, frame.right - _LEFT + 8, bottom - top)
 
 
-def _usual_bands(places: Sequence[_Place], up: _Scale) -> list[SafeString]:
+def _usual_bands(places: Sequence[_Place], up: _Scale, frame: Frame) -> list[SafeString]:
     """The usual range about each point with its mean, and a line where the series begins anew."""
     parts = []
     step = places[1][1] - places[0][1] if len(places) > 1 else 16.0
     for limited, run in groupby(enumerate(places), lambda one: one[1][0].usual):
         stretch = [place for _, place in run]
-        start, end = stretch[0][1] - step / 2, stretch[-1][1] + step / 2
+        start = max(stretch[0][1] - step / 2, _LEFT)
+        end = min(stretch[-1][1] + step / 2, frame.right + 8)
         if limited is not None:
             low, mean, high = (up(value) for value in limited)
             parts.append(_rect("limits", start, high, end - start, max(low - high, 1)))
@@ -298,26 +335,25 @@ def _usual_bands(places: Sequence[_Place], up: _Scale) -> list[SafeString]:
     for point, x, _ in places:
         if point.anew:
             edge = x - step / 2
-            parts.append(_line("anew", edge, _TOP, edge, TREND_HEIGHT - _BOTTOM))
+            parts.append(_line("anew", edge, _TOP, edge, frame.base))
         if point.happened:
-            parts.append(_mark(point, x))
+            parts.append(_mark(point, x, frame))
     return parts
 
 
-def _mark(point: Point, x: float) -> SafeString:
+def _mark(point: Point, x: float, frame: Frame) -> SafeString:
     """A line with a flag where something is known to have happened."""
-    base = TREND_HEIGHT - _BOTTOM
     return format_html(
         '<g><title>{}</title>{}<path class="flag" d="M{} {}l6 3l-6 3z"/></g>',
         f"{point.label}: {point.happened}",
-        _line("happened", x, _TOP, x, base),
+        _line("happened", x, _TOP, x, frame.base),
         _n(x),
         _n(_TOP),
     )
 
 
-def _axis_lines(low: float, high: float, unit: str, up: _Scale) -> SafeString:
-    right = WIDTH - _RIGHT + 8
+def _axis_lines(low: float, high: float, unit: str, up: _Scale, frame: Frame) -> SafeString:
+    right = frame.right + 8
     short = unit if unit == "%" else ""
     return format_html_join(
         "",
@@ -332,10 +368,10 @@ def _axis_lines(low: float, high: float, unit: str, up: _Scale) -> SafeString:
     )
 
 
-def _target_line(target: float | None, up: _Scale) -> SafeString:
+def _target_line(target: float | None, up: _Scale, frame: Frame) -> SafeString:
     if target is None:
         return _EMPTY
-    return _line("target", _LEFT, up(target), WIDTH - _RIGHT + 8, up(target))
+    return _line("target", _LEFT, up(target), frame.right + 8, up(target))
 
 
 def _lines(places: Sequence[_Place]) -> list[SafeString]:
@@ -351,14 +387,15 @@ def _lines(places: Sequence[_Place]) -> list[SafeString]:
     ]
 
 
-def _dot(point: Point, x: float, y: float | None, unit: str, counted: str) -> SafeString:
+def _dot(place: _Place, unit: str, counted: str, frame: Frame) -> SafeString:
+    point, x, y = place
     words = f"{point.label}: {in_words(point.value, unit)}"
     if point.n is not None:
         words += f", n = {point.n} {counted}"
     if point.note:
         words += f" ({point.note})"
     if y is None:
-        base = TREND_HEIGHT - _BOTTOM
+        base = frame.base
         return format_html(
             '<g><title>{}</title>{}<rect class="hit" x="{}" y="{}" width="12" height="12"/></g>',
             words,
@@ -382,10 +419,10 @@ def _dot(point: Point, x: float, y: float | None, unit: str, counted: str) -> Sa
 
 
 def _end_labels(
-    places: Sequence[_Place], target: float | None, unit: str, up: _Scale
+    places: Sequence[_Place], target: float | None, unit: str, up: _Scale, frame: Frame
 ) -> SafeString:
     """The last known value beside its dot, and the target's, kept apart from each other."""
-    right = WIDTH - _RIGHT + 12
+    right = frame.right + 12
     known = [(point, x, y) for point, x, y in places if y is not None]
     label = _EMPTY
     value_y: float | None = None
@@ -407,16 +444,23 @@ def _end_labels(
     return format_html("{}{}", label, _text(right, target_y + 4, "start", words, "target-label"))
 
 
-def _period_labels(points: Sequence[Point], across: _Scale) -> SafeString:
-    y = TREND_HEIGHT - 6
+def _period_labels(points: Sequence[Point], across: _Scale, frame: Frame) -> SafeString:
+    """The first and the last period by name, and those between for which there is room."""
+    y = frame.height - 6
     if not points:
         return _EMPTY
     if len(points) == 1:
         return _text(across(0), y, "middle", points[0].label)
+    last = len(points) - 1
+    step = math.ceil(last * _BETWEEN_NAMES / (frame.right - _LEFT))
+    between = range(step, last - step // 2, step)
     return format_html(
-        "{}{}",
+        "{}{}{}",
         _text(_LEFT, y, "start", points[0].label),
-        _text(WIDTH - _RIGHT + 8, y, "end", points[-1].label),
+        format_html_join(
+            "", "{}", ((_text(across(at), y, "middle", points[at].label),) for at in between)
+        ),
+        _text(frame.right + 8, y, "end", points[-1].label),
     )
 
 
@@ -446,12 +490,13 @@ def _trend_in_words(points: Sequence[Point], target: float | None, unit: str) ->
 # --- Shapes ------------------------------------------------------------
 
 
-def _svg(title: str, words: str, height: float, parts: Sequence[SafeString]) -> SafeString:
+def _svg(title: str, words: str, frame: Frame, parts: Sequence[SafeString]) -> SafeString:
     return format_html(
-        '<svg role="img" focusable="false" viewBox="0 0 {} {}"><title>{}</title>'
+        '<svg class="{}" role="img" focusable="false" viewBox="0 0 {} {}"><title>{}</title>'
         "<desc>{}</desc>{}</svg>",
-        _n(WIDTH),
-        _n(height),
+        frame.name,
+        _n(frame.width),
+        _n(frame.height),
         title,
         words,
         format_html_join("", "{}", ((part,) for part in parts)),

@@ -39,6 +39,7 @@ COLUMNS: Mapping[str, Callable[[Reading], Cell]] = {
     "capability": lambda r: r.slice["capability"],
     "severity": lambda r: r.slice["severity"],
     "domain": lambda r: r.slice["domain"],
+    "segment": lambda r: r.slice["segment"],
     "from": lambda r: r.period["from"],
     "until": lambda r: r.period["until"],
     "value": lambda r: r.value,

@@ -18,11 +18,15 @@ from metrics.definitions import find, names
 from metrics.evidence import Piece, beside
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
+from metrics.parts import SEGMENTS, SEVERITY, measure, tell
 from portal.catalogue.models import Capability, Domain
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
+from tickets import segments
 
-DIMENSIONS = ("capability", "severity", "domain")
+DIMENSIONS = ("capability", "severity", "domain", "segment")
+#: What a slice is told apart by; one of the segments' dimensions at a time.
+SPLITS = ("capability", SEVERITY, "domain", *segments.DIMENSIONS)
 LONGEST = timedelta(days=3 * 366)
 
 
@@ -32,13 +36,17 @@ class NotAskable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One slice by the names of its dimensions; None means all."""
+    """One slice by the names of its dimensions; None means all.
+
+    A segment is asked for by its dimension and value, such as "tenure:new" (METRICS.md D1).
+    """
 
     start: date
     until: date
     capability: str | None = None
     severity: str | None = None
     domain: str | None = None
+    segment: str | None = None
 
     def __post_init__(self) -> None:
         if not self.start < self.until <= self.start + LONGEST:
@@ -50,6 +58,13 @@ class Asked:
             raise NotAskable(
                 f"There is no severity {self.severity!r}; there are {', '.join(Severity)}."
             )
+        if self.segment is not None and self.segment not in SEGMENTS:
+            raise NotAskable(no_segment(self.segment))
+
+
+def no_segment(name: str) -> str:
+    """Why a name is refused, with those that there are."""
+    return f"There is no segment {name!r}; there are {', '.join(SEGMENTS)}."
 
 
 class Answering:
@@ -70,12 +85,12 @@ class Answering:
     def measure(self, metric: str, asked: Asked) -> Reading:
         """The reading of one figure. Raises NotAskable, and what `Reader.measure` raises."""
         cut = self._cut(asked)
-        return self._beside(self.reader.measure(metric, cut), cut, asked)
+        return self._beside(measure(self.reader, metric, cut), cut, asked)
 
     def tell(self, metric: str, asked: Asked) -> Reading:
-        """As `measure`; answers on several scales are unknown and say so (`Reader.tell`)."""
+        """As `measure`; what cannot be one figure is unknown and says so (`metrics.parts.tell`)."""
         cut = self._cut(asked)
-        return self._beside(self.reader.tell(metric, cut), cut, asked)
+        return self._beside(tell(self.reader, metric, cut), cut, asked)
 
     def evidence(self, metric: str, asked: Asked) -> list[Piece]:
         """What stands beside a metric, by its key. Raises NotAskable."""
@@ -103,14 +118,16 @@ class Answering:
     def split(self, asked: Asked, dimensions: Collection[str]) -> Iterator[Asked]:
         """The slice in parts, one for each combination of the dimensions' values, in their order.
 
-        Without a dimension it is the slice itself.
+        Without a dimension it is the slice itself. Raises NotAskable.
         """
         values: Mapping[str, list[str]] = {
             "capability": [asked.capability] if asked.capability else self._slugs(asked.domain),
             "severity": [asked.severity] if asked.severity else [s.value for s in Severity],
             "domain": [asked.domain] if asked.domain else sorted(self._domains),
+            "segment": _segments(asked, dimensions),
         }
-        names = [name for name in DIMENSIONS if name in dimensions]
+        by = {"segment" if name in segments.DIMENSIONS else name for name in dimensions}
+        names = [name for name in DIMENSIONS if name in by]
         for combination in product(*(values[name] for name in names)):
             chosen: dict[str, Any] = dict(zip(names, combination, strict=True))
             part = replace(asked, **chosen)
@@ -122,7 +139,8 @@ class Answering:
         return sorted(slug for slug, (_, d) in self._served.items() if domain is None or d == of)
 
     def _cut(self, asked: Asked) -> Slice:
-        return Slice(asked.start, asked.until, self._capabilities(asked), asked.severity)
+        segment = None if asked.segment is None else SEGMENTS[asked.segment]
+        return Slice(asked.start, asked.until, self._capabilities(asked), asked.severity, segment)
 
     def _capabilities(self, asked: Asked) -> frozenset[int] | None:
         tenant = self.reader.tenant
@@ -142,10 +160,11 @@ class Answering:
     def _beside(self, reading: Reading, cut: Slice, asked: Asked) -> Reading:
         """The reading with its flaws and its target.
 
-        A target is one for each capability of its domain: a pooled reading has none.
+        A target is one for each capability of its domain: a pooled reading has none, and neither
+        has a segment. Flaws are those of all tickets of the slice, whoever they are of.
         """
         reading = with_data_quality(reading, cut, self.reader)
-        if asked.capability is not None:
+        if asked.capability is not None and asked.segment is None:
             pk, domain = self._served[asked.capability]
             if domain not in self._standings:
                 self._standings[domain] = standings(
@@ -159,6 +178,21 @@ class Answering:
                 period=(asked.start, asked.until),
             )
         return replace(reading, slice={name: getattr(asked, name) for name in DIMENSIONS})
+
+
+def _segments(asked: Asked, dimensions: Collection[str]) -> list[str]:
+    """The segments a slice is told apart by: those of one dimension. Raises NotAskable."""
+    by = [name for name in segments.DIMENSIONS if name in dimensions]
+    if asked.segment is not None:
+        by = list({*by, SEGMENTS[asked.segment][0]})
+    if len(by) > 1:
+        raise NotAskable(
+            f"Segments are told by one of {', '.join(segments.DIMENSIONS)} at a time, not by"
+            f" {' and '.join(sorted(by))}: each would be of too few people."
+        )
+    if asked.segment is not None:
+        return [asked.segment]
+    return [name for name, (dimension, _) in SEGMENTS.items() if dimension in by]
 
 
 def reader_of(

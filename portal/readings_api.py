@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Never
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -16,16 +16,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metrics.definitions import UnknownMetric, find
-from metrics.evaluating import NoSeverity, NotOneFigure, ScalesPooled, SeveritiesPooled
+from metrics.evaluating import NoSegment, NoSeverity, NotOneFigure, ScalesPooled, SeveritiesPooled
 from metrics.measure import Reader
 from metrics.packing import TooMuchToRead
+from metrics.parts import SEGMENTS
 from metrics.standing import Status
 from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.endpoint import Endpoint
 from portal.exporting import FORMATS
 from portal.people.roles import Scope
-from portal.readings import DIMENSIONS, Answering, Asked, NotAskable
+from portal.readings import DIMENSIONS, SPLITS, Answering, Asked, NotAskable, no_segment
 from portal.rest import refuse_unknown
+
+#: What the parameter of a segment says of itself.
+SEGMENT = (
+    "DIMENSION:VALUE, who people were to us at the event: how long users, how often they use the"
+    " product, advanced use, and who handled it"
+)
 
 
 class IntervalOut(serializers.Serializer[Any]):
@@ -41,6 +48,7 @@ class SliceOut(serializers.Serializer[Any]):
     capability = serializers.CharField(allow_null=True)
     severity = serializers.CharField(allow_null=True)
     domain = serializers.CharField(allow_null=True)
+    segment = serializers.CharField(allow_null=True)
 
 
 class PeriodOut(serializers.Serializer[Any]):
@@ -128,14 +136,34 @@ class SliceQuestion(serializers.Serializer[Any]):
         return {**super().get_fields(), "from": serializers.DateField()}
 
 
-class Question(SliceQuestion):
-    """One figure of a slice."""
+class EvidenceQuestion(SliceQuestion):
+    """What stands beside one figure; comments of a segment would lead to who wrote them."""
 
     metric = serializers.CharField(max_length=100)
 
 
+class SegmentField(serializers.ChoiceField):
+    """Who people were to us at the event; a refusal names what there is."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(choices=list(SEGMENTS), **more)
+
+    def fail(self, key: str, **values: Any) -> Never:
+        """Raises ValidationError."""
+        raise ValidationError(no_segment(values["input"]), code=key)
+
+
+class Question(SliceQuestion):
+    """One figure of a slice."""
+
+    metric = serializers.CharField(max_length=100)
+    segment = SegmentField(required=False, help_text=SEGMENT)
+
+
 class ExportQuestion(SliceQuestion):
     """Many figures of a slice and its parts."""
+
+    segment = SegmentField(required=False, help_text=SEGMENT)
 
     metric = serializers.ListField(
         child=serializers.CharField(max_length=100),
@@ -144,10 +172,10 @@ class ExportQuestion(SliceQuestion):
         help_text="KEY or KEY.VIEW, repeated; every view of every metric where none is named",
     )
     split = serializers.ListField(
-        child=serializers.ChoiceField(choices=DIMENSIONS),
+        child=serializers.ChoiceField(choices=SPLITS),
         required=False,
         default=list,
-        help_text="dimensions to tell apart, repeated",
+        help_text="dimensions to tell apart, repeated; of those of segments one at a time",
     )
 
 
@@ -216,14 +244,14 @@ class EvidenceView(Endpoint):
     @extend_schema(
         operation_id="evidence_retrieve",
         parameters=[
-            Question,
+            EvidenceQuestion,
             OpenApiParameter("metric", str, required=True, description="KEY or KEY.VIEW"),
         ],
         responses=EvidenceOut,
     )
     def get(self, request: Request) -> Response:
         """Read what stands beside a figure, each kind that its definition names."""
-        question = Question(data=request.query_params)
+        question = EvidenceQuestion(data=request.query_params)
         refuse_unknown(request, set(question.fields) | {"format"})
         question.is_valid(raise_exception=True)
         said = question.validated_data
@@ -313,4 +341,6 @@ def _about(error: Exception) -> str:
     """Which parameter a refusal is about."""
     if isinstance(error, SeveritiesPooled | NoSeverity):
         return "severity"
+    if isinstance(error, NoSegment):
+        return "segment"
     return "metric" if isinstance(error, UnknownMetric | ScalesPooled) else "slice"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.db import transaction
 
-from portal.audit.trail import Actor, record
+from portal.audit.trail import Actor
 from portal.sealing import seal
 from portal.tenancy import due
 from portal.tenancy.hints import hint
@@ -23,6 +23,7 @@ from tickets.connectors.base import Asked, Connector
 from tickets.fetching import PULL
 from tickets.models import Connection, ConnectionCheck, Credential
 from tickets.pulling import seal_name
+from tickets.recording import record_of
 from tickets.source_names import mistake_in
 
 
@@ -75,7 +76,7 @@ def connect(
         live_since=at if connector is GENERIC else None,
     )
     _seal_credentials(connection, connector, answers, at)
-    _record(connection, "connection.created", by, at, {"kind": kind, "address": address})
+    record_of(connection, "connection.created", by, at, {"kind": kind, "address": address})
     if connector.pulls:
         ask_for_check(connection=connection, by=by, at=at)
     return connection
@@ -110,7 +111,7 @@ def change_access(
     if moved or entered:
         _seal_credentials(connection, connector, answers, at)
     detail = {"address": address, "moved": moved, "credentials_entered": bool(moved or entered)}
-    _record(connection, "connection.access_changed", by, at, detail)
+    record_of(connection, "connection.access_changed", by, at, detail)
     ask_for_check(connection=connection, by=by, at=at)
 
 
@@ -137,7 +138,7 @@ def ask_for_check(*, connection: Connection, by: Actor, at: datetime) -> Connect
     check = ConnectionCheck.objects.create(
         tenant_id=connection.tenant_id, connection=connection, asked_at=at
     )
-    _record(connection, "connection.check_asked", by, at)
+    record_of(connection, "connection.check_asked", by, at)
     _wake(connection, at)
     return check
 
@@ -178,7 +179,7 @@ def _set_paused(connection: Connection, paused: bool, by: Actor, at: datetime) -
         return
     connection.paused = paused
     connection.save(update_fields=["paused"])
-    _record(connection, "connection.paused" if paused else "connection.resumed", by, at)
+    record_of(connection, "connection.paused" if paused else "connection.resumed", by, at)
 
 
 def _wake(connection: Connection, at: datetime) -> None:
@@ -214,21 +215,3 @@ def _seal_credentials(
         Credential.objects.create(
             tenant_id=connection.tenant_id, connection=connection, sealed=sealed, changed_at=at
         )
-
-
-def _record(
-    connection: Connection,
-    act: str,
-    by: Actor,
-    at: datetime,
-    detail: Mapping[str, Any] | None = None,
-) -> None:
-    record(
-        tenant_id=connection.tenant_id,
-        actor=by,
-        act=act,
-        subject_kind="connection",
-        subject_id=connection.name,
-        at=at,
-        detail=detail,
-    )

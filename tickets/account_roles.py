@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from portal.audit.trail import Actor, record
+from portal.audit.trail import Actor
 from portal.tenancy import due
 from portal.tenancy.context import acting
 from portal.tenancy.hints import hint
@@ -22,6 +22,7 @@ from tickets.accounts import tickets_by_unknown
 from tickets.canonical import ActorKind
 from tickets.lens import Lens, RoleSpan
 from tickets.models import AccountRole, Connection
+from tickets.recording import record_of
 from tickets.refolding import refold_connection, refold_tickets
 
 #: The kind of `Due` row that leads a worker to roles that were corrected.
@@ -64,7 +65,7 @@ def correct(
         defaults={"role": role, "name": told.name if told else ""},
     )
     detail = {"account": name, "role": role, "since": since.isoformat()}
-    _record(connection, "account_role.corrected", by, at, detail)
+    record_of(connection, "account_role.corrected", by, at, detail)
     due.note(connection.tenant_id, ROLES, at)
     hint("apply_roles")
     return corrected
@@ -85,7 +86,7 @@ def withdraw(*, connection: Connection, correction_id: int, by: Actor, at: datet
         "since": correction.since.isoformat(),
     }
     correction.delete()
-    _record(connection, "account_role.withdrawn", by, at, detail)
+    record_of(connection, "account_role.withdrawn", by, at, detail)
     refold_connection(connection, at=at)
     return True
 
@@ -163,17 +164,3 @@ def role_of(rows: Sequence[AccountRole], at: datetime) -> ActorKind | None:
 def _of(connection: Connection) -> QuerySet[AccountRole]:
     found: QuerySet[AccountRole] = AccountRole.objects.for_tenant(connection.tenant_id)
     return found.filter(connection=connection)
-
-
-def _record(
-    connection: Connection, act: str, by: Actor, at: datetime, detail: dict[str, str]
-) -> None:
-    record(
-        tenant_id=connection.tenant_id,
-        actor=by,
-        act=act,
-        subject_kind="connection",
-        subject_id=connection.name,
-        at=at,
-        detail=detail,
-    )

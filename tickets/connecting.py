@@ -18,12 +18,13 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 
-from portal.audit.trail import Actor, record
+from portal.audit.trail import Actor
 from portal.sealing import open_sealed, seal
 from portal.tenancy.models import Door
 from tickets.connectors import connector_of
 from tickets.connectors.signatures import unfit
 from tickets.models import Connection, HookSecret
+from tickets.recording import record_of
 
 #: The kind of `Door` a hook address is.
 KIND = "hook"
@@ -74,7 +75,7 @@ def open_hook(*, connection: Connection, by: Actor, at: datetime, secret: str = 
     connection.save(update_fields=["hook_digest"])
     Door.objects.create(digest=connection.hook_digest, kind=KIND, tenant_id=connection.tenant_id)
     signing = _keep_secret(connection, secret, at) if connector.scheme is not None else ""
-    _record(connection, OPENED, by, at, {"signed": bool(signing)})
+    record_of(connection, OPENED, by, at, {"signed": bool(signing)})
     return NewHook(settings.PUBLIC_URL + reverse("hook", args=[part]), signing)
 
 
@@ -104,7 +105,7 @@ def rotate_secret(
     else:
         kept.delete()
     made = _keep_secret(connection, secret, at)
-    _record(connection, ROTATED, by, at, {"overlap_s": int(overlap.total_seconds())})
+    record_of(connection, ROTATED, by, at, {"overlap_s": int(overlap.total_seconds())})
     return made
 
 
@@ -116,7 +117,7 @@ def retire_hook(*, connection: Connection, by: Actor, at: datetime) -> None:
     _close(connection)
     connection.hook_digest = None
     connection.save(update_fields=["hook_digest"])
-    _record(connection, RETIRED, by, at, {})
+    record_of(connection, RETIRED, by, at, {})
 
 
 def accepted_secrets(connection: Connection, at: datetime) -> list[str]:
@@ -169,17 +170,3 @@ def _keep_secret(connection: Connection, given: str, at: datetime) -> str:
 def _seal_name(connection: Connection) -> str:
     """What a secret is sealed to: copied to another connection, it does not open."""
     return f"hook secret {connection.tenant_id} {connection.pk}"
-
-
-def _record(
-    connection: Connection, act: str, by: Actor, at: datetime, detail: dict[str, object]
-) -> None:
-    record(
-        tenant_id=connection.tenant_id,
-        actor=by,
-        act=act,
-        subject_kind="connection",
-        subject_id=connection.name,
-        at=at,
-        detail=detail,
-    )

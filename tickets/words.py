@@ -9,11 +9,12 @@ from datetime import datetime
 from django.db import connection as database
 from django.db import transaction
 
-from portal.audit.trail import Actor, record
+from portal.audit.trail import Actor
 from portal.catalogue.models import Capability
 from tickets.canonical import ActorKind
 from tickets.lens import Lens, RoleSpan, Words
 from tickets.models import Connection, MappingVersion, ReopenBurst
+from tickets.recording import record_of
 from tickets.refolding import refold_connection
 from tickets.waking import wake
 
@@ -106,14 +107,6 @@ def save_version(
         connection.live_since = at
         connection.save(update_fields=["live_since"])
         wake(connection.tenant_id, at)
-    record(
-        tenant_id=connection.tenant_id,
-        actor=by,
-        act=SAVED,
-        subject_kind="connection",
-        subject_id=connection.name,
-        detail={"version": number},
-        at=at,
-    )
+    record_of(connection, SAVED, by, at, {"version": number})
     refold_connection(connection, at=at)
     return version

@@ -27,6 +27,14 @@ def live_capabilities(
     return Capability.objects.for_tenant(tenant_id).filter(theirs)
 
 
+def live_capability(
+    tenant_id: int, slug: str, *, person: Person, roles: frozenset[Role]
+) -> Capability | None:
+    """The capability of that name, if it is among those; with its domain and organisation."""
+    live = live_capabilities(tenant_id, person=person, roles=roles)
+    return live.filter(slug=slug).select_related("domain", "tenant").first()
+
+
 def policy_capabilities(
     tenant_id: int, *, person: Person, roles: frozenset[Role]
 ) -> QuerySet[Capability]:

@@ -35,25 +35,50 @@ _COMMENTS = {
         "Polite, but the rule makes no sense for our team.",
         "I was told no without being told why the policy exists.",
         "The answer came fast. The policy behind it helps nobody.",
+        "A friendly no is still a no, and nobody said who decides.",
     ),
     "back": (
         "It was closed, and the next morning it was back.",
-        "Friendly, but the problem is still there.",
-        "Third time I describe the same thing.",
+        "Friendly, but it did not help: the problem is still there.",
+        "Marked as solved and still not working here.",
+        "Closed too early: it is still broken on my machine.",
+        "Not fixed, only closed. I had to explain again what I wrote the first time.",
+        "Third time I describe the same thing, and it is not solved.",
     ),
     "slow": (
         "I waited two days for a first useful word.",
-        "Nobody told me when to expect anything.",
+        "Nobody told me when to expect anything, so I waited.",
+        "It took ages until somebody looked at it.",
+        "Waited a week, and the answer was one line.",
+        "Passed around between two teams before anything moved.",
+        "Much too slow for something that stops my work.",
     ),
-    "self": ("Why can I not do this myself?", "A form would have been quicker for everyone."),
+    "self": (
+        "Why can I not do this myself?",
+        "A form would have been quicker for everyone.",
+        "I waited for somebody to press a button I could press.",
+    ),
     "good": (
         "Solved while I was still explaining.",
-        "Clear steps, worked at once.",
+        "Quick answer, and it still works.",
         "Kind and quick, thank you.",
         "Explained what went wrong, that helped.",
+        "Friendly on the phone and fixed right away.",
+        "Quick and patient, even with my third question.",
+        "Very helpful: I understood what was wrong.",
+        "Clear steps, worked at once.",
     ),
-    "odd": ("Five stars for the person. The system itself is still broken.",),
+    "odd": (
+        "Five stars for the person. The system itself is still broken.",
+        "Nice people. The program fails every Monday all the same.",
+        "Great service, terrible software.",
+    ),
 }
+
+
+def is_pleased(text: str) -> bool:
+    """What a person reads in a comment of the demo: whether somebody was glad."""
+    return text in _COMMENTS["good"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +276,7 @@ def _score(dice: random.Random, resolved: _Resolved, service: Service) -> int:
 
 
 def _text(dice: random.Random, resolved: _Resolved, service: Service, score: int) -> str | None:
-    if dice.random() > (0.3 if score >= 4 else 0.6):
+    if dice.random() > (0.4 if score >= 4 else 0.9):
         return None
     if resolved.policy_denial:
         kind = "denied"

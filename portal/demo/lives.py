@@ -22,24 +22,73 @@ from tickets.canonical import (
 )
 from tickets.news import TicketNews, event_key
 
-_SUBJECTS = {
-    "accounts-and-passwords": ("Cannot sign in", "Password expired", "Account locked again"),
-    "email-and-calendar": ("Shared mailbox is missing", "Invitations arrive twice", "Mailbox full"),
-    "network-and-wifi": ("No Wi-Fi on floor 3", "VPN drops every hour", "Video calls freeze"),
-    "laptops-and-devices": ("Laptop does not charge", "New screen needed", "Docking station dead"),
-    "business-applications": ("Order form shows an error", "Report is empty", "Export hangs"),
-    "access-rights": (
-        "Access to the sales folder",
-        "Rights for the new project",
-        "Read-only again",
-    ),
-    "software-requests": ("Drawing program needed", "Editor for video", "Licence for the team"),
-    "payroll-questions": ("Overtime missing on the slip", "Wrong tax class", "Bonus not paid"),
-    "leave-and-absence": ("How many days are left", "Parental leave", "Leave not shown"),
-    "contracts-and-letters": ("Employment letter for the bank", "Contract copy", "Reference"),
-    "onboarding": ("New colleague on the first", "Badge not ready", "Equipment for a starter"),
-    "contract-review": ("Review of a supplier contract", "Changed terms", "Framework agreement"),
-    "data-protection": ("May we share this list", "Deletion request", "Processing agreement"),
+#: What people write about by service: the subject, and the words beneath it.
+_ASKED = {
+    "accounts-and-passwords": {
+        "Cannot sign in": "After the holidays it says that my account does not exist.",
+        "Password expired": "It expired over the weekend. How do I set a new one from home?",
+        "Account locked again": "Third time this month, and I typed it slowly.",
+    },
+    "email-and-calendar": {
+        "Shared mailbox is missing": "The mailbox of our team is gone since yesterday.",
+        "Invitations arrive twice": "Every invitation comes twice, with different times.",
+        "Mailbox full": "I cannot send any more. What may be deleted?",
+    },
+    "network-and-wifi": {
+        "No Wi-Fi on floor 3": "Nobody on the north side has Wi-Fi; the cable works.",
+        "VPN drops every hour": "It drops every hour, on the hour, and takes my session along.",
+        "Video calls freeze": "Pictures freeze while sound goes on, in every room.",
+    },
+    "laptops-and-devices": {
+        "Laptop does not charge": "The light stays off with two different chargers.",
+        "New screen needed": "Mine has stripes since it was moved.",
+        "Docking station dead": "Nothing happens when I plug the laptop in.",
+    },
+    "business-applications": {
+        "Order form shows an error": "Error 4711 when I save an order with more than ten lines.",
+        "Report is empty": "The monthly report has a heading and no rows.",
+        "Export hangs": "It says 99 % and stays there.",
+    },
+    "access-rights": {
+        "Access to the sales folder": "I joined sales on Monday and see nothing of the folder.",
+        "Rights for the new project": "Five of us need to write there, see the list.",
+        "Read-only again": "I could change files last week, now I only read them.",
+    },
+    "software-requests": {
+        "Drawing program needed": "For the plans of the new building, one place is enough.",
+        "Editor for video": "We are to make short films for the intranet.",
+        "Licence for the team": "Four licences, our lead has agreed.",
+    },
+    "payroll-questions": {
+        "Overtime missing on the slip": "Six hours of October are not there.",
+        "Wrong tax class": "It is still the one of last year.",
+        "Bonus not paid": "It was promised for this month.",
+    },
+    "leave-and-absence": {
+        "How many days are left": "Where do I see what is left of last year?",
+        "Parental leave": "From when do I have to say it, and to whom?",
+        "Leave not shown": "It was agreed, and the calendar does not show it.",
+    },
+    "contracts-and-letters": {
+        "Employment letter for the bank": "They need it by Friday, with my salary.",
+        "Contract copy": "I cannot find mine any more.",
+        "Reference": "Two pages in English, if that can be had.",
+    },
+    "onboarding": {
+        "New colleague on the first": "She begins on the first and needs everything of a planner.",
+        "Badge not ready": "He stands at the gate without one.",
+        "Equipment for a starter": "Laptop, screen and telephone, second floor.",
+    },
+    "contract-review": {
+        "Review of a supplier contract": "Twelve pages; the liability clause is new.",
+        "Changed terms": "They changed their terms. May we sign?",
+        "Framework agreement": "Ours ends in spring, here is the draft.",
+    },
+    "data-protection": {
+        "May we share this list": "Names and rooms, with the catering company.",
+        "Deletion request": "A former customer wants everything deleted.",
+        "Processing agreement": "For the new newsletter tool.",
+    },
 }
 _REASONS = ("needs a specialist", "vendor has to act", "affects several teams", "rights missing")
 #: Tickets arrive by weekday (Monday first) and hour of day.
@@ -47,6 +96,18 @@ _BY_WEEKDAY = (1.35, 1.1, 1.0, 1.0, 0.85, 0.04, 0.03)
 _BY_HOUR = (0, 0, 0, 0, 0, 1, 3, 8, 12, 13, 12, 10, 7, 9, 10, 8, 5, 2, 1, 1, 1, 0, 0, 0)
 _PROBLEM_NUMBERS = {"problem": 400, "defect": 7_000}
 _BACK = ("It happened again this morning.", "Still the same message.", "Only half of it works now.")
+_HOLLOW = (
+    "Thank you for your message. We are looking into it.",
+    "We have received your request and will come back to you.",
+)
+_HELPFUL = (
+    "Please sign out and in once; the change reaches you with the next sign-in.",
+    "This is set now. Could you try it again and tell us what you see?",
+    "We found the cause and changed it for your whole team.",
+    "The form for this is under Services; I filled it in for you this time.",
+)
+#: The words of messages are kept as long as the product keeps them.
+WORDS_KEPT = timedelta(days=30)
 
 
 @dataclass
@@ -60,16 +121,20 @@ class _Life:
     random: random.Random
     business: BusinessTime
     events: list[Event] = field(default_factory=list)
+    texts: dict[int, str] = field(default_factory=dict)
 
     def tell(self, type_: EventType, at: datetime, *, by: str = "agent", public: bool = False,
-             **data: object) -> None:  # fmt: skip
-        """Add one event."""
+             text: str = "", **data: object) -> None:  # fmt: skip
+        """Add one event, and what was written with it."""
         position = len(self.events)
         kind = ActorKind(by)
         actor = self.agent.email if kind is ActorKind.AGENT else None
+        key = event_key(self.name, position)
+        if text:
+            self.texts[key] = text
         self.events.append(
             Event(
-                key=event_key(self.name, position),
+                key=key,
                 type=type_,
                 at=at.replace(microsecond=0),
                 sequence=f"{position:04}",
@@ -118,7 +183,10 @@ def _news(life: _Life, ends_at: datetime) -> TicketNews | None:
     events = [event for event in life.events if event.at <= ends_at]
     if not events:
         return None
-    subject = life.random.choice(_SUBJECTS[life.service.slug])
+    asked = _ASKED[life.service.slug]
+    subject = life.random.choice(tuple(asked))
+    life.texts[events[0].key] = asked[subject]
+    kept = {event.key for event in events if event.at > ends_at - WORDS_KEPT}
     return TicketNews(
         life.name,
         events,
@@ -126,6 +194,7 @@ def _news(life: _Life, ends_at: datetime) -> TicketNews | None:
         channel=str(events[0].data.get("channel", "")),
         requester=life.requester[0],
         requester_email=life.requester[1],
+        texts={key: text for key, text in life.texts.items() if key in kept},
     )
 
 
@@ -160,7 +229,7 @@ def _link(life: _Life, at: datetime) -> None:
     if life.service.domain != "it" or dice.random() >= 0.15:
         return
     known = "defect" if dice.random() < 0.3 else "problem"
-    number = _PROBLEM_NUMBERS[known] + 10 * list(_SUBJECTS).index(life.service.slug)
+    number = _PROBLEM_NUMBERS[known] + 10 * list(_ASKED).index(life.service.slug)
     name = f"{known[:3].upper()}-{number + dice.randrange(3)}"
     life.tell(EventType.PROBLEM_LINKED, at, to=name, kind=known)
 
@@ -170,10 +239,17 @@ def _reply(life: _Life, at: datetime, severity: Severity) -> datetime:
     haste = {"critical": 0.1, "high": 0.35, "medium": 0.8, "low": 1.4}[severity]
     at = life.after(at, 0.5 * haste)
     if dice.random() < life.service.hollow:
-        life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.NOT_MEANINGFUL)
+        life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.NOT_MEANINGFUL,
+                  text=_written(life, _HOLLOW))  # fmt: skip
         at = life.after(at, 1.0 + life.service.hours * 0.5 * haste)
-    life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.MEANINGFUL)
+    life.tell(EventType.MESSAGE, at, public=True, meaning=Meaning.MEANINGFUL,
+              text=_written(life, _HELPFUL))  # fmt: skip
     return at
+
+
+def _written(life: _Life, words: tuple[str, ...]) -> str:
+    """With dice of its own: other words tell the same story."""
+    return random.Random(f"{SEED}:{life.name}:words:{len(life.events)}").choice(words)
 
 
 def _detours(life: _Life, at: datetime, staff: list[Agent]) -> datetime:
@@ -214,7 +290,8 @@ def _resolve(life: _Life, at: datetime, severity: Severity) -> None:
         if luck >= again:
             break
         back = at + timedelta(hours=dice.lognormvariate(3.4, 1.0))
-        life.tell(EventType.MESSAGE, back, by="requester", public=True)
+        life.tell(EventType.MESSAGE, back, by="requester", public=True,
+                  text=_written(life, _BACK))  # fmt: skip
         life.tell(EventType.STATUS_CHANGED, back, by="requester", to=State.OPEN)
         life.tell(EventType.MESSAGE, life.after(back, 0.8), public=True, meaning=Meaning.MEANINGFUL)
         at = life.after(back, 1 + service.hours * 0.6 * haste)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import batched
+from itertools import batched, cycle
 from random import Random
 
 from metrics.models import Observation, ObservationAnswer
@@ -20,36 +20,61 @@ from portal.tenancy.models import Organisation
 from tickets.models import Resolution
 
 #: Whose role, about which figure ("": the service in general), how many days ago, and the words;
-#: two of each service, of which the second was answered.
+#: two of each service in turn, of which the second was answered.
 _SEEN = (
     (Role.AGENT, "first_response", 40, "We answer fast because we answer first and look later."),
     (Role.AGENT, "reassignments", 33, "The form has no field for the building, so two teams ask."),
     (Role.ACCOUNT_MANAGER, "resolution_share", 26, "Two departments stopped asking: they ring us."),
+    (Role.ACCOUNT_MANAGER, "", 12, "People like the new page and do not find it by themselves."),
+    (Role.BUSINESS_UNIT_LEAD, "sla_attainment", 19, "What is promised ends before our shift does."),
+    (Role.SERVICE_DESK_MANAGER, "backlog", 8, "What is old here waits for one supplier."),
+    (Role.BUSINESS_UNIT_LEAD, "", 54, "New starters share a laptop for their first week."),
+    (Role.AGENT, "backlog", 22, "Half of what is open waits for a part that nobody has ordered."),
+    (Role.ACCOUNT_MANAGER, "resolution_share", 45, "Sales keep a list of errors and send none."),
+    (Role.AGENT, "reassignments", 15, "Nobody knows who owns the order form since the move."),
+    (Role.AGENT, "", 37, "Most ask twice: the confirmation looks like an advertisement."),
+    (Role.BUSINESS_UNIT_LEAD, "sla_attainment", 10, "Rights come in time, but one folder too few."),
+    (Role.ACCOUNT_MANAGER, "", 29, "Teams buy small programs themselves and say so openly."),
+    (
+        Role.SERVICE_DESK_MANAGER,
+        "backlog",
+        17,
+        "What is open here waits for a signature, not for us.",
+    ),
+    (Role.AGENT, "first_response", 31, "The first reply asks for the number that is on the form."),
     (
         Role.ACCOUNT_MANAGER,
         "",
-        12,
-        "People like the new page and do not find it by themselves.",
+        6,
+        "Questions come in the week before pay day, and nobody is there.",
     ),
-    (Role.BUSINESS_UNIT_LEAD, "sla_attainment", 19, "What is promised ends before our shift does."),
-    (Role.SERVICE_DESK_MANAGER, "backlog", 8, "What is old here waits for one supplier."),
+)
+#: What became of those that were answered, in turn.
+_BECAME = (
+    (ObservationAnswer.Outcome.ACTED, "The page and its form are changed next month."),
+    (ObservationAnswer.Outcome.NOTHING, "It is meant to be found by search; we look at that."),
+    (ObservationAnswer.Outcome.ACTED, "A second supplier is asked for an offer."),
 )
 _NOTES = (
     "The two statuses look alike; the wrong one is chosen by habit.",
     "The article says the old path.",
-    "",
     "The asset's owner was wrong in the directory.",
+    "The category decides the group, and nobody sees that it does.",
+    "The template promises a call that nobody is told to make.",
+    "The form asks for a number that stands on the device's back.",
     "",
 )
-#: Resolutions of the last days that are reviewed, of each service.
-REVIEWED, LOOKED_BACK = 8, timedelta(days=75)
+#: Resolutions of the last days that are reviewed, of each service: at least and at most.
+REVIEWED, LOOKED_BACK = (6, 10), timedelta(days=75)
 
 
 def observe_and_review(*, organisation: Organisation, now: datetime) -> None:
     """Write, answer, review and release through the product's own acts."""
     served = Capability.objects.for_tenant(organisation).select_related("domain").order_by("pk")
-    for capability, seen in zip(served[:3], batched(_SEEN, 2), strict=True):
-        _observe(organisation, capability, seen, now)
+    # some services have more to be seen than others
+    for capability, seen, became in zip(served, batched(_SEEN, 2), cycle(_BECAME)):
+        _observe(organisation, capability, seen, became, now)
+    for capability in served:
         _review(organisation, capability, now)
     release_ready(tenant_id=organisation.pk, now=now)
 
@@ -58,6 +83,7 @@ def _observe(
     organisation: Organisation,
     capability: Capability,
     seen: Sequence[tuple[Role, str, int, str]],
+    became: tuple[ObservationAnswer.Outcome, str],
     now: datetime,
 ) -> None:
     kept: list[Observation] = []
@@ -81,8 +107,8 @@ def _observe(
     if owner is not None:
         answer_observation(
             observation=kept[1],
-            outcome=ObservationAnswer.Outcome.ACTED,
-            reason="The page and its form are changed next month.",
+            outcome=became[0],
+            reason=became[1],
             by=owner,
             roles=[Role.PROCESS_OWNER],
             at=now - timedelta(days=2),
@@ -93,7 +119,8 @@ def _review(organisation: Organisation, capability: Capability, now: datetime) -
     reviewer: Person | None = capability.domain.service_desk_manager
     if reviewer is None:
         return
-    dice = Random(SEED)
+    dice = Random(f"{SEED}:review:{capability.slug}")
+    wanted = dice.randint(*REVIEWED)
     found = (
         Resolution.objects.for_tenant(organisation)
         .filter(capability=capability, holds=True, at__gte=now - LOOKED_BACK, at__lt=now)
@@ -101,8 +128,8 @@ def _review(organisation: Organisation, capability: Capability, now: datetime) -
         .order_by("ticket_id", "-at")
         .distinct("ticket_id")
     )
-    for number, one in enumerate(found[:: max(1, found.count() // REVIEWED)][:REVIEWED]):
-        wrong = number % 3 == 0
+    for one in found[:: max(1, found.count() // wanted)][:wanted]:
+        wrong = dice.random() < 0.35
         marks = {criterion.key: Mark.YES for criterion in RUBRIC}
         if wrong:
             marks[dice.choice(RUBRIC).key] = Mark.NO
@@ -111,7 +138,7 @@ def _review(organisation: Organisation, capability: Capability, now: datetime) -
             ticket=one.ticket,
             marks=marks,
             error_in=dice.choice([place for place in ErrorIn if place]) if wrong else "",
-            note=_NOTES[number % len(_NOTES)] if wrong else "",
+            note=dice.choice(_NOTES) if wrong else "",
             by=Actor(reviewer.actor_key, reviewer.name),
             at=now,
         )

@@ -1,7 +1,10 @@
-"""A week of resolved tickets and five comments that were read; run with the owner's role."""
+"""A week of resolved tickets, five comments that were read, and what waits to be decided.
+
+Run with the owner's role.
+"""
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import django
 
@@ -9,10 +12,14 @@ if __name__ == "__main__":
     django.setup()
     from django.utils import timezone
 
+    from metrics.declaring import Named, declare
+    from metrics.models import DrawnItem
     from portal.catalogue.models import Capability
+    from portal.people.models import Person
+    from portal.people.roles import Role
     from portal.tenancy.context import acting
     from portal.tenancy.models import Organisation
-    from surveys.models import Answer, Comment, CommentReading, SurveyedEvent
+    from surveys.models import Answer, Comment, CommentReading, SurveyedEvent, Theme
     from tests.metrics.told import moved, news, replied
     from tickets import ingest
     from tickets.canonical import EventType
@@ -55,4 +62,43 @@ if __name__ == "__main__":
             CommentReading.objects.create(
                 tenant=acme, comment=comment, suggested="negative" if number < 2 else "positive",
                 at=at,
+            )  # fmt: skip
+        for name, phrases in (("Not solved", "still broken"), ("Numbers", "says number")):
+            Theme.objects.create(
+                tenant=acme,
+                capability=network,
+                language="en",
+                name=name,
+                phrases=[phrases],
+                pattern=phrases.replace(" ", r"\s+"),
+                people=5,
+                suggested_at=now,
+            )
+        both = Ticket.objects.filter(external_id__in=["W-0", "W-1"])
+        both.update(subject="No access again")  # pages must tell apart what is called the same
+        for ticket in both:
+            DrawnItem.objects.create(
+                tenant=acme,
+                ticket=ticket,
+                number=1,
+                capability=network,
+                week=(now - timedelta(days=14)).date(),
+                drawn_at=now,
+            )
+        # one whose period is over and told, and one that waits for the quarter that comes
+        for ahead in (-120, 30):
+            start = (now + timedelta(days=ahead)).date()
+            starts_at = datetime.combine(start, time(), tzinfo=acme.zone).astimezone(UTC)
+            declare(
+                tenant=acme,
+                capability=network,
+                named=Named(
+                    "reopen_rate.rate", "severity", "high", "low",
+                    start, start + timedelta(days=60),
+                ),
+                starts_at=starts_at,
+                expected="What is urgent comes back more often.",
+                by=Person.objects.get(email="olga@acme.example"),
+                roles=[Role.PROCESS_OWNER],
+                at=starts_at - timedelta(days=40),
             )  # fmt: skip

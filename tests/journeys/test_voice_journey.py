@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import PASSWORD
-from tests.journeys.conftest import BOTH, Visitor
+from tests.journeys.conftest import BOTH, SIZES, Visitor
 from tests.journeys.installation import Installation
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -75,6 +75,53 @@ def test_the_reading_queue_is_decided_by_keyboard(stage: Installation, visitor: 
     visitor.check(schemes=BOTH)
     visitor.follow(page.locator("main").get_by_role("button", name="unclear").first, schemes=BOTH)
     assert "Nothing waits to be read" in main(visitor)
+
+
+def test_themes_are_confirmed_renamed_and_dismissed(stage: Installation, visitor: Visitor) -> None:
+    page, here = visitor.page, "/acme/voice/themes/"
+    visitor.sign_in("olga@acme.example", PASSWORD)
+    visitor.open(here, schemes=BOTH)
+    assert "2 suggested themes wait" in main(visitor)
+    assert "Still broken, says number" in main(visitor)
+    page.get_by_label("Name").first.fill("Came back")
+    visitor.follow(page.get_by_role("button", name="Confirm").first, schemes=BOTH)
+    visitor.follow(page.get_by_role("button", name="No theme").first, schemes=BOTH)
+    assert "No suggestion waits" in main(visitor)
+    assert page.get_by_role("heading", name="Came back").is_visible()
+    assert page.get_by_role("button", name="Rename").count() == 1
+
+
+def test_a_drawn_item_is_read_again(stage: Installation, visitor: Visitor) -> None:
+    visitor.sign_in("olga@acme.example", PASSWORD)
+    visitor.open("/acme/self-service/second-reading/", schemes=BOTH)
+    assert "2 items drawn by chance wait" in main(visitor)
+    visitor.follow(visitor.page.get_by_role("button", name="This needs us").first, schemes=BOTH)
+    assert "1 item drawn by chance waits" in main(visitor)
+
+
+def test_declared_comparisons_stand_with_what_was_expected(
+    stage: Installation, visitor: Visitor
+) -> None:
+    visitor.sign_in("olga@acme.example", PASSWORD)
+    visitor.open("/acme/capabilities/network/declared/", schemes=BOTH)
+    assert "Not told before" in main(visitor)
+    assert "High: nothing. Low: nothing. Not compared" in main(visitor)
+    assert "What is urgent comes back more often." in main(visitor)
+
+
+def test_a_course_is_drawn_as_large_as_its_page(stage: Installation, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.sign_in("olga@acme.example", PASSWORD)
+    visitor.open("/acme/capabilities/network/trends/?every=week", schemes=BOTH)
+    page.set_viewport_size(SIZES["desk"])
+    charts = page.locator("main .panel .chart")
+    assert charts.get_by_role("img").count() == 1  # the other one is not there for anybody
+    room, drawn = (one.bounding_box() for one in (charts, charts.get_by_role("img")))
+    assert room is not None
+    assert drawn is not None
+    assert drawn["width"] == room["width"] > 900
+    page.set_viewport_size(SIZES["phone"])
+    assert charts.get_by_role("img").get_attribute("class") == "narrow"
 
 
 def test_how_is_measured_is_decided_with_a_reason_and_every_version_is_told(

@@ -60,6 +60,14 @@ def test_limits_need_eight_points_and_are_provisional_below_twelve(
     assert (found.points[0].mean is None) == (limits == 0)
 
 
+@pytest.mark.parametrize(("baseline", "provisional"), [(14, False), (15, True)])
+def test_limits_are_provisional_below_the_baseline_that_was_decided(
+    baseline: int, provisional: bool
+) -> None:
+    [stretch] = charts.individuals(SHIFT[:14], baseline=baseline).stretches
+    assert stretch.provisional is provisional
+
+
 @pytest.mark.parametrize("values", [[], [5.0], [None, None]])
 def test_nothing_and_next_to_nothing_have_no_limits(values: list[float | None]) -> None:
     found = charts.individuals(values)

@@ -29,7 +29,8 @@ from portal.people.roles import Role
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
-from tests.metrics.told import DAY, HOUR, MAY, MONDAY, enter, moved, news, replied
+from tests.metrics.told import DAY, HOUR, MAY, MONDAY, asked, enter, moved, news, replied
+from tickets.segments import Segments, Tenure
 
 MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
 #: Berlin's midnight at the beginning of March.
@@ -177,3 +178,25 @@ def test_a_duration_is_declared_within_one_severity_and_by_who_people_were(cast:
     assert one.comparison is not None
     assert one.comparison.wording is Wording.HIGHER
     assert (one.one.n, one.other.n) == (12, 12)  # type: ignore[union-attr]
+
+
+def test_of_a_part_with_few_answers_nothing_is_told_nor_of_the_one_that_would_tell_it(
+    cast: Cast,
+) -> None:
+    happy = Named("csat_share.share", "tenure", "established", "new", MARCH, APRIL)
+    name(cast, happy)
+    name(cast, replace(happy, one="experienced"))
+    for tenure, number in ((Tenure.EXPERIENCED, 30), (Tenure.NEW, 12), (Tenure.ESTABLISHED, 3)):
+        for _ in range(number):
+            asked(cast, 5, segments=Segments(tenure).packed)
+    few, beside = came_of(cast)
+    assert (few.one, few.other, beside.other) == (None, None, None)
+    assert beside.one.n == 30  # type: ignore[union-attr]
+    for told_of in (few, beside):
+        assert told_of.comparison is not None
+        assert told_of.comparison.wording is Wording.NOT_COMPARED
+        assert told_of.comparison.difference is None
+    for _ in range(2):  # the control: five established are enough for everybody
+        asked(cast, 5, segments=Segments(Tenure.ESTABLISHED).packed)
+    few, _ = came_of(cast)
+    assert (few.one.n, few.other.n) == (5, 12)  # type: ignore[union-attr]

@@ -23,16 +23,20 @@ from django.utils import timezone
 from metrics import columns, definitions
 from metrics.intervals import Interval
 from metrics.measure import Reading, RestsOn
+from metrics.words import business, percent
 from portal import cards
 from portal.catalogue.severity import Severity
 from portal.exporting import COLUMNS, as_csv, as_xlsx
 from portal.people.api_keys import create_key
 from portal.people.roles import Scope
 from portal.tenancy.context import acting
+from surveys.models import SurveyedEvent
 from tests import roles
 from tests.factories import Cast
-from tests.metrics.told import DAY, MONDAY, asked, enter, month, moved, news, promise, used
+from tests.metrics.told import DAY, MONDAY, asked, enter, month, moved, news, promise, replied, used
 from tickets.canonical import EventType
+from tickets.segments import DIMENSIONS, Segments, Tenure, Usage
+from tickets.timeline import HandledBy
 
 PERIOD = {"from": "2026-03-01", "until": "2026-04-01"}
 SEVERITIES = [severity.value for severity in Severity]
@@ -118,7 +122,7 @@ def number(cell: str) -> float | None:
     return float(cell.removeprefix("'")) if cell else None
 
 
-def by_command(name: str, severity: str | None) -> Any:
+def by_command(name: str, severity: str | None, *more: str, period: dict[str, str] = PERIOD) -> Any:
     out = StringIO()
     where = ["--where=capability=network", *([f"--where=severity={severity}"] if severity else [])]
     with roles.as_role(roles.WORKER):
@@ -126,10 +130,11 @@ def by_command(name: str, severity: str | None) -> Any:
             "read",
             "--organisation=acme",
             f"--metric={name}",
-            "--from=2026-03-01",
-            "--until=2026-04-01",
+            f"--from={period['from']}",
+            f"--until={period['until']}",
             "--json",
             *where,
+            *more,
             stdout=out,
         )
     return json.loads(out.getvalue())
@@ -245,6 +250,181 @@ def test_a_page_that_tells_another_number_is_found(
         page = browser(few).get("/acme/capabilities/network/", PERIOD)
     with pytest.raises(AssertionError):
         shows_the_same(page, expected)
+
+
+# --- segments -------------------------------------------------------------------------------------
+
+SPRING = {"from": "2026-04-01", "until": "2026-05-01"}
+AGAIN = (moved(48, "open"), replied(49), moved(50, "resolved"))
+#: A figure over tickets, one from answers, and a duration with its severity.
+OF_A_PART = [
+    ("reopen_rate.rate", None),
+    ("csat_share.share", None),
+    ("resolution_time.cohort_median", "medium"),
+]
+
+
+@pytest.fixture
+def segmented(cast: Cast) -> Cast:
+    """In March and in April: tickets of new and of old users, and answers of all sorts of people.
+
+    Answers are enough of the experienced, too few of the established, and enough of the new, who
+    are hidden with those so that nobody finds the few by subtraction.
+    """
+    long_ago = MONDAY - 400 * DAY
+    answers = {Tenure.EXPERIENCED: 14, Tenure.ESTABLISHED: 3, Tenure.NEW: 12}
+    enter(
+        cast,
+        *(
+            news(f"first {n}", moved(1, "resolved"), opened_at=long_ago, requester=f"old {n}")
+            for n in range(12)
+        ),
+    )
+    for month_, at in enumerate((MONDAY, MONDAY + 42 * DAY)):
+        enter(
+            cast,
+            *(
+                news(
+                    f"{who} {month_} {n}",
+                    moved(2 + n, "resolved"),
+                    *(AGAIN if n < 4 else ()),
+                    opened_at=at,
+                    requester=f"{who} {n}" if who == "old" else f"{who} {month_} {n}",
+                )
+                for who in ("old", "new")
+                for n in range(12)
+            ),
+        )
+        for tenure, number in answers.items():
+            for n in range(number):
+                who = Segments(tenure, Usage.HEAVY, n % 2 == 0, HandledBy.PERSON)
+                asked(cast, 5 if n % 3 else 1, at=at, segments=who.packed)
+    return cast
+
+
+def told_of(cast: Cast, name: str, severity: str | None, segment: str) -> Any:
+    more = {"severity": severity} if severity else {}
+    question = {"metric": name, "capability": "network", "segment": segment, **SPRING, **more}
+    answer = Client(headers=key(cast)).get(reverse("api_readings"), question)
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def compared(cast: Cast, name: str, severity: str | None, by: str) -> dict[str, str]:
+    """What the page of comparisons shows of each part of the period, by its name."""
+    question = {"metric": name, "capability": "network", "by": by, **SPRING}
+    page = browser(cast).get(
+        "/acme/compare/", question | ({"severity": severity} if severity else {})
+    )
+    changes = page.content.decode().split('id="differences"')[0]
+    rows = re.findall(
+        r'<th scope="row">(.*?)</th>\s*<td[^>]*>.*?</td>\s*<td[^>]*>(.*?)</td>', changes, re.DOTALL
+    )
+    assert rows
+    return {part: _words(after) for part, after in rows}
+
+
+def in_a_cell(reading: Any) -> str | None:
+    """How that page words what the API tells; None where the part does not stand there."""
+    if reading["reliability_state"] == "suppressed":
+        return None
+    if not reading["denominator"]:
+        return "nothing"
+    if reading["unit"] == "seconds":
+        low, high = (business(reading["interval"][end]) for end in ("lower", "upper"))
+        return f"{business(reading['value'])} [{low}, {high}] ({reading['denominator']} items)"
+    return f"{percent(reading['value'])} ({reading['numerator']} of {reading['denominator']})"
+
+
+@pytest.mark.parametrize("by", list(DIMENSIONS))
+@pytest.mark.parametrize(("name", "severity"), OF_A_PART)
+def test_page_api_export_and_command_tell_the_same_of_every_segment(
+    segmented: Cast, monkeypatch: pytest.MonkeyPatch, name: str, severity: str | None, by: str
+) -> None:
+    moment = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: moment)
+    readings = {
+        value: told_of(segmented, name, severity, f"{by}:{value}") for value in DIMENSIONS[by]
+    }
+    assert any(reading["value"] is not None for reading in readings.values())
+    page = compared(segmented, name, severity, by)
+    assert {part: cell for part, cell in page.items() if cell != "nothing"} == {
+        value: told
+        for value, reading in readings.items()
+        if (told := in_a_cell(reading)) not in (None, "nothing")
+    }
+    of_severity = {"severity": severity} if severity else {}
+    question = {"metric": name, "capability": "network", "split": by, **SPRING, **of_severity}
+    as_table = Client(headers=key(segmented)).get(reverse("api_readings_export"), question)
+    text = as_table.content.decode("utf-8-sig")
+    rows = {row["segment"]: row for row in csv.DictReader(StringIO(text))}
+    [head, *cells] = sheet(
+        Client(headers=key(segmented))
+        .get(reverse("api_readings_export"), question | {"format": "xlsx"})
+        .content
+    )
+    in_sheet = {row[head.index("segment")]: row for row in cells}
+    by_line = {
+        one["slice"]["segment"]: one
+        for one in by_command(name, severity, f"--split={by}", period=SPRING)
+    }
+    for value, reading in readings.items():
+        segment = f"{by}:{value}"
+        assert reading["slice"]["segment"] == segment
+        assert [number(rows[segment][field]) for field in EXACT] == [reading[f] for f in EXACT]
+        assert rows[segment]["sentence"].removeprefix("'") == reading["sentence"]
+        told = in_sheet[segment][head.index("denominator")]
+        assert (float(told) if told else None) == reading["denominator"]
+        for again in (
+            by_line[segment],
+            by_command(name, severity, f"--where=segment={segment}", period=SPRING),
+        ):
+            assert again | {"as_of": None} == reading | {"as_of": None}
+
+
+def test_few_answers_of_a_segment_take_the_next_smallest_along(segmented: Cast) -> None:
+    few = told_of(segmented, "csat_share.share", None, "tenure:established")
+    beside = told_of(segmented, "csat_share.share", None, "tenure:new")
+    enough = told_of(segmented, "csat_share.share", None, "tenure:experienced")
+    assert (enough["numerator"], enough["denominator"]) == (9, 14)
+    for hidden in (few, beside):
+        assert hidden["reliability_state"] == "suppressed"
+        assert [hidden[field] for field in EXACT] == [None, None, None]
+        assert hidden["response_rate"] is None
+    # the reason is the same for both: another one would tell how many answered
+    assert few["sentence"] == beside["sentence"]
+    # the control: without the few nobody is hidden
+    with roles.as_role(roles.OWNER), acting(segmented.acme.pk):
+        segment = Segments(Tenure.ESTABLISHED, Usage.HEAVY, False, HandledBy.PERSON)
+        for one in (True, False):
+            packed = replace(segment, advanced=one).packed
+            SurveyedEvent.objects.filter(segments=packed).update(capability=segmented.accounts)
+    assert told_of(segmented, "csat_share.share", None, "tenure:new")["denominator"] == 12
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ({"segment": "tenure:young"}, "there are tenure:unknown, tenure:new"),
+        ({"segment": "tenure:new", "split": "usage"}, "one of tenure, usage, advanced, handled_by"),
+        ({"split": ["tenure", "usage"]}, "one of tenure, usage, advanced, handled_by"),
+        ({"metric": "recurrence", "segment": "tenure:new"}, "not told by segment"),
+    ],
+)
+def test_segments_that_cannot_be_told_are_refused_in_words(
+    few: Cast, more: dict[str, Any], word: str
+) -> None:
+    refused = exported(few, **more)
+    assert refused.status_code == 400
+    assert word in refused.content.decode()
+
+
+def test_everything_there_is_of_a_segment_says_what_is_not_told_by_segment(few: Cast) -> None:
+    rows = exported(few, segment="tenure:unknown", format="json").json()
+    assert {row["key"] for row in rows} == set(definitions.names())
+    without = {row["key"].partition(".")[0] for row in rows if "told by segment" in row["sentence"]}
+    assert {"self_service_completion", "recurrence"} <= without
+    assert not {"reopen_rate", "csat_share", "resolution_time"} & without
 
 
 # --- the table itself -----------------------------------------------------------------------------

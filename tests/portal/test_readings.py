@@ -99,7 +99,12 @@ def test_a_reading_is_told_with_everything_that_stands_beside_it(told: Cast) -> 
     reading = response.json()
     assert (reading["value"], reading["numerator"], reading["denominator"]) == (1.0, 10, 10)
     assert reading["response_rate"] == 1.0
-    assert reading["slice"] == {"capability": "network", "severity": None, "domain": None}
+    assert reading["slice"] == {
+        "capability": "network",
+        "severity": None,
+        "domain": None,
+        "segment": None,
+    }
     assert reading["period"] == PERIOD
     assert reading["interval"]["lower"] == pytest.approx(0.7224672)
     assert reading["sentence"].startswith("100.0 % of the people who answered")
@@ -134,6 +139,12 @@ def test_a_pooled_duration_is_refused_with_its_reason(told: Cast) -> None:
         ({"metric": "reopen_rate", "domain": "hr"}, "no domain 'hr'"),
         ({"metric": "reopen_rate", "severity": "awful"}, "not a valid choice"),
         ({"metric": "telemetry_proxy", "severity": "low"}, "has no severity"),
+        (
+            {"metric": "reopen_rate", "segment": "tenure:young"},
+            "there are tenure:unknown, tenure:new",
+        ),
+        ({"metric": "reopen_rate", "segment": "new"}, "There is no segment 'new'"),
+        ({"metric": "recurrence", "segment": "tenure:new"}, "not told by segment"),
         ({"metric": "reopen_rate", "agent": "agnes"}, "Unknown parameter"),
         ({"metric": "reopen_rate", "until": "2026-02-01"}, "empty or longer than three years"),
         ({"metric": "reopen_rate", "until": "2126-02-01"}, "empty or longer than three years"),

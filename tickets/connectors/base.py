@@ -52,6 +52,15 @@ def in_known_shape(pages: Iterable[Page]) -> Iterator[Page]:
         yield from pages
 
 
+@contextmanager
+def nothing_missing() -> Iterator[None]:
+    """While a body is told: one that lacks a field it has to have is unusable, and names it."""
+    try:
+        yield
+    except KeyError as error:
+        raise Unusable({"field": str(error.args[0]), "reason": "it is missing"}) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Something an administrator enters when connecting."""

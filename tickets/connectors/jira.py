@@ -40,6 +40,7 @@ from tickets.connectors.base import (
     Page,
     Unusable,
     guess_among,
+    nothing_missing,
 )
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.records import (
@@ -48,6 +49,7 @@ from tickets.connectors.records import (
     compact,
     document,
     each_dumped,
+    entries,
     inside,
     instant,
     mapping_of,
@@ -246,11 +248,8 @@ class Jira(Connector):
         body = mapping_of(document(raw))
         if topic.startswith(DUMPED):
             return _dumped(topic, body, context.options)
-        try:
+        with nothing_missing():
             return self._told(topic, body, context)
-        except KeyError as error:
-            missing = {"field": str(error.args[0]), "reason": "it is missing"}
-            raise Unusable(missing) from error
 
     @staticmethod
     def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
@@ -302,13 +301,6 @@ def _on_premises(options: Mapping[str, Any]) -> bool:
     return str(options.get("deployment") or CLOUD) == DATA_CENTER
 
 
-def _listed(options: Mapping[str, Any], name: str, default: str = "") -> list[str]:
-    """An option that holds several, as a list or separated by commas."""
-    value = options.get(name) or default
-    entries = value.split(",") if isinstance(value, str) else value
-    return [str(entry).strip() for entry in entries if str(entry).strip()]
-
-
 @dataclass(frozen=True, slots=True)
 class _Catalogue:
     """What explains issues: the custom fields that are read, and the statuses."""
@@ -353,7 +345,7 @@ class _Catalogue:
 
 
 def _jql(options: Mapping[str, Any], since: str | None) -> str:
-    projects = _listed(options, "projects")
+    projects = entries(options.get("projects"))
     quoted = ", ".join(f'"{key}"' for key in projects if re.fullmatch(r"[\w-]+", key))
     among = f"project in ({quoted})" if quoted else 'projectType = "service_desk"'
     changed = f' AND updated >= "{since}"' if since else ""
@@ -474,10 +466,10 @@ def _all(http: Http, path: str, name: str, asked: Mapping[str, Any]) -> Iterator
     start = 0
     while True:
         found = http.get(path, {**asked, "startAt": start, "maxResults": 100}).json()
-        entries = found.get(name, [])
-        yield from entries
-        start += len(entries)
-        if not entries or start >= int(found.get("total", 0)):
+        some = found.get(name, [])
+        yield from some
+        start += len(some)
+        if not some or start >= int(found.get("total", 0)):
             return
 
 
@@ -495,7 +487,7 @@ def _members(
     http: Http, cursor: Mapping[str, Any], options: Mapping[str, Any], now: datetime
 ) -> Iterator[Page]:
     """The members of the agents' groups, where they changed since they were last read."""
-    groups = _listed(options, "agent_groups")
+    groups = entries(options.get("agent_groups"))
     if not groups:
         return
     found: dict[str, dict[str, Any]] = {}
@@ -616,7 +608,7 @@ class _Issue:
             return AccountTold(account, ActorKind.BOT, _APP, name)
         if kind == "customer":
             return AccountTold(account, ActorKind.REQUESTER, _BY_TYPE, name)
-        if _listed(self.options, "agent_groups"):
+        if entries(self.options.get("agent_groups")):
             return AccountTold(account, ActorKind.REQUESTER, _BY_NO_GROUP, name)
         if kind == "atlassian":
             return AccountTold(account, ActorKind.AGENT, _BY_TYPE, name)
@@ -811,9 +803,9 @@ class _Issue:
         if migrated:
             data["migration"] = True
         resolution = next((i.get("toString") for i in items if _field_of(i) == "resolution"), None)
-        if resolution in _listed(self.options, "inactivity_resolutions"):
+        if resolution in entries(self.options.get("inactivity_resolutions")):
             data["resolution"] = ResolutionKind.INACTIVITY.value
-        elif resolution in _listed(self.options, "duplicate_resolutions", "Duplicate"):
+        elif resolution in entries(self.options.get("duplicate_resolutions") or "Duplicate"):
             data["resolution"] = ResolutionKind.DUPLICATE.value
         return data
 
@@ -904,7 +896,7 @@ class _Issue:
         self._tell(key, EventType.OBSERVED, at, "9", data={"name": PROMISE, "value": value})
 
     def _followed(self) -> None:
-        types = set(_listed(self.options, "followup_links"))
+        types = set(entries(self.options.get("followup_links")))
         for link in self.fields.get("issuelinks") or ():
             earlier = link.get("outwardIssue")
             if earlier and (link.get("type") or {}).get("name") in types:
@@ -937,12 +929,12 @@ class _Issue:
         other = link.get("outwardIssue") or link.get("inwardIssue") or {}
         key = str(other.get("key") or "")
         type_ = str(((other.get("fields") or {}).get("issuetype") or {}).get("name") or "")
-        if key and type_ in _listed(self.options, "problem_types", PROBLEM_TYPES):
+        if key and type_ in entries(self.options.get("problem_types") or PROBLEM_TYPES):
             return 0, ProblemKind.PROBLEM.value, key
-        if key and type_ in _listed(self.options, "defect_types", DEFECT_TYPES):
+        if key and type_ in entries(self.options.get("defect_types") or DEFECT_TYPES):
             return 1, ProblemKind.DEFECT.value, key
-        if (link.get("type") or {}).get("name") not in _listed(
-            self.options, "duplicate_links", DUPLICATE_LINKS
+        if (link.get("type") or {}).get("name") not in entries(
+            self.options.get("duplicate_links") or DUPLICATE_LINKS
         ):
             return None
         first = key if "outwardIssue" in link else str(self.issue.get("key") or "")

@@ -38,6 +38,7 @@ from tickets.connectors.base import (
     Guess,
     Page,
     Unusable,
+    nothing_missing,
 )
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.records import (
@@ -46,6 +47,7 @@ from tickets.connectors.records import (
     compact,
     document,
     each_dumped,
+    entries,
     flat,
     mapping_of,
 )
@@ -293,11 +295,8 @@ class ServiceNow(Connector):
         if topic.startswith(DUMPED):
             return _dumped(topic, body, context.options)
         body = mapping_of(body)
-        try:
+        with nothing_missing():
             return self._told(topic, body, context)
-        except KeyError as error:
-            missing = {"field": str(error.args[0]), "reason": "it is missing"}
-            raise Unusable(missing) from error
 
     @staticmethod
     def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
@@ -334,14 +333,10 @@ class ServiceNow(Connector):
 # --- pages ----------------------------------------------------------------------------------------
 
 
-def _listed(options: Mapping[str, Any], name: str, default: str = "") -> list[str]:
-    value = options.get(name) or default
-    entries = value.split(",") if isinstance(value, str) else value
-    return [str(entry).strip() for entry in entries if str(entry).strip()]
-
-
 def _tables(options: Mapping[str, Any]) -> list[str]:
-    return [name for name in _listed(options, "tables", INCIDENT) if re.fullmatch(r"\w+", name)]
+    return [
+        name for name in entries(options.get("tables") or INCIDENT) if re.fullmatch(r"\w+", name)
+    ]
 
 
 def _history(options: Mapping[str, Any]) -> str:
@@ -429,8 +424,8 @@ def _whole(
         return
     ids = [_value(row, "sys_id") for row in rows]
     those = ",".join(ids)
-    entries = f"element_idIN{those}^elementINcomments,work_notes"
-    journal = _by("element_id", _rows(http, "sys_journal_field", entries))
+    written = f"element_idIN{those}^elementINcomments,work_notes"
+    journal = _by("element_id", _rows(http, "sys_journal_field", written))
     history = _by(*_history_of(http, table, those, options))
     slas = _by("task", _rows(http, "task_sla", f"taskIN{those}"))
     choices = _choices(http, table, options)
@@ -525,7 +520,7 @@ def _users(
     who = _together(_value(user, "sys_id") for user in users)
     if not who:
         return users, []
-    roles = ",".join(_listed(options, "agent_roles", AGENT_ROLES))
+    roles = ",".join(entries(options.get("agent_roles") or AGENT_ROLES))
     held = f"userIN{who}^role.nameIN{roles}^state=active"
     return users, list(_rows(http, "sys_user_has_role", held))
 
@@ -832,9 +827,9 @@ class _Record:
             by = self._actor(step.user)
             code = step.changes.get("close_code", ("", ""))[1]
             code = self.labels.get(("close_code", code), code)
-            if code in _listed(self.options, "duplicate_codes", "Duplicate"):
+            if code in entries(self.options.get("duplicate_codes") or "Duplicate"):
                 data["resolution"] = ResolutionKind.DUPLICATE.value
-            elif code in _listed(self.options, "inactivity_codes") or (
+            elif code in entries(self.options.get("inactivity_codes")) or (
                 # The platform moved what waited for the caller: they did not answer.
                 waited and step.user in _PLATFORM
             ):

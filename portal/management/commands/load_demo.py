@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand
+from django.db import connection
 from django.utils import timezone
 
 from metrics import columns
@@ -16,9 +17,10 @@ from portal.catalogue.business_time import BusinessTime, CalendarRules
 from portal.catalogue.models import CalendarVersion
 from portal.demo import lives, world
 from portal.demo.answers import ask_and_answer
+from portal.demo.decided import decide
 from portal.demo.seen import observe_and_review
 from portal.demo.signed import sign_targets
-from portal.tenancy.context import acting
+from portal.tenancy.context import acting, tenant_tables
 from portal.tenancy.models import Organisation
 from surveys.models import Campaign
 from surveys.releasing import release_ready
@@ -47,7 +49,10 @@ class Command(BaseCommand):
             release_ready(tenant_id=organisation.pk, now=now)
             observe_and_review(organisation=organisation, now=now)
             sign_targets(organisation=organisation, now=now)
+        decide(organisation=organisation, now=now)
         columns.sweep(now)
+        with connection.cursor() as cursor:  # the first page is asked for before autovacuum comes
+            cursor.execute(f"ANALYZE {', '.join(sorted(tenant_tables()))}")
         self.stdout.write(f"Loaded {count} tickets and {given} answers of {organisation.name}.")
 
     def _load(self, organisation: Organisation, starts_at: datetime, now: datetime) -> int:
@@ -55,13 +60,13 @@ class Command(BaseCommand):
             "time_zone", "hours", "shifts", "breaks", "holidays"
         )[0]
         business = BusinessTime.of(CalendarRules.from_dict(rules))
-        connection = Connection.objects.create(
+        desk = Connection.objects.create(
             tenant=organisation, name="desk", kind="api", created_at=now
         )
         count = 0
         told = lives.tell_all(starts_at=starts_at, ends_at=now, business=business)
         for news in batched(told, BATCH):
-            apply(tenant_id=organisation.pk, connection=connection, news=news, at=now)
+            apply(tenant_id=organisation.pk, connection=desk, news=news, at=now)
             count += len(news)
             if sys.stderr.isatty():
                 self.stderr.write(f"\r{count} tickets", ending="")

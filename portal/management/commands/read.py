@@ -14,7 +14,7 @@ from django.utils import timezone
 from metrics.data_quality import flaws_in_words
 from metrics.definitions import UnknownMetric
 from metrics.evaluating import NotOneFigure
-from portal.readings import DIMENSIONS, Answering, Asked, NotAskable, reader_of
+from portal.readings import DIMENSIONS, SPLITS, Answering, Asked, NotAskable, reader_of
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
 
@@ -60,9 +60,14 @@ class Command(BaseCommand):
         parser.add_argument("--metric", required=True, metavar="KEY[.VIEW]")
         parser.add_argument("--from", required=True, dest="start", type=day, metavar="DATE")
         parser.add_argument("--until", required=True, type=day, metavar="DATE")
-        parser.add_argument("--split", action="append", default=[], choices=DIMENSIONS)
+        parser.add_argument("--split", action="append", default=[], choices=SPLITS)
         parser.add_argument(
-            "--where", action="append", default=[], type=condition, metavar="DIMENSION=VALUE"
+            "--where",
+            action="append",
+            default=[],
+            type=condition,
+            metavar="DIMENSION=VALUE",
+            help="capability=SLUG, severity=high, domain=it or segment=tenure:new",
         )
         parser.add_argument(
             "--as-of",
