@@ -43,7 +43,8 @@ _START_SECONDS = 300  # a server that was killed replays its log first
 _ELSEWHERE = Path("/var/lib/wellserved")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
-#: Written before every start. Durable (fsync on): the demo's data is somebody's trial.
+#: Written before every start. Durable (fsync on): the demo's data is somebody's trial. Autovacuum
+#: comes often: until it has seen a first import, pages are planned for empty tables.
 _CONFIGURATION = """\
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -58,6 +59,7 @@ max_wal_size = '2GB'
 wal_level = minimal
 max_wal_senders = 0
 jit = off
+autovacuum_naptime = '10s'
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
