@@ -29,7 +29,7 @@ from typing import Any
 TICKETS = int(os.environ.get("BENCH_IMPORT_TICKETS", "10000"))
 REPEATS = 3
 #: As many as make a batch of the file import: four events a ticket.
-BATCH = 1_250
+BATCH = 2_500
 DATABASE = "bench_import"
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

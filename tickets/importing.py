@@ -30,7 +30,7 @@ from tickets.news import Rating, RowReader, event_key
 from tickets.source_names import mistake_in
 
 #: Rows of a batch: large enough for COPY to pay, small enough to be lost without regret.
-BATCH = 5_000
+BATCH = 10_000
 #: Problems a report carries; all of them stand in QuarantinedRow.
 SHOWN_PROBLEMS = 10
 #: Rows that nobody can say what is wrong with: more of them, and it is the import that is broken.
