@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import psycopg
 from django.db import connection
-from numpy.typing import NDArray
 
 from metrics.models import LAYOUT_DIGITS, Mark, SecondReading
 from metrics.packing import (
@@ -50,6 +49,7 @@ from metrics.packing import (
     segments,
     tenths,
 )
+from metrics.rows import Rows
 from metrics.scales import EFFORT_WORDINGS, SCALES
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
@@ -444,7 +444,7 @@ def load(
     start: date,
     until: date,
     capabilities: frozenset[int] | None = None,
-) -> NDArray[Any]:
+) -> Rows:
     """Rows of the local days start <= day < until: clean blocks, and other days from the facts.
 
     One statement, so that it sees one moment. Runs inside `acting()`, as web or worker. Of one
@@ -456,7 +456,7 @@ def load(
     rows = kind.block.unpack(_packed(_load_sql(kind, sliced=one is not None), values))
     if capabilities is None:
         return rows
-    return np.asarray(rows[np.isin(rows["capability"], sorted(capabilities))])
+    return rows[np.isin(rows["capability"], sorted(capabilities))]
 
 
 def _load_sql(kind: Kind, *, sliced: bool) -> str:
@@ -503,7 +503,7 @@ def _load_sql(kind: Kind, *, sliced: bool) -> str:
     """  # noqa: S608 - every part is declared above
 
 
-def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) -> NDArray[Any]:
+def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) -> Rows:
     """Rows of a kind that satisfy a condition over its tables, whatever their day."""
     day = f"({kind.at} AT TIME ZONE %(zone)s)::date"
     tables = (

@@ -24,7 +24,6 @@ from metrics.evaluating import (
     Facts,
     NoSegment,
     NoSeverity,
-    Rows,
     ScalesPooled,
     SeveritiesPooled,
     epoch,
@@ -32,6 +31,7 @@ from metrics.evaluating import (
 from metrics.intervals import Interval
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
 from metrics.packing import MOST_BYTES
+from metrics.rows import Rows
 from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
 from metrics.standing import Reliability
@@ -351,7 +351,7 @@ class Reader:
 
     def _within(self, rows: Rows, start: date, until: date) -> Rows:
         inside = rows["at"] >= epoch(self.midnight(start))
-        return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until)))])
+        return rows[inside & (rows["at"] < epoch(self.midnight(until)))]
 
     def _load(
         self, kind: Kind, start: date, until: date, capabilities: frozenset[int] | None = None
@@ -406,25 +406,27 @@ def served_by(rows: Rows, capabilities: frozenset[int] | None) -> Rows:
     """The rows of some capabilities; None: of all."""
     if capabilities is None:
         return rows
-    return np.asarray(rows[np.isin(rows["capability"], sorted(capabilities))])
+    return rows[np.isin(rows["capability"], sorted(capabilities))]
 
 
 def _of_severity(rows: Rows, severity: str | None) -> Rows:
     if severity is None:
         return rows
-    if "severity" not in (rows.dtype.names or ()):
+    if "severity" not in rows:
         raise NoSeverity("What people do without us has no severity.")
-    return np.asarray(rows[rows["severity"] == SEVERITIES.index(severity) + 1])
+    mine: Rows = rows[rows["severity"] == SEVERITIES.index(severity) + 1]
+    return mine
 
 
 def _of_segment(rows: Rows, segment: tuple[str, str] | None) -> Rows:
     if segment is None:
         return rows
-    if "segments" not in (rows.dtype.names or ()):
+    if "segments" not in rows:
         raise NoSegment("What people do without us is not told by segment.")
     dimension, value = segment
     place = DIMENSIONS[dimension].index(value)
-    return np.asarray(rows[place_in(rows["segments"], dimension) == place])
+    mine: Rows = rows[place_in(rows["segments"], dimension) == place]
+    return mine
 
 
 # --- what is shown -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from metrics.definitions import BY_KEY, METRICS, Metric, UnknownMetric, View, fi
 from metrics.evaluating import SeveritiesPooled
 from metrics.kinds import Unit
 from metrics.measure import Reader, Slice
+from metrics.rows import Rows
 from metrics.trends import Period, trend
 from portal.tenancy.context import acting
 from surveys import reading_comments
@@ -156,19 +157,22 @@ def a_month(view: View) -> Slice:
 class Shuffled(Reader):
     """Reads the same columns in another order."""
 
-    def _load(self, *asked: Any) -> np.ndarray:
-        return np.random.default_rng(1).permutation(super()._load(*asked))
+    def _load(self, *asked: Any) -> Rows:
+        return self._shuffled(super()._load(*asked))
 
-    def _open_at(self, *asked: Any) -> np.ndarray:
-        return np.random.default_rng(1).permutation(super()._open_at(*asked))
+    def _open_at(self, *asked: Any) -> Rows:
+        return self._shuffled(super()._open_at(*asked))
+
+    def _shuffled(self, rows: Rows) -> Rows:
+        return rows[np.random.default_rng(1).permutation(len(rows))]
 
 
 class DayByDay(Reader):
     """Puts the columns together from one read a day."""
 
-    def _load(self, kind: columns.Kind, start: date, until: date, *served: Any) -> np.ndarray:
+    def _load(self, kind: columns.Kind, start: date, until: date, *served: Any) -> Rows:
         days = (start + timedelta(days=n) for n in range((until - start).days))
-        return np.concatenate(
+        return Rows.together(
             [super(DayByDay, self)._load(kind, d, d + timedelta(1), *served) for d in days]
         )
 
