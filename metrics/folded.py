@@ -7,7 +7,7 @@ happened later, and evaluates the same columns: slow and exact (METRICS.md 1.2).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -25,10 +25,9 @@ from metrics.columns import (
     SURVEYED,
     THEMES,
     USAGE,
-    Kind,
-    load,
 )
 from metrics.evaluating import Facts, NoSegment, epoch
+from metrics.keeping import Stretch, load
 from metrics.measure import Reader, Slice, served_by
 from metrics.rows import Rows
 from portal.tenancy.models import Organisation
@@ -112,11 +111,14 @@ class FoldedReader(Reader):
         self._folded = folded
 
     def _load(
-        self, kind: Kind, start: date, until_day: date, capabilities: frozenset[int] | None = None
-    ) -> Rows:
-        rows = served_by(self._folded[kind.name], capabilities)
-        inside = rows["at"] >= epoch(self.midnight(start))
-        return rows[inside & (rows["at"] < epoch(self.midnight(until_day)))]
+        self, asked: Sequence[Stretch], capabilities: frozenset[int] | None
+    ) -> Mapping[str, Rows]:
+        return {
+            one.kind.name: self._within(
+                served_by(self._folded[one.kind.name], capabilities), one.start, one.until
+            )
+            for one in asked
+        }
 
     def facts(self, cut: Slice) -> Facts:
         """The rows of a slice; who people were to us then is not folded from a log of tickets."""

@@ -7,7 +7,7 @@ else (1.11). Governance adds `target`, `kept` and `status` to a reading afterwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns, words
-from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load, load_where
+from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load_where
 from metrics.deciding_settings import settings_of
 from metrics.definitions import Metric, View, find
 from metrics.evaluating import (
@@ -29,8 +29,9 @@ from metrics.evaluating import (
     epoch,
 )
 from metrics.intervals import Interval
+from metrics.keeping import Stretch, load_all
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
-from metrics.packing import MOST_BYTES
+from metrics.packing import MOST_BYTES, TooMuchToRead
 from metrics.rows import Rows
 from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
@@ -190,13 +191,31 @@ class Reader:
             self.agreement()
             self.tells_escalations()
             self.themes()
-        for kind in kinds or tuple(columns.KINDS.values()):
-            self._forget(kind.name)
-            begin = start - timedelta(days=kind.reach_days)
-            rows = self._load(kind, begin, until, capabilities)
-            self._fetched[kind.name] = _Fetched(begin, until, capabilities, rows)
-            while len(self._fetched) > 1 and self._bytes() > MOST_BYTES:
-                self._forget(next(iter(self._fetched)))  # read again where it is asked for again
+        asked = [
+            Stretch(kind, start - timedelta(days=kind.reach_days), until)
+            for kind in kinds or tuple(columns.KINDS.values())
+        ]
+        # One capability's rows of all kinds are few: one question is enough. Where they are not,
+        # and of a whole organisation, a kind is forgotten when there is no room for the next.
+        if capabilities is not None and len(capabilities) == 1:
+            try:
+                self._hold(asked, capabilities)
+            except TooMuchToRead:
+                for one in asked:
+                    self._hold([one], capabilities)
+        else:
+            for one in asked:
+                self._hold([one], capabilities)
+
+    def _hold(self, asked: Sequence[Stretch], capabilities: frozenset[int] | None) -> None:
+        for one in asked:
+            self._forget(one.kind.name)
+        found = self._load(asked, capabilities)
+        for one in asked:
+            name = one.kind.name
+            self._fetched[name] = _Fetched(one.start, one.until, capabilities, found[name])
+        while len(self._fetched) > 1 and self._bytes() > MOST_BYTES:
+            self._forget(next(iter(self._fetched)))  # read again where it is asked for again
 
     def _forget(self, kind: str) -> None:
         self._fetched.pop(kind, None)
@@ -354,9 +373,9 @@ class Reader:
         return rows[inside & (rows["at"] < epoch(self.midnight(until)))]
 
     def _load(
-        self, kind: Kind, start: date, until: date, capabilities: frozenset[int] | None = None
-    ) -> Rows:
-        return load(self.tenant, kind, start, until, capabilities)
+        self, asked: Sequence[Stretch], capabilities: frozenset[int] | None
+    ) -> Mapping[str, Rows]:
+        return load_all(self.tenant, asked, capabilities)
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
         moment = self.end_of(cut)

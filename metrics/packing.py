@@ -400,8 +400,6 @@ class Layout:
             length = sum(len(part.packed) for part in some) // self.row_bytes
             self._unpack(some, into, slice(done, done + length))
             done += length
-        for column in into.values():
-            column.flags.writeable = False
         return Rows(into, total)
 
     def _unpack(

@@ -23,6 +23,8 @@ class Rows:
 
     def __init__(self, columns: Mapping[str, NDArray[Any]], length: int) -> None:
         self._columns = dict(columns)
+        for column in self._columns.values():
+            column.flags.writeable = False
         self._length = length
         self._of: Rows | None = None
         #: Which rows of `_of` these are.
@@ -38,8 +40,6 @@ class Rows:
     def together(cls, parts: Sequence[Rows]) -> Rows:
         """Parts of one kind, at least one, one after the other."""
         told = [part for part in parts if len(part)] or parts[:1]
-        if len(told) == 1:
-            return told[0]
         columns = {name: np.concatenate([part[name] for part in told]) for name in told[0].names}
         return cls(columns, sum(len(part) for part in told))
 
@@ -56,8 +56,14 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
-        """What its own columns take: of a cut those that were asked for."""
-        return sum(column.nbytes for column in self._columns.values() if column.base is None)
+        """What its columns take once all of them were asked for."""
+        return self._length * self._width
+
+    @property
+    def _width(self) -> int:
+        if self._of is not None:
+            return self._of._width
+        return sum(column.itemsize for column in self._columns.values())
 
     @overload
     def __getitem__(self, asked: str) -> NDArray[Any]: ...

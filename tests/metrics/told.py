@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
-from metrics import columns, double_checking
+import pytest
+
+from metrics import columns, double_checking, keeping
 from metrics.columns import Kind
 from metrics.measure import Reader, Reading, Slice
 from metrics.models import DrawnItem, SecondReading
@@ -157,7 +159,21 @@ def used(cast: Cast, times: int = 12) -> None:
 def load(cast: Cast, kind: Kind, start: date = MARCH, until: date = APRIL) -> Rows:
     """Columns as the web role sees them."""
     with acting(cast.acme.pk):
-        return columns.load(cast.acme, kind, start, until)
+        return keeping.load(cast.acme, kind, start, until)
+
+
+def asked_of_blocks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that ask for columns from now on."""
+    seen: list[str] = []
+    ask = columns.ask
+
+    def noted(statement: str, values: Any) -> Any:
+        seen.append(statement)
+        return ask(statement, values)
+
+    for module in (columns, keeping):
+        monkeypatch.setattr(module, "ask", noted)
+    return seen
 
 
 def listed(rows: Rows) -> list[tuple[int, ...]]:
