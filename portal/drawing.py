@@ -122,13 +122,12 @@ class Series:
         told = []
         for row in self.rows:
             cells = [row["value"], row["n"], *([row["usual"]] if self.has_limits else [])]
-            told.append(format_html('<tr><th scope="row">{}</th>', row["label"]))
-            told.append(format_html_join("", "<td>{}</td>", ([cell] for cell in cells)))
-            told.append(SafeString("</tr>"))
+            told.append(format_html('<tr><th scope="row">{}', row["label"]))
+            told.append(format_html_join("", "<td>{}", ([cell] for cell in cells)))
             if row["note"]:
                 told.append(
                     format_html(
-                        '<tr><td colspan="{}" class="quiet">{}: {}</td></tr>',
+                        '<tr><td colspan="{}" class="quiet">{}: {}',
                         len(cells) + 1,
                         row["label"],
                         row["note"],
@@ -406,15 +405,13 @@ def _dot(place: _Place, unit: str, counted: str, frame: Frame) -> SafeString:
     ring = _EMPTY
     if point.asks:
         ring = format_html('<circle class="asks" cx="{}" cy="{}" r="6"/>', _n(x), _n(y))
+    # Its outline is not seen: it makes the dot easier to hit.
     return format_html(
-        '<g><title>{}</title>{}<circle class="dot" cx="{}" cy="{}" r="2.5"/>'
-        '<circle class="hit" cx="{}" cy="{}" r="9"/></g>',
-        words,
+        '{}<circle class="dot" cx="{}" cy="{}" r="2.5"><title>{}</title></circle>',
         ring,
         _n(x),
         _n(y),
-        _n(x),
-        _n(y),
+        words,
     )
 
 
@@ -492,8 +489,7 @@ def _trend_in_words(points: Sequence[Point], target: float | None, unit: str) ->
 
 def _svg(title: str, words: str, frame: Frame, parts: Sequence[SafeString]) -> SafeString:
     return format_html(
-        '<svg class="{}" role="img" focusable="false" viewBox="0 0 {} {}"><title>{}</title>'
-        "<desc>{}</desc>{}</svg>",
+        '<svg class="{}" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>',
         frame.name,
         _n(frame.width),
         _n(frame.height),
@@ -522,9 +518,8 @@ def _rect(name: str, x: float, y: float, width: float, height: float) -> SafeStr
 
 def _text(x: float, y: float, anchor: str, words: str, name: str = "") -> SafeString:
     classed = format_html(' class="{}"', name) if name else _EMPTY
-    return format_html(
-        '<text{} x="{}" y="{}" text-anchor="{}">{}</text>', classed, _n(x), _n(y), anchor, words
-    )
+    anchored = format_html(' text-anchor="{}"', anchor) if anchor != "start" else _EMPTY
+    return format_html('<text{} x="{}" y="{}"{}>{}</text>', classed, _n(x), _n(y), anchored, words)
 
 
 def _width(words: str) -> float:

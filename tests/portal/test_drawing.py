@@ -189,7 +189,7 @@ def test_a_value_without_an_interval_is_drawn_alone():
 def test_labels_of_an_interval_stay_inside_the_drawing(value):
     for text in parsed(interval_bar(value, value, value, value, unit="%", title="T")).iter("text"):
         reach = 6 * len(text.text)
-        x, anchor = float(text.get("x")), text.get("text-anchor")
+        x, anchor = float(text.get("x")), text.get("text-anchor", "start")
         left = {"start": x, "middle": x - reach / 2, "end": x - reach}[anchor]
         assert left >= -1
         assert left + reach <= WIDTH + 1

@@ -203,7 +203,10 @@ def _of_the_page(reading: Any) -> Any:
 
 
 class Shown(HTMLParser):
-    """What a page says: the cells of its rows of figures, and the text inside each id."""
+    """What a page says: the cells of its rows of figures, and the text inside each id.
+
+    Rows of a table of figures are in the order of the sentences above it, which have the ids.
+    """
 
     VOID = frozenset({"input", "meta", "link", "br", "img", "hr"})
 
@@ -213,15 +216,25 @@ class Shown(HTMLParser):
         self.text_of: dict[str, str] = {}
         self._open: list[tuple[str, str | None]] = []
         self._row: str | None = None
+        self._above: list[str] = []
+        self._in_figures = False
         self.feed(page)
+        assert not self._above, f"{self._above} stand in no row"
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag in self.VOID:
             return
         told = dict(attributes)
-        self._open.append((tag, told.get("id")))
+        figures = tag == "table" and (told.get("aria-label") or "").startswith("Figures: ")
+        self._open.append((tag, "figures" if figures else told.get("id")))
+        if told.get("id") and (tag == "p" or "card" in (told.get("class") or "").split()):
+            self._above.append(told["id"])
+        if tag in ("table", "tbody"):
+            self._in_figures = tag == "tbody" and any(
+                tag == "table" and name == "figures" for tag, name in self._open
+            )
         if tag == "tr":
-            self._row = told.get("data-figure")
+            self._row = self._above.pop(0) if self._in_figures else None
             if self._row:
                 assert self._row not in self.rows, f"{self._row} stands twice on the page"
                 self.rows[self._row] = []
