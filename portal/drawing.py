@@ -323,14 +323,15 @@ def _usual_bands(places: Sequence[_Place], up: _Scale, frame: Frame) -> list[Saf
     """The usual range about each point with its mean, and a line where the series begins anew."""
     parts = []
     step = places[1][1] - places[0][1] if len(places) > 1 else 16.0
-    for limited, run in groupby(enumerate(places), lambda one: one[1][0].usual):
-        stretch = [place for _, place in run]
-        start = max(stretch[0][1] - step / 2, _LEFT)
-        end = min(stretch[-1][1] + step / 2, frame.right + 8)
-        if limited is not None:
-            low, mean, high = (up(value) for value in limited)
-            parts.append(_rect("limits", start, high, end - start, max(low - high, 1)))
-            parts.append(_line("mean", start, mean, end, mean))
+    for limited, run in groupby(places, lambda place: place[0].usual is not None):
+        if limited:
+            parts.append(_band(list(run), step, frame, up))
+    for mean, run in groupby(places, lambda place: place[0].usual and place[0].usual[1]):
+        if mean is not None:
+            stretch = list(run)
+            start, _ = _around(stretch[0][1], step, frame)
+            _, end = _around(stretch[-1][1], step, frame)
+            parts.append(_line("mean", start, up(mean), end, up(mean)))
     for point, x, _ in places:
         if point.anew:
             edge = x - step / 2
@@ -338,6 +339,28 @@ def _usual_bands(places: Sequence[_Place], up: _Scale, frame: Frame) -> list[Saf
         if point.happened:
             parts.append(_mark(point, x, frame))
     return parts
+
+
+def _around(x: float, step: float, frame: Frame) -> tuple[float, float]:
+    """The stretch of the drawing that is a point's own."""
+    return max(x - step / 2, _LEFT), min(x + step / 2, frame.right + 8)
+
+
+def _band(run: Sequence[_Place], step: float, frame: Frame, up: _Scale) -> SafeString:
+    """The usual range of successive points: out along the upper limits and back along the lower.
+
+    One outline, because each point may have limits of its own; a band is never thinner than a line.
+    """
+    upper, lower = "", ""
+    for point, x, _ in run:
+        assert point.usual is not None
+        low, _, high = point.usual
+        top, bottom = up(high), max(up(low), up(high) + 1)
+        start, end = _around(x, step, frame)
+        upper += f"V{_n(top)}H{_n(end)}"
+        lower = f"V{_n(bottom)}H{_n(start)}{lower}"
+    begin = f"M{_n(_around(run[0][1], step, frame)[0])} {_n(frame.base)}"
+    return format_html('<path class="limits" d="{}{}{}z"/>', begin, upper, lower)
 
 
 def _mark(point: Point, x: float, frame: Frame) -> SafeString:
