@@ -27,7 +27,7 @@ from metrics.columns import (
     USAGE,
 )
 from metrics.evaluating import Facts, NoSegment, epoch
-from metrics.keeping import Stretch, load
+from metrics.keeping import Loaded, Stretch, load
 from metrics.measure import Reader, Slice, served_by
 from metrics.rows import Rows
 from portal.tenancy.models import Organisation
@@ -112,10 +112,13 @@ class FoldedReader(Reader):
 
     def _load(
         self, asked: Sequence[Stretch], capabilities: frozenset[int] | None
-    ) -> Mapping[str, Rows]:
+    ) -> Mapping[str, Loaded]:
         return {
-            one.kind.name: self._within(
-                served_by(self._folded[one.kind.name], capabilities), one.start, one.until
+            one.kind.name: Loaded(
+                self._within(
+                    served_by(self._folded[one.kind.name], capabilities), one.start, one.until
+                ),
+                None,
             )
             for one in asked
         }

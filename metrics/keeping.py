@@ -111,6 +111,14 @@ class Kept:
         first, last = ((day - self.stretch.start).days for day in (start, until))
         return self.rows[int(self.edges[first]) : int(self.edges[last])]
 
+    def state(self, start: date, until: date) -> tuple[int, int]:
+        """What tells the rows of some days from those of another moment.
+
+        A day packed anew has a version greater than all before; until then its marks only grow.
+        """
+        first, last = ((day - self.stretch.start).days for day in (start, until))
+        return int(self.versions[first:last].max()), int(self.marks[first:last].sum())
+
     def with_days(self, days: Days, version: int) -> Kept:
         """The same as of another version, with other rows for some days."""
         counts, versions, marks = np.diff(self.edges), self.versions.copy(), self.marks.copy()
@@ -194,22 +202,34 @@ def load(
     capabilities: frozenset[int] | None = None,
 ) -> Rows:
     """Rows of the local days start <= day < until. Runs inside `acting()`, as web or worker."""
-    return load_all(tenant, [Stretch(kind, start, until)], capabilities)[kind.name]
+    return load_all(tenant, [Stretch(kind, start, until)], capabilities)[kind.name].rows
 
 
 def load_all(
     tenant: Organisation, asked: Sequence[Stretch], capabilities: frozenset[int] | None = None
-) -> dict[str, Rows]:
+) -> dict[str, Loaded]:
     """Rows of stretches of several kinds, by the kind's name; those of a kind are of one moment.
 
     Of one capability only its slices are read. Raises TooMuchToRead.
     """
     one = next(iter(capabilities)) if capabilities is not None and len(capabilities) == 1 else None
-    found = _Reading(tenant, one).rows(asked)
-    if capabilities is None or one is not None:
-        return found
-    served = sorted(capabilities)
-    return {name: rows[np.isin(rows["capability"], served)] for name, rows in found.items()}
+    held = _Reading(tenant, one).held(asked)
+    told = {}
+    for stretch in asked:
+        kept = held[stretch.kind.name]
+        rows = kept.between(stretch.start, stretch.until)
+        if capabilities is not None and one is None:
+            rows = rows[np.isin(rows["capability"], sorted(capabilities))]
+        told[stretch.kind.name] = Loaded(rows, kept)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Rows that were asked for, and what they were cut from; None where that is no block."""
+
+    rows: Rows
+    kept: Kept | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +250,8 @@ class _Reading:
         # Whoever acts for another organisation is shown nothing: that is not worth keeping.
         self.store = KEPT if acting_tenant_id() == tenant.pk else _Store()
 
-    def rows(self, asked: Sequence[Stretch]) -> dict[str, Rows]:
+    def held(self, asked: Sequence[Stretch]) -> dict[str, Kept]:
+        """What there is of stretches of several kinds, by the kind's name."""
         held = {one.kind.name: self._before(one) for one in asked}
         doubtful: dict[str, list[int]] = {name: [] for name in held}
         # Facts are asked for in a second statement, where days are doubtful: planning it for every
@@ -249,7 +270,7 @@ class _Reading:
             facts = all(held[name].version != UNKNOWN for name in doubtful)
         for kept in held.values():
             self.store.put(self._key(kept.stretch.kind), kept)
-        return {one.kind.name: held[one.kind.name].between(one.start, one.until) for one in asked}
+        return held
 
     def _before(self, asked: Stretch) -> Kept:
         """What is kept of a stretch; nothing, of the days that shall be kept, where it is less."""

@@ -7,9 +7,10 @@ else (1.11). Governance adds `target`, `kept` and `status` to a reading afterwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,11 @@ from metrics.evaluating import (
     epoch,
 )
 from metrics.intervals import Interval
-from metrics.keeping import Stretch, load_all
+from metrics.keeping import Loaded, Stretch, load_all
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
 from metrics.packing import MOST_BYTES, TooMuchToRead
 from metrics.rows import Rows
+from metrics.settled import SETTLED, Noting
 from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
 from metrics.standing import Reliability
@@ -128,7 +130,12 @@ class _Fetched:
     start: date
     until: date
     capabilities: frozenset[int] | None
-    rows: Rows
+    loaded: Loaded
+
+    @property
+    def rows(self) -> Rows:
+        """The rows."""
+        return self.loaded.rows
 
     def covers(self, cut: Slice) -> bool:
         """Whether every row of a slice is among them."""
@@ -176,8 +183,18 @@ class Reader:
                 "pk", "first_contact_resolvable", "quick_within_ms"
             )
         )
+        self._states: dict[Hashable, Hashable | None] = {}
         self._not_first_contact = frozenset(pk for pk, solvable, _ in capabilities if not solvable)
         self._quick_within_ms = {pk: quick for pk, _, quick in capabilities if quick}
+        #: All that figures follow from besides rows and the moment of reading.
+        self._basis = (
+            tenant.pk,
+            tenant.time_zone,
+            self.settings,
+            self._not_first_contact,
+            self.calendars.self_service,
+            frozenset(self._quick_within_ms.items()),
+        )
 
     def fetch(
         self,
@@ -220,6 +237,7 @@ class Reader:
     def _forget(self, kind: str) -> None:
         self._fetched.pop(kind, None)
         self._narrowed = {key: rows for key, rows in self._narrowed.items() if key[0] != kind}
+        self._states = {}
 
     def _bytes(self) -> int:
         """What the fetched rows take."""
@@ -281,9 +299,31 @@ class Reader:
         return reading(metric, view, estimate, cut=cut, reader=self)
 
     def estimate(self, view: View, cut: Slice) -> Estimate:
-        """The estimate before small-number rules."""
+        """The estimate before small-number rules; one that is settled is not formed again."""
         self.refuse_pooled(view, cut)
-        return view.evaluate(self.facts(cut))
+        key = (self._basis, view, cut)
+        found = SETTLED.get(key)
+        if found is not None and found.holds(epoch(self.as_of), partial(self._state, cut)):
+            return found.estimate
+        noting = Noting(
+            self.facts(cut),
+            (cut.start, cut.until),
+            lambda kind: cut.start - timedelta(days=kind.reach_days),
+        )
+        estimate = view.evaluate(noting.facts)
+        settled = noting.settled(estimate, partial(self._state, cut))
+        if settled is not None:
+            SETTLED.put(key, settled)
+        return estimate
+
+    def _state(self, cut: Slice, kind: str, start: date, until: date) -> Hashable | None:
+        """What tells the rows of some days of a slice from those of another moment."""
+        key = (kind, cut.capabilities, start, until)
+        if key not in self._states:
+            self._covering(columns.KINDS[kind], replace(cut, start=start, until=until))
+            kept = self._fetched[kind].loaded.kept
+            self._states[key] = None if kept is None else kept.state(start, until)
+        return self._states[key]
 
     def refuse_pooled(self, view: View, cut: Slice) -> None:
         """Raise SeveritiesPooled for a duration that is asked over several severities."""
@@ -374,7 +414,7 @@ class Reader:
 
     def _load(
         self, asked: Sequence[Stretch], capabilities: frozenset[int] | None
-    ) -> Mapping[str, Rows]:
+    ) -> Mapping[str, Loaded]:
         return load_all(self.tenant, asked, capabilities)
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:

@@ -81,6 +81,8 @@ class Column:
     value: Callable[[Numbers, Numbers], Numbers] = _same
     #: Not packed into blocks, because nobody asks for it of a period; reading it there is an error.
     in_blocks: bool = True
+    #: UTC epoch seconds: something that is still to come, or has come, at the moment of a reading.
+    is_instant: bool = False
 
 
 def _epoch(sql: str) -> str:
@@ -93,7 +95,7 @@ def _epoch_of(value: datetime | None) -> int:
 
 def dating(source: str = DATED) -> Column:
     """The instant that dates a row, UTC epoch seconds. In a block: seconds after midnight."""
-    return Column("at", source, "i8", 17, "{at} - {base}", _epoch_of)
+    return Column("at", source, "i8", 17, "{at} - {base}", _epoch_of, is_instant=True)
 
 
 def instant(name: str, source: str, bits: int = 22, *, in_blocks: bool = True) -> Column:
@@ -107,6 +109,7 @@ def instant(name: str, source: str, bits: int = 22, *, in_blocks: bool = True) -
         _epoch_of,
         lambda codes, at: np.where(codes == 0, 0, codes + at - 1),
         in_blocks,
+        is_instant=True,
     )
 
 

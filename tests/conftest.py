@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.backends.signals import connection_created
 
 from metrics.keeping import KEPT
+from metrics.settled import SETTLED
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, build_cast
@@ -37,6 +38,7 @@ def nobody_acts() -> Iterator[None]:
 def nothing_kept() -> None:
     """No test finds blocks that another one read: what it asks would depend on their order."""
     KEPT.clear()
+    SETTLED.clear()
 
 
 @pytest.fixture

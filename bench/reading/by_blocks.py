@@ -30,7 +30,7 @@ def by_blocks(tenant: Any, asked: Asked) -> Figures:
     found = load_all(tenant, [Stretch(kind, start, until + timedelta(days=1)) for kind, _ in _TELL])
     told: Figures = {}
     for kind, tell in _TELL:
-        rows = found[kind.name]
+        rows = found[kind.name].rows
         inside = (rows["at"] >= asked.start) & (rows["at"] < asked.end)
         tell(rows[inside], asked, told)
     return told

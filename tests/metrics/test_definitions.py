@@ -13,7 +13,7 @@ import pytest
 from metrics import columns, definitions
 from metrics.definitions import BY_KEY, METRICS, Metric, UnknownMetric, View, find
 from metrics.evaluating import SeveritiesPooled
-from metrics.keeping import Stretch
+from metrics.keeping import Loaded, Stretch
 from metrics.kinds import Unit
 from metrics.measure import Reader, Slice
 from metrics.rows import Rows
@@ -160,8 +160,11 @@ def a_month(view: View) -> Slice:
 class Shuffled(Reader):
     """Reads the same columns in another order."""
 
-    def _load(self, *asked: Any) -> dict[str, Rows]:
-        return {name: self._shuffled(rows) for name, rows in super()._load(*asked).items()}
+    def _load(self, *asked: Any) -> dict[str, Loaded]:
+        return {
+            name: Loaded(self._shuffled(found.rows), None)
+            for name, found in super()._load(*asked).items()
+        }
 
     def _open_at(self, *asked: Any) -> Rows:
         return self._shuffled(super()._open_at(*asked))
@@ -173,14 +176,14 @@ class Shuffled(Reader):
 class DayByDay(Reader):
     """Puts the columns together from one read a day."""
 
-    def _load(self, asked: Sequence[Stretch], *served: Any) -> dict[str, Rows]:
-        return {one.kind.name: self._by_day(one, *served) for one in asked}
+    def _load(self, asked: Sequence[Stretch], *served: Any) -> dict[str, Loaded]:
+        return {one.kind.name: Loaded(self._by_day(one, *served), None) for one in asked}
 
     def _by_day(self, asked: Stretch, *served: Any) -> Rows:
         days = [asked.start + timedelta(days=n) for n in range(asked.days)]
         alone = [Stretch(asked.kind, day, day + timedelta(1)) for day in days]
         found = [super(DayByDay, self)._load([one], *served) for one in alone]
-        return Rows.together([rows for one in found for rows in one.values()])
+        return Rows.together([told.rows for one in found for told in one.values()])
 
 
 def everything(reader: Reader) -> dict[str, tuple[Any, ...]]:
