@@ -174,6 +174,7 @@ class Reader:
         self.settings_version, self.settings = settings_of(tenant)
         self._fetched: dict[str, _Fetched] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
+        self._narrowed_bytes = 0
         self._agreement: Agreement | None = None
         self._tells_escalations: bool | None = None
         self._themes: Mapping[int, str] | None = None
@@ -237,6 +238,7 @@ class Reader:
     def _forget(self, kind: str) -> None:
         self._fetched.pop(kind, None)
         self._narrowed = {key: rows for key, rows in self._narrowed.items() if key[0] != kind}
+        self._narrowed_bytes = sum(rows.nbytes for rows in self._narrowed.values())
         self._states = {}
 
     def _bytes(self) -> int:
@@ -384,14 +386,15 @@ class Reader:
         A card asks much of the same slice; a trend asks the same of many periods.
         """
         whole = self._covering(kind, cut)
-        served = self._once(
-            (kind.name, cut.capabilities), lambda: served_by(whole, cut.capabilities)
-        )
+        name, capabilities, start, until = kind.name, cut.capabilities, cut.start, cut.until
+        served = self._once((name, capabilities), lambda: served_by(whole, capabilities))
         within = self._once(
-            (kind.name, cut.capabilities, cut.start, cut.until),
-            lambda: self._within(served, cut.start, cut.until),
+            (name, capabilities, start, until), lambda: self._within(served, start, until)
         )
-        return _of_segment(_of_severity(within, cut.severity), cut.segment)
+        return self._once(
+            (name, capabilities, start, until, cut.severity, cut.segment),
+            lambda: _of_segment(_of_severity(within, cut.severity), cut.segment),
+        )
 
     def _covering(self, kind: Kind, cut: Slice) -> Rows:
         found = self._fetched.get(kind.name)
@@ -403,8 +406,9 @@ class Reader:
     def _once(self, key: tuple[Any, ...], narrow: Callable[[], Rows]) -> Rows:
         if key not in self._narrowed:
             rows = narrow()
-            if sum(kept.nbytes for kept in self._narrowed.values()) + rows.nbytes > MOST_BYTES:
-                self._narrowed = {}  # cut again where it is asked for again
+            self._narrowed_bytes += rows.nbytes
+            if self._narrowed_bytes > MOST_BYTES:  # cut again where it is asked for again
+                self._narrowed, self._narrowed_bytes = {}, rows.nbytes
             self._narrowed[key] = rows
         return self._narrowed[key]
 
