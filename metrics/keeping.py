@@ -111,6 +111,12 @@ class Kept:
         first, last = ((day - self.stretch.start).days for day in (start, until))
         return self.rows[int(self.edges[first]) : int(self.edges[last])]
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes."""
+        arrays = (self.versions, self.marks, self.edges)
+        return self.rows.nbytes + sum(array.nbytes for array in arrays)
+
     def state(self, start: date, until: date) -> tuple[int, int]:
         """What tells the rows of some days from those of another moment.
 
@@ -167,6 +173,8 @@ class _Store:
     def __init__(self) -> None:
         self._kept: OrderedDict[Key, Kept] = OrderedDict()
         self._lock = Lock()
+        #: What it takes, counted as it grows: there may be thousands of stretches.
+        self.nbytes = 0
 
     def get(self, key: Key) -> Kept | None:
         with self._lock:
@@ -177,18 +185,17 @@ class _Store:
 
     def put(self, key: Key, kept: Kept) -> None:
         with self._lock:
+            before = self._kept.pop(key, None)
+            self.nbytes += kept.nbytes - (before.nbytes if before else 0)
             self._kept[key] = kept
-            self._kept.move_to_end(key)
             while self.nbytes > MOST_KEPT:
-                self._kept.popitem(last=False)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(kept.rows.nbytes for kept in self._kept.values())
+                _, gone = self._kept.popitem(last=False)
+                self.nbytes -= gone.nbytes
 
     def clear(self) -> None:
         with self._lock:
             self._kept.clear()
+            self.nbytes = 0
 
 
 KEPT = _Store()
@@ -252,7 +259,8 @@ class _Reading:
 
     def held(self, asked: Sequence[Stretch]) -> dict[str, Kept]:
         """What there is of stretches of several kinds, by the kind's name."""
-        held = {one.kind.name: self._before(one) for one in asked}
+        before = {one.kind.name: self._before(one) for one in asked}
+        held = dict(before)
         doubtful: dict[str, list[int]] = {name: [] for name in held}
         # Facts are asked for in a second statement, where days are doubtful: planning it for every
         # reading would cost more than it saves. A third is needed only where blocks were packed
@@ -268,8 +276,9 @@ class _Reading:
                 if (days := held[name].doubtful(told.marks))
             }
             facts = all(held[name].version != UNKNOWN for name in doubtful)
-        for kept in held.values():
-            self.store.put(self._key(kept.stretch.kind), kept)
+        for name, kept in held.items():
+            if kept is not before[name]:
+                self.store.put(self._key(kept.stretch.kind), kept)
         return held
 
     def _before(self, asked: Stretch) -> Kept:

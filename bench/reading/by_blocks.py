@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,13 @@ def _cells(rows: Rows, segment: NDArray[Any], asked: Asked) -> Iterator[_Cells]:
         ("segment", segment),
         ("week", week),
     ):
-        yield _Cells(cut, capabilities.tolist(), first + part)
+        yield _Cells(cut, capabilities, first + part)
 
 
 class _Cells:
     """Rows grouped by cell, for sums and quantiles of some column."""
 
-    def __init__(self, cut: str, capabilities: list[int], cell: NDArray[np.int64]) -> None:
+    def __init__(self, cut: str, capabilities: NDArray[Any], cell: NDArray[np.int64]) -> None:
         self.cut, self.capabilities, self.cell = cut, capabilities, cell
         self.size = len(capabilities) * _PARTS
         self.counts = np.bincount(cell, minlength=self.size)
@@ -68,9 +69,10 @@ class _Cells:
     ) -> None:
         """Name the figures of the cells there are, or of those for which `where` is positive."""
         there = np.flatnonzero(self.counts if where is None else where)
-        for place, value in zip(there.tolist(), values[there].tolist(), strict=True):
-            capability = self.capabilities[place // _PARTS]
-            into[self.cut, capability, place % _PARTS - 1, figure] = value
+        capabilities = self.capabilities[there // _PARTS].tolist()
+        parts = (there % _PARTS - 1).tolist()
+        names = zip(repeat(self.cut), capabilities, parts, repeat(figure))
+        into.update(zip(names, values[there].tolist(), strict=True))
 
     def sums(self, of: NDArray[np.bool_]) -> NDArray[np.float64]:
         """How many rows of each cell are of some."""

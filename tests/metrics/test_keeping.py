@@ -44,8 +44,9 @@ def anew(cast: Cast, kind: columns.Kind = ITEMS, *days: date) -> list[tuple[int,
     kept = dict(KEPT._kept)
     KEPT.clear()
     rows = plain(load(cast, kind, *(days or YEAR)))
-    KEPT._kept.clear()
-    KEPT._kept.update(kept)
+    KEPT.clear()
+    for key, one in kept.items():
+        KEPT.put(key, one)
     return rows
 
 
@@ -206,6 +207,7 @@ def test_what_is_kept_stays_within_its_memory(told: Cast, monkeypatch: pytest.Mo
     load(told, ITEMS, *YEAR)
     load(told, FIRST_RESPONSES, *YEAR)  # of the others the one that was read last stays
     assert 0 < KEPT.nbytes <= keeping.MOST_KEPT
+    assert KEPT.nbytes == sum(kept.nbytes for kept in KEPT._kept.values())
     assert [name for _, name, _, _ in KEPT._kept] == ["items", "first_responses"]
     monkeypatch.setattr(keeping, "MOST_KEPT", 0)
     assert plain(load(told, RESOLUTIONS, *YEAR)) == anew(told, RESOLUTIONS)
