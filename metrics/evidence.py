@@ -101,8 +101,7 @@ def _mask(reader: Reader) -> Mask:
 def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: int = 4) -> Piece:
     """Released comments of the slice, the least satisfied first."""
     title = "What people wrote"
-    found = _comments(reader, cut, policy_denial=policy_denial)
-    told = list(found.values_list("text", "answer__score", "at"))
+    told = _comments_told(reader, cut, policy_denial=policy_denial)
     if len(told) < SMALLEST_BATCH:
         return Piece(title, words="Comments are shown once at least five are there.")
     rows = _told(reader, told[:limit])
@@ -112,10 +111,10 @@ def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: 
 def contradicting_comments(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
     """Of the released comments those that say something else than their score (M08)."""
     title = "Words against their score"
-    found = _comments(reader, cut, policy_denial=False)
-    number = found.count()
+    number = len(_comments_told(reader, cut, policy_denial=False))
     if number < SMALLEST_BATCH:
         return Piece(title, words="Comments are shown once at least five are there.")
+    found = _comments(reader, cut, policy_denial=False)
     felt = found.filter(contradicting("reading__decided") | _suggested_only())
     told = list(felt.values_list("text", "answer__score", "at"))
     counted = f"{len(told)} of {words.count(number, 'comment', 'comments')} in this period."
@@ -135,6 +134,18 @@ def contradicting(sentiment: str) -> Q:
 
 def _suggested_only() -> Q:
     return Q(reading__decided="") & contradicting("reading__suggested")
+
+
+def _comments_told(
+    reader: Reader, cut: Slice, *, policy_denial: bool
+) -> list[tuple[str, int, datetime]]:
+    """Words, score and instant of a slice's comments, the least satisfied first; asked once."""
+
+    def ask() -> list[tuple[str, int, datetime]]:
+        found = _comments(reader, cut, policy_denial=policy_denial)
+        return list(found.values_list("text", "answer__score", "at"))
+
+    return _once(reader, ("comments told", cut, policy_denial), ask)
 
 
 def _comments(reader: Reader, cut: Slice, *, policy_denial: bool) -> QuerySet[Comment]:

@@ -225,7 +225,7 @@ class Shown(HTMLParser):
         if tag in self.VOID:
             return
         told = dict(attributes)
-        figures = tag == "table" and (told.get("aria-label") or "").startswith("Figures: ")
+        figures = tag == "table" and bool(told.get("aria-label"))  # a chart's has a caption
         self._open.append((tag, "figures" if figures else told.get("id")))
         if told.get("id") and (tag == "p" or "card" in (told.get("class") or "").split()):
             self._above.append(told["id"])
