@@ -34,7 +34,7 @@ from metrics.keeping import Loaded, Stretch, load_all
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
 from metrics.packing import MOST_BYTES, TooMuchToRead
 from metrics.rows import Rows
-from metrics.settled import SETTLED, Noting
+from metrics.settled import SETTLED, Noting, longest_window
 from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
 from metrics.standing import Reliability
@@ -187,6 +187,7 @@ class Reader:
         self._states: dict[Hashable, Hashable | None] = {}
         self._not_first_contact = frozenset(pk for pk, solvable, _ in capabilities if not solvable)
         self._quick_within_ms = {pk: quick for pk, _, quick in capabilities if quick}
+        self._window = longest_window(self.settings)
         #: All that figures follow from besides rows and the moment of reading.
         self._basis = (
             tenant.pk,
@@ -311,6 +312,7 @@ class Reader:
             self.facts(cut),
             (cut.start, cut.until),
             lambda kind: cut.start - timedelta(days=kind.reach_days),
+            window=self._window,
         )
         estimate = view.evaluate(noting.facts)
         settled = noting.settled(estimate, partial(self._state, cut))

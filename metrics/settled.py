@@ -24,6 +24,7 @@ from metrics.evaluating import Facts, RunningClocks
 from metrics.kinds import Estimate
 from metrics.rows import Rows
 from metrics.self_service import PENDING_S
+from metrics.settings import Settings
 
 #: An estimate and its key take about two kilobytes.
 MOST_ESTIMATES = 10_000
@@ -81,21 +82,26 @@ class _Store:
 SETTLED = _Store()
 
 
+def longest_window(settings: Settings) -> int:
+    """Seconds of the longest window that begins with an instant: reopens, answers, attempts."""
+    return max(ceil(86_400 * settings.reopen_days), ceil(86_400 * settings.answer_days), PENDING_S)
+
+
 class Noting:
-    """The facts of a slice, noting what is looked at."""
+    """The facts of a slice, noting what is looked at; `window` is `longest_window`."""
 
     def __init__(
-        self, facts: Facts, days: tuple[date, date], begin: Callable[[Kind], date]
+        self,
+        facts: Facts,
+        days: tuple[date, date],
+        begin: Callable[[Kind], date],
+        *,
+        window: int,
     ) -> None:
-        self._days, self._begin = days, begin
+        self._days, self._window = days, window
         self._looked_at: dict[tuple[str, date], Rows] = {}
         self._changeable = False
         self._as_of = facts.as_of
-        decided = facts.settings
-        # The windows that begin with an instant: reopens and repeats, answers, attempts.
-        self._window = max(
-            ceil(86_400 * decided.reopen_days), ceil(86_400 * decided.answer_days), PENDING_S
-        )
         self.facts = replace(
             facts,
             rows=lambda kind: self._note(kind, days[0], facts.rows(kind)),
