@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metrics import columns, intervals
-from metrics.evaluating import IMPORTED, Facts, Rows, share
+from metrics.evaluating import IMPORTED, Facts, share
 from metrics.kinds import Estimate, unknown
+from metrics.rows import Rows
 
 WEEK_S, QUARTER_S = 7 * 86_400, 90 * 86_400
 _NOBODY_KNOWS = "the ratings were imported, nobody knows who was asked"
@@ -18,7 +20,7 @@ def _closed(facts: Facts) -> Rows | None:
     if (rows["decision"] == IMPORTED).any():
         return None
     sent = (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
-    return np.asarray(rows[sent & (rows["window_until"] <= facts.as_of)])
+    return rows[sent & (rows["window_until"] <= facts.as_of)]
 
 
 def answered_in(rows: Rows, facts: Facts) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -93,7 +95,7 @@ def burden(facts: Facts) -> Estimate:
     )
 
 
-def _more_than(instants: Rows, stretch: int, limit: int) -> bool:
+def _more_than(instants: NDArray[np.int64], stretch: int, limit: int) -> bool:
     """Whether more than `limit` of ascending instants lie within a stretch of seconds."""
     if len(instants) <= limit:
         return False

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from hashlib import sha256
-from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import psycopg
 from django.db import connection
-from numpy.typing import NDArray
 
 from metrics.models import LAYOUT_DIGITS, Mark, SecondReading
 from metrics.packing import (
@@ -50,6 +48,7 @@ from metrics.packing import (
     segments,
     tenths,
 )
+from metrics.rows import Rows
 from metrics.scales import EFFORT_WORDINGS, SCALES
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
@@ -403,7 +402,7 @@ KINDS: Mapping[str, Kind] = {
 
 # --- reading -------------------------------------------------------------------------------------
 
-_MIDNIGHT = "extract(epoch FROM {day}::timestamp AT TIME ZONE %(zone)s)::bigint"
+MIDNIGHT = "date_part('epoch', {day}::timestamp AT TIME ZONE %(zone)s)::bigint"
 
 
 def _grouped(layout: Layout, kind: Kind, tables: str, days: str = "") -> str:
@@ -426,89 +425,26 @@ def _grouped(layout: Layout, kind: Kind, tables: str, days: str = "") -> str:
     """  # noqa: S608 - every part is declared above
 
 
-def _days_sql(kind: Kind, days: str) -> str:
-    """Packed days from the facts; `days` selects them as `day`."""
+def days_sql(kind: Kind, days: str, *, sliced: bool = False) -> str:
+    """Packed days from the facts; `days` selects them as `day`. `sliced`: one capability's part."""
+    found = next(column for column in kind.columns if column.name == "capability")
+    only = f" AND coalesce({found.source}, 0) = %(capability)s" if sliced else ""
     return _grouped(
         kind.block,
         kind,
-        f"{kind.tables} WHERE {kind.alias}.tenant_id = %(tenant)s"
+        f"{kind.tables} WHERE {kind.alias}.tenant_id = %(tenant)s{only}"
         f" AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s"
         f" AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s",
-        f"(SELECT day, {_MIDNIGHT.format(day='day')} AS base FROM ({days}) AS n) AS d",  # noqa: S608
+        f"(SELECT day, {MIDNIGHT.format(day='day')} AS base FROM ({days}) AS n) AS d",  # noqa: S608
     )
 
 
-def load(
-    tenant: Organisation,
-    kind: Kind,
-    start: date,
-    until: date,
-    capabilities: frozenset[int] | None = None,
-) -> NDArray[Any]:
-    """Rows of the local days start <= day < until: clean blocks, and other days from the facts.
-
-    One statement, so that it sees one moment. Runs inside `acting()`, as web or worker. Of one
-    capability only its slices are read.
-    """
-    values = _parameters(tenant, kind, start, until)
-    one = next(iter(capabilities)) if capabilities is not None and len(capabilities) == 1 else None
-    values["capability"] = one
-    rows = kind.block.unpack(_packed(_load_sql(kind, sliced=one is not None), values))
-    if capabilities is None:
-        return rows
-    return np.asarray(rows[np.isin(rows["capability"], sorted(capabilities))])
-
-
-def _load_sql(kind: Kind, *, sliced: bool) -> str:
-    whole = "c.capabilities, c.ends, c.packed, c.far FROM clean c"
-    width = kind.block.row_bytes
-    base = f"ARRAY[{_MIDNIGHT.format(day='c.day')}]"
-    bases = f"array_agg({_MIDNIGHT.format(day='c.day')} ORDER BY c.day)"
-    # One row for all days: a year of a capability is otherwise hundreds of small ones.
-    part = f"""
-        array_agg(%(capability)s::integer ORDER BY c.day),
-               array_agg((e.rows_end - e.row) * {ENDS} + e.far_end - e.far ORDER BY c.day),
-               string_agg(substr(c.packed, (e.row * {width} + 1)::integer,
-                      ((e.rows_end - e.row) * {width})::integer), ''::bytea ORDER BY c.day),
-               string_agg(substr(c.far, (e.far + 1)::integer, (e.far_end - e.far)::integer),
-                      ''::bytea ORDER BY c.day)
-          FROM clean c
-          CROSS JOIN LATERAL (
-            SELECT array_position(c.capabilities, %(capability)s::integer) AS place
-          ) AS p
-          CROSS JOIN LATERAL (
-            SELECT coalesce(c.ends[p.place - 1], 0) / {ENDS} AS row,
-                   coalesce(c.ends[p.place - 1], 0) %% {ENDS} AS far,
-                   c.ends[p.place] / {ENDS} AS rows_end, c.ends[p.place] %% {ENDS} AS far_end
-          ) AS e
-         WHERE p.place IS NOT NULL
-    """
-    days = """
-        SELECT n::date AS day FROM generate_series(%(start)s::timestamp, %(until)s::date - 1,
-               '1 day') AS n WHERE NOT EXISTS (SELECT 1 FROM clean c WHERE c.day = n::date)
-    """
-    return f"""
-        WITH clean AS (
-            SELECT b.day, b.capabilities, b.ends, b.columns AS packed, b.far
-              FROM metrics_block b
-             WHERE b.tenant_id = %(tenant)s AND b.kind = %(kind)s AND b.layout = %(layout)s
-               AND b.day >= %(start)s AND b.day < %(until)s
-               AND NOT EXISTS (SELECT 1 FROM metrics_mark m WHERE m.tenant_id = b.tenant_id
-                                 AND m.kind = b.kind AND m.day = b.day)
-        )
-        SELECT {bases if sliced else base}, {part if sliced else whole}
-        UNION ALL
-        SELECT ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
-          FROM ({_days_sql(kind, days)}) AS f
-    """  # noqa: S608 - every part is declared above
-
-
-def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) -> NDArray[Any]:
+def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) -> Rows:
     """Rows of a kind that satisfy a condition over its tables, whatever their day."""
     day = f"({kind.at} AT TIME ZONE %(zone)s)::date"
     tables = (
         f"{kind.tables} CROSS JOIN LATERAL (SELECT {day} AS day,"
-        f" {_MIDNIGHT.format(day=day)} AS base OFFSET 0) AS d"
+        f" {MIDNIGHT.format(day=day)} AS base OFFSET 0) AS d"
         f" WHERE {kind.alias}.tenant_id = %(tenant)s AND ({condition})"
     )
     statement = f"""
@@ -521,37 +457,33 @@ def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) 
 
 
 def _packed(statement: str, values: Mapping[str, Any]) -> Iterator[Part]:
-    """What a statement packs, day by day.
+    """What a statement packs, day by day."""
+    for bases, capabilities, ends, packed, far in ask(statement, values):
+        yield Part(bases, capabilities, ends, packed, far)
 
-    Read with a binary cursor: Django's own asks for text, twice as long and slow to decode. It goes
-    past Django's wrappers, so the acting context is asked for here.
+
+def ask(statement: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement, read with a binary cursor.
+
+    Django's own asks for text, twice as long and slow to decode. This goes past Django's wrappers,
+    so the acting context is asked for here.
     """
     if acting_tenant_id() is None:
         raise NoActingTenant("Columns were read outside acting(); no rows would be found.")
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, values, binary=True)
-        for bases, capabilities, ends, packed, far in cursor:
-            if capabilities:
-                # Of several days PostgreSQL tells how long each slice is.
-                told = ends if len(bases) == 1 else list(accumulate(ends))
-                yield Part(bases, capabilities, told, packed, far)
+        yield from cursor
 
 
-def _parameters(tenant: Organisation, kind: Kind, start: date, until: date) -> dict[str, Any]:
-    return {
-        "tenant": tenant.pk,
-        "kind": kind.name,
-        "layout": layout(kind, tenant.time_zone),
-        "zone": tenant.time_zone,
-        "start": start,
-        "until": until,
-    }
+@cache
+def _layout(kind: str, zone: str) -> str:
+    packing = KINDS[kind].block.rows_sql(KINDS[kind].at, KINDS[kind].tables)
+    return sha256(f"{zone} {packing}".encode()).hexdigest()[:LAYOUT_DIGITS]
 
 
 def layout(kind: Kind, zone: str) -> str:
     """What a block depends on besides the facts: how it is packed, and whose local day it is."""
-    packing = kind.block.rows_sql(kind.at, kind.tables)
-    return sha256(f"{zone} {packing}".encode()).hexdigest()[:LAYOUT_DIGITS]
+    return _layout(kind.name, zone)
 
 
 # --- refreshing ----------------------------------------------------------------------------------
@@ -562,6 +494,8 @@ _TAKE_MARKS = """
          ORDER BY kind, day LIMIT %s FOR UPDATE SKIP LOCKED)
     RETURNING kind, day
 """
+#: Microseconds since 1970: the least a version is (`Packing`).
+_NOW = "(date_part('epoch', clock_timestamp()) * 1000000)::bigint"
 #: Marks taken in one transaction.
 BATCH = 10_000
 
@@ -585,23 +519,34 @@ def refresh(tenant: Organisation) -> int:
 
 
 def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -> None:
-    values = {**_parameters(tenant, kind, days[0], days[0]), "days": list(days)}
+    """Pack days of a kind under its next version; the kind is locked (`refresh`)."""
+    values = {
+        "tenant": tenant.pk,
+        "kind": kind.name,
+        "layout": layout(kind, tenant.time_zone),
+        "zone": tenant.time_zone,
+        "days": list(days),
+    }
     cursor.execute(
         f"""
         WITH packed AS MATERIALIZED (
-            {_days_sql(kind, "SELECT unnest(%(days)s::date[]) AS day")}
+            {days_sql(kind, "SELECT unnest(%(days)s::date[]) AS day")}
+        ), next AS (
+            INSERT INTO metrics_packing AS p (tenant_id, kind, version)
+            VALUES (%(tenant)s, %(kind)s, {_NOW})
+            ON CONFLICT (tenant_id, kind) DO UPDATE SET version = greatest(p.version + 1, {_NOW})
+            RETURNING version
         )
         INSERT INTO metrics_block (tenant_id, kind, day, rows, layout, capabilities, ends, columns,
-               far)
-        SELECT %(tenant)s, %(kind)s, p.day, p.rows, %(layout)s, p.capabilities, p.ends, p.packed,
-               p.far
-          FROM packed p
-         UNION ALL
-        SELECT %(tenant)s, %(kind)s, n.day, 0, %(layout)s, '{{}}', '{{}}', '', ''
-          FROM unnest(%(days)s::date[]) AS n(day) WHERE n.day NOT IN (SELECT day FROM packed)
+               far, version)
+        SELECT %(tenant)s, %(kind)s, n.day, coalesce(p.rows, 0), %(layout)s,
+               coalesce(p.capabilities, '{{}}'), coalesce(p.ends, '{{}}'), coalesce(p.packed, ''),
+               coalesce(p.far, ''), next.version
+          FROM unnest(%(days)s::date[]) AS n(day) CROSS JOIN next LEFT JOIN packed p USING (day)
         ON CONFLICT (tenant_id, kind, day) DO UPDATE
            SET rows = excluded.rows, layout = excluded.layout, ends = excluded.ends,
-               capabilities = excluded.capabilities, columns = excluded.columns, far = excluded.far
+               capabilities = excluded.capabilities, columns = excluded.columns,
+               far = excluded.far, version = excluded.version
         """,  # noqa: S608 - every part is declared above
         values,
     )

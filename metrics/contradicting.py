@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns, intervals
-from metrics.evaluating import Facts, Rows, answers, dissatisfied_in, satisfied_in
+from metrics.evaluating import Facts, answers, dissatisfied_in, satisfied_in
 from metrics.kinds import Estimate
+from metrics.rows import Rows
 from metrics.standing import Reliability
 from metrics.words import percent
 from surveys.reading_comments import AGREEMENT_NEEDED, LABELS_NEEDED, Agreement

@@ -36,12 +36,12 @@ from metrics.evaluating import (
     RESOLVED,
     UNCLASSIFIED,
     Facts,
-    Rows,
     attainment,
     held,
     is_mature,
     resolution_clocks,
 )
+from metrics.rows import Rows
 from metrics.scales import SCALES
 
 #: `columns.tenths` of the last tenth in which a target is kept.
@@ -158,7 +158,8 @@ def _answered(facts: Facts) -> Rows:
     """Released answers that count, about whatever."""
     rows = facts.rows(columns.SURVEYED)
     given = (rows["score"] != columns.NO_SCORE) & (rows["late"] != 1)
-    return np.asarray(rows[given & (rows["released"] > 0) & (rows["released"] <= facts.as_of)])
+    released: Rows = rows[given & (rows["released"] > 0) & (rows["released"] <= facts.as_of)]
+    return released
 
 
 def _dodging(now: Facts, before: Facts) -> Reopens:
@@ -219,7 +220,7 @@ def _promised(facts: Facts) -> Rows:
     rows = rows[rows["resolution_target"] > 0]
     if not len(rows):
         raise NotThere("no item of this period has a promised time")
-    return np.asarray(rows)
+    return rows
 
 
 def _downgrading(now: Facts, before: Facts) -> TwoShares:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from metrics import columns, intervals, scales, survival
 from metrics.comparing import Durations
 from metrics.kinds import Estimate, SoFar, unknown
+from metrics.rows import Rows
 from metrics.settings import Settings
 from metrics.standing import Reliability, is_fragile, reliability, silent
 from surveys.reading_comments import Agreement
@@ -32,8 +33,6 @@ INACTIVITY = columns.RESOLUTION_KINDS.index("inactivity") + 1
 COURTESY = columns.REOPEN_KINDS.index("courtesy") + 1
 UNCLASSIFIED = columns.MEANINGS.index("unknown") + 1
 WAITING = columns.STATES.index("waiting_on_requester") + 1
-
-Rows = NDArray[Any]
 
 
 class RunningClocks(Protocol):
@@ -384,7 +383,8 @@ def running_clocks(rows: Rows, facts: Facts, ends: NDArray[np.int64]) -> NDArray
 def _owed(facts: Facts, kind: columns.Kind) -> Rows:
     """Items somebody waits on."""
     rows = facts.rows(kind)
-    return np.asarray(rows[rows["response_owed"] == 1])
+    owed: Rows = rows[rows["response_owed"] == 1]
+    return owed
 
 
 def response_curve(
@@ -501,7 +501,8 @@ def within_target(facts: Facts) -> Estimate:
 def held(facts: Facts) -> Rows:
     """Resolutions that hold, dated in the slice: one row an item resolved."""
     rows = facts.rows(columns.RESOLUTIONS)
-    return np.asarray(rows[rows["holds"] == 1])
+    holding: Rows = rows[rows["holds"] == 1]
+    return holding
 
 
 def resolved_quantile(facts: Facts, p: float) -> Estimate:

@@ -21,6 +21,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Window
+from django.db.models.functions import RowNumber
 
 from metrics import recurring, words
 from metrics.definitions import BY_KEY
@@ -40,7 +41,8 @@ from tickets.models import Escalation, MessageText, Resolution, WorkItem
 SMALLEST_BATCH = 5
 #: A help desk tells the message and the reopen it causes as two events, not quite at once.
 AROUND = timedelta(minutes=5)
-#: First replies are looked for among so many of the latest items: older words are emptied anyway.
+#: First replies are looked for among so many of the latest items of each severity: older words are
+#: emptied anyway.
 LATEST = 500
 #: From so many changes of group on, work was passed on often (METRICS.md M20).
 OFTEN_MOVED = 2
@@ -99,8 +101,7 @@ def _mask(reader: Reader) -> Mask:
 def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: int = 4) -> Piece:
     """Released comments of the slice, the least satisfied first."""
     title = "What people wrote"
-    found = _comments(reader, cut, policy_denial=policy_denial)
-    told = list(found.values_list("text", "answer__score", "at"))
+    told = _comments_told(reader, cut, policy_denial=policy_denial)
     if len(told) < SMALLEST_BATCH:
         return Piece(title, words="Comments are shown once at least five are there.")
     rows = _told(reader, told[:limit])
@@ -110,10 +111,10 @@ def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: 
 def contradicting_comments(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
     """Of the released comments those that say something else than their score (M08)."""
     title = "Words against their score"
-    found = _comments(reader, cut, policy_denial=False)
-    number = found.count()
+    number = len(_comments_told(reader, cut, policy_denial=False))
     if number < SMALLEST_BATCH:
         return Piece(title, words="Comments are shown once at least five are there.")
+    found = _comments(reader, cut, policy_denial=False)
     felt = found.filter(contradicting("reading__decided") | _suggested_only())
     told = list(felt.values_list("text", "answer__score", "at"))
     counted = f"{len(told)} of {words.count(number, 'comment', 'comments')} in this period."
@@ -133,6 +134,18 @@ def contradicting(sentiment: str) -> Q:
 
 def _suggested_only() -> Q:
     return Q(reading__decided="") & contradicting("reading__suggested")
+
+
+def _comments_told(
+    reader: Reader, cut: Slice, *, policy_denial: bool
+) -> list[tuple[str, int, datetime]]:
+    """Words, score and instant of a slice's comments, the least satisfied first; asked once."""
+
+    def ask() -> list[tuple[str, int, datetime]]:
+        found = _comments(reader, cut, policy_denial=policy_denial)
+        return list(found.values_list("text", "answer__score", "at"))
+
+    return _once(reader, ("comments told", cut, policy_denial), ask)
 
 
 def _comments(reader: Reader, cut: Slice, *, policy_denial: bool) -> QuerySet[Comment]:
@@ -208,25 +221,41 @@ def repeat_contacts(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
 def first_replies(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """The first replies themselves, the latest first, and whether they were taken to help (M13)."""
     title = "First replies"
+    whole = replace(cut, severity=None)
+    told = _once(
+        reader, ("first replies", whole, limit), lambda: _first_replies(reader, whole, limit)
+    )
+    mask = _mask(reader)
+    rows = tuple(
+        Row(mask(text), _meaning(said), (TicketName(source, external_id),))
+        for severity, text, said, source, external_id in told
+        if cut.severity in (None, severity)
+    )[:limit]
+    if not rows:
+        return Piece(title, words="The words of first replies of this period are not kept here.")
+    return Piece(title, rows)
+
+
+def _first_replies(reader: Reader, cut: Slice, limit: int) -> list[tuple[str, ...]]:
+    """Severity, text, meaning, source and id, the latest of each severity; asked once for all."""
+    latest_first = (F("opened_at").desc(), F("pk").desc())
+    place = Window(RowNumber(), partition_by="severity", order_by=latest_first)
     answered = _items(reader, cut, "opened_at").filter(first_response_at__isnull=False)
-    latest = answered.order_by("-opened_at", "-id").values("pk")[:LATEST]
+    latest = answered.annotate(place=place).filter(place__lte=LATEST).values("pk")
     reply = MessageText.objects.filter(
         tenant=OuterRef("tenant"), ticket=OuterRef("ticket"), at=OuterRef("first_response_at")
     )
     told = (
         WorkItem.objects.for_tenant(reader.tenant)
         .filter(pk__in=latest)
-        .annotate(
-            text=Subquery(reply.order_by("key").values("text")[:1]),
-            said=F("first_reply_meaning"),
-        )
+        .annotate(text=Subquery(reply.order_by("key").values("text")[:1]))
         .exclude(text=None)
-        .order_by("-opened_at", "-id")
+        .annotate(place=place)
+        .filter(place__lte=limit)
+        .order_by("-opened_at", "-pk")
     )
-    rows = _of_tickets(reader, told, "text", limit=limit, says=_meaning)
-    if not rows:
-        return Piece(title, words="The words of first replies of this period are not kept here.")
-    return Piece(title, rows)
+    source = ("ticket__connection__name", "ticket__external_id")
+    return list(told.values_list("severity", "text", "first_reply_meaning", *source))
 
 
 def _meaning(said: str) -> str:
@@ -322,20 +351,13 @@ def shared_reports(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
 
 def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
     """Why help was needed from further up, the most frequent reason first."""
-    found = _about(
-        Escalation.objects.for_tenant(reader.tenant).filter(**_within(reader, cut, "at")),
-        cut,
-        "work_item__capability",
-    )
-    if cut.severity is not None:
-        found = found.filter(work_item__severity=cut.severity)
-    ticket = "work_item__ticket__"
-    told = found.order_by("-at", "-id").values_list(
-        "reason", f"{ticket}connection__name", f"{ticket}external_id"
-    )
+    whole = replace(cut, severity=None)
+    told = _once(reader, ("escalations", whole), lambda: _escalations(reader, whole))
     latest: dict[str, TicketName] = {}
     reasons: Counter[str] = Counter()
-    for said, source, external_id in told:
+    for severity, said, source, external_id in told:
+        if cut.severity not in (None, severity):
+            continue
         reason = said or "no reason given"
         reasons[reason] += 1
         latest.setdefault(reason, TicketName(source, external_id))
@@ -345,6 +367,21 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
         for reason, count in reasons.most_common(4)
     )
     return Piece("Why it was escalated", rows, "" if rows else "Nothing was escalated.")
+
+
+def _escalations(reader: Reader, cut: Slice) -> list[tuple[str, str, str, str]]:
+    """Severity, reason, source and id, the latest first; asked once for all severities."""
+    found = _about(
+        Escalation.objects.for_tenant(reader.tenant).filter(**_within(reader, cut, "at")),
+        cut,
+        "work_item__capability",
+    )
+    ticket = "work_item__ticket__"
+    return list(
+        found.order_by("-at", "-id").values_list(
+            "work_item__severity", "reason", f"{ticket}connection__name", f"{ticket}external_id"
+        )
+    )
 
 
 def not_asked(reader: Reader, cut: Slice) -> Piece:
@@ -547,18 +584,12 @@ def _of_tickets(
     external_id: str = "ticket__external_id",
     *,
     limit: int,
-    says: Callable[[str], str] | None = None,
 ) -> tuple[Row, ...]:
-    """Rows of words with their tickets; `says` tells the annotation `said` in words."""
+    """Rows of words with their tickets."""
     mask = _mask(reader)
-    more = ("said",) if says else ()
     return tuple(
-        Row(
-            mask(str(told[0])),
-            says(told[3]) if says else "",
-            (TicketName(told[1], told[2]),),
-        )
-        for told in found.values_list(text, source, external_id, *more)[:limit]
+        Row(mask(str(words_)), "", (TicketName(name, number),))
+        for words_, name, number in found.values_list(text, source, external_id)[:limit]
     )
 
 

@@ -7,7 +7,7 @@ happened later, and evaluates the same columns: slow and exact (METRICS.md 1.2).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -25,11 +25,11 @@ from metrics.columns import (
     SURVEYED,
     THEMES,
     USAGE,
-    Kind,
-    load,
 )
-from metrics.evaluating import Facts, NoSegment, Rows, epoch
+from metrics.evaluating import Facts, NoSegment, epoch
+from metrics.keeping import Loaded, Stretch, load
 from metrics.measure import Reader, Slice, served_by
+from metrics.rows import Rows
 from portal.tenancy.models import Organisation
 from surveys.models import AnswerRevision
 from tickets import facts
@@ -111,11 +111,17 @@ class FoldedReader(Reader):
         self._folded = folded
 
     def _load(
-        self, kind: Kind, start: date, until_day: date, capabilities: frozenset[int] | None = None
-    ) -> Rows:
-        rows = served_by(self._folded[kind.name], capabilities)
-        inside = rows["at"] >= epoch(self.midnight(start))
-        return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until_day)))])
+        self, asked: Sequence[Stretch], capabilities: frozenset[int] | None
+    ) -> Mapping[str, Loaded]:
+        return {
+            one.kind.name: Loaded(
+                self._within(
+                    served_by(self._folded[one.kind.name], capabilities), one.start, one.until
+                ),
+                None,
+            )
+            for one in asked
+        }
 
     def facts(self, cut: Slice) -> Facts:
         """The rows of a slice; who people were to us then is not folded from a log of tickets."""
@@ -130,7 +136,7 @@ class FoldedReader(Reader):
             (resolved["at"] <= at) & (resolved["reopened"] == 1) & (resolved["reopen_at"] > at)
         ]
         there = (items["at"] <= at) & ((items["ended"] == 0) | (items["ended"] > at))
-        return served_by(np.asarray(items[there & ~np.isin(items["item"], paused)]), capabilities)
+        return served_by(items[there & ~np.isin(items["item"], paused)], capabilities)
 
 
 def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day: date) -> Reader:
@@ -164,11 +170,14 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
 
 def _known_then(rows: Rows, as_of: int) -> Rows:
     """Rows that had begun by `as_of`, without what happened to them later."""
-    known = rows[rows["at"] <= as_of].copy()
-    for name in ("completed", "assisted"):
-        if name in (known.dtype.names or ()):
-            known[name][known[name] > as_of] = 0
-    return np.asarray(known)
+    known = rows[rows["at"] <= as_of]
+    return known.replaced(
+        **{
+            name: np.where(known[name] > as_of, 0, known[name])
+            for name in ("completed", "assisted")
+            if name in known
+        }
+    )
 
 
 def _families(tenant: Organisation, as_of: datetime) -> list[list[TicketLog]]:
@@ -200,11 +209,11 @@ def _answers_then(tenant: Organisation, as_of: datetime, start: date, until_day:
     The rating itself is the released one. When a change of mind entered the figures is not kept on
     purpose: two past readings, one before and one after, would show what one person changed.
     """
-    rows = load(tenant, SURVEYED, start, until_day).copy()
+    rows = load(tenant, SURVEYED, start, until_day)
     history = AnswerRevision.objects.for_tenant(tenant).filter(at__lte=as_of).order_by("at", "id")
     then = dict(history.values_list("answer__event_id", "at"))
-    for row in rows:
-        at = then.get(int(row["event"]))
-        if at is not None:
-            row["answered"] = epoch(at)
-    return rows
+    answered = [
+        epoch(then[event]) if event in then else known
+        for event, known in zip(rows["event"].tolist(), rows["answered"].tolist(), strict=True)
+    ]
+    return rows.replaced(answered=np.array(answered, dtype=np.int64))

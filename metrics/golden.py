@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from metrics import columns, evaluating
-from metrics.evaluating import Facts, Rows, epoch
+from metrics.evaluating import Facts, epoch
 from metrics.folded import pack
 from metrics.kinds import Estimate
 from metrics.measure import CalendarClocks
+from metrics.rows import Rows
 from portal.catalogue.business_time import BusinessTime, CalendarRules
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity

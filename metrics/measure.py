@@ -7,16 +7,17 @@ else (1.11). Governance adds `target`, `kept` and `status` to a reading afterwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns, words
-from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load, load_where
+from metrics.columns import ITEMS, RESOLUTIONS, SEVERITIES, Kind, load_where
 from metrics.deciding_settings import settings_of
 from metrics.definitions import Metric, View, find
 from metrics.evaluating import (
@@ -24,14 +25,16 @@ from metrics.evaluating import (
     Facts,
     NoSegment,
     NoSeverity,
-    Rows,
     ScalesPooled,
     SeveritiesPooled,
     epoch,
 )
 from metrics.intervals import Interval
+from metrics.keeping import Loaded, Stretch, load_all
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
-from metrics.packing import MOST_BYTES
+from metrics.packing import MOST_BYTES, TooMuchToRead
+from metrics.rows import Rows
+from metrics.settled import SETTLED, Noting, longest_window
 from metrics.small_numbers import Shown, ninetieth, proportion
 from metrics.small_numbers import median as median_shown
 from metrics.standing import Reliability
@@ -127,7 +130,12 @@ class _Fetched:
     start: date
     until: date
     capabilities: frozenset[int] | None
-    rows: Rows
+    loaded: Loaded
+
+    @property
+    def rows(self) -> Rows:
+        """The rows."""
+        return self.loaded.rows
 
     def covers(self, cut: Slice) -> bool:
         """Whether every row of a slice is among them."""
@@ -166,6 +174,7 @@ class Reader:
         self.settings_version, self.settings = settings_of(tenant)
         self._fetched: dict[str, _Fetched] = {}
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
+        self._narrowed_bytes = 0
         self._agreement: Agreement | None = None
         self._tells_escalations: bool | None = None
         self._themes: Mapping[int, str] | None = None
@@ -175,8 +184,19 @@ class Reader:
                 "pk", "first_contact_resolvable", "quick_within_ms"
             )
         )
+        self._states: dict[Hashable, Hashable | None] = {}
         self._not_first_contact = frozenset(pk for pk, solvable, _ in capabilities if not solvable)
         self._quick_within_ms = {pk: quick for pk, _, quick in capabilities if quick}
+        self._window = longest_window(self.settings)
+        #: All that figures follow from besides rows and the moment of reading.
+        self._basis = (
+            tenant.pk,
+            tenant.time_zone,
+            self.settings,
+            self._not_first_contact,
+            self.calendars.self_service,
+            frozenset(self._quick_within_ms.items()),
+        )
 
     def fetch(
         self,
@@ -190,17 +210,37 @@ class Reader:
             self.agreement()
             self.tells_escalations()
             self.themes()
-        for kind in kinds or tuple(columns.KINDS.values()):
-            self._forget(kind.name)
-            begin = start - timedelta(days=kind.reach_days)
-            rows = self._load(kind, begin, until, capabilities)
-            self._fetched[kind.name] = _Fetched(begin, until, capabilities, rows)
-            while len(self._fetched) > 1 and self._bytes() > MOST_BYTES:
-                self._forget(next(iter(self._fetched)))  # read again where it is asked for again
+        asked = [
+            Stretch(kind, start - timedelta(days=kind.reach_days), until)
+            for kind in kinds or tuple(columns.KINDS.values())
+        ]
+        # One capability's rows of all kinds are few: one question is enough. Where they are not,
+        # and of a whole organisation, a kind is forgotten when there is no room for the next.
+        if capabilities is not None and len(capabilities) == 1:
+            try:
+                self._hold(asked, capabilities)
+            except TooMuchToRead:
+                for one in asked:
+                    self._hold([one], capabilities)
+        else:
+            for one in asked:
+                self._hold([one], capabilities)
+
+    def _hold(self, asked: Sequence[Stretch], capabilities: frozenset[int] | None) -> None:
+        for one in asked:
+            self._forget(one.kind.name)
+        found = self._load(asked, capabilities)
+        for one in asked:
+            name = one.kind.name
+            self._fetched[name] = _Fetched(one.start, one.until, capabilities, found[name])
+        while len(self._fetched) > 1 and self._bytes() > MOST_BYTES:
+            self._forget(next(iter(self._fetched)))  # read again where it is asked for again
 
     def _forget(self, kind: str) -> None:
         self._fetched.pop(kind, None)
         self._narrowed = {key: rows for key, rows in self._narrowed.items() if key[0] != kind}
+        self._narrowed_bytes = sum(rows.nbytes for rows in self._narrowed.values())
+        self._states = {}
 
     def _bytes(self) -> int:
         """What the fetched rows take."""
@@ -262,9 +302,32 @@ class Reader:
         return reading(metric, view, estimate, cut=cut, reader=self)
 
     def estimate(self, view: View, cut: Slice) -> Estimate:
-        """The estimate before small-number rules."""
+        """The estimate before small-number rules; one that is settled is not formed again."""
         self.refuse_pooled(view, cut)
-        return view.evaluate(self.facts(cut))
+        key = (self._basis, view, cut)
+        found = SETTLED.get(key)
+        if found is not None and found.holds(epoch(self.as_of), partial(self._state, cut)):
+            return found.estimate
+        noting = Noting(
+            self.facts(cut),
+            (cut.start, cut.until),
+            lambda kind: cut.start - timedelta(days=kind.reach_days),
+            window=self._window,
+        )
+        estimate = view.evaluate(noting.facts)
+        settled = noting.settled(estimate, partial(self._state, cut))
+        if settled is not None:
+            SETTLED.put(key, settled)
+        return estimate
+
+    def _state(self, cut: Slice, kind: str, start: date, until: date) -> Hashable | None:
+        """What tells the rows of some days of a slice from those of another moment."""
+        key = (kind, cut.capabilities, start, until)
+        if key not in self._states:
+            self._covering(columns.KINDS[kind], replace(cut, start=start, until=until))
+            kept = self._fetched[kind].loaded.kept
+            self._states[key] = None if kept is None else kept.state(start, until)
+        return self._states[key]
 
     def refuse_pooled(self, view: View, cut: Slice) -> None:
         """Raise SeveritiesPooled for a duration that is asked over several severities."""
@@ -325,14 +388,15 @@ class Reader:
         A card asks much of the same slice; a trend asks the same of many periods.
         """
         whole = self._covering(kind, cut)
-        served = self._once(
-            (kind.name, cut.capabilities), lambda: served_by(whole, cut.capabilities)
-        )
+        name, capabilities, start, until = kind.name, cut.capabilities, cut.start, cut.until
+        served = self._once((name, capabilities), lambda: served_by(whole, capabilities))
         within = self._once(
-            (kind.name, cut.capabilities, cut.start, cut.until),
-            lambda: self._within(served, cut.start, cut.until),
+            (name, capabilities, start, until), lambda: self._within(served, start, until)
         )
-        return _of_segment(_of_severity(within, cut.severity), cut.segment)
+        return self._once(
+            (name, capabilities, start, until, cut.severity, cut.segment),
+            lambda: _of_segment(_of_severity(within, cut.severity), cut.segment),
+        )
 
     def _covering(self, kind: Kind, cut: Slice) -> Rows:
         found = self._fetched.get(kind.name)
@@ -344,19 +408,20 @@ class Reader:
     def _once(self, key: tuple[Any, ...], narrow: Callable[[], Rows]) -> Rows:
         if key not in self._narrowed:
             rows = narrow()
-            if sum(kept.nbytes for kept in self._narrowed.values()) + rows.nbytes > MOST_BYTES:
-                self._narrowed = {}  # cut again where it is asked for again
+            self._narrowed_bytes += rows.nbytes
+            if self._narrowed_bytes > MOST_BYTES:  # cut again where it is asked for again
+                self._narrowed, self._narrowed_bytes = {}, rows.nbytes
             self._narrowed[key] = rows
         return self._narrowed[key]
 
     def _within(self, rows: Rows, start: date, until: date) -> Rows:
         inside = rows["at"] >= epoch(self.midnight(start))
-        return np.asarray(rows[inside & (rows["at"] < epoch(self.midnight(until)))])
+        return rows[inside & (rows["at"] < epoch(self.midnight(until)))]
 
     def _load(
-        self, kind: Kind, start: date, until: date, capabilities: frozenset[int] | None = None
-    ) -> Rows:
-        return load(self.tenant, kind, start, until, capabilities)
+        self, asked: Sequence[Stretch], capabilities: frozenset[int] | None
+    ) -> Mapping[str, Loaded]:
+        return load_all(self.tenant, asked, capabilities)
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
         moment = self.end_of(cut)
@@ -406,25 +471,27 @@ def served_by(rows: Rows, capabilities: frozenset[int] | None) -> Rows:
     """The rows of some capabilities; None: of all."""
     if capabilities is None:
         return rows
-    return np.asarray(rows[np.isin(rows["capability"], sorted(capabilities))])
+    return rows[np.isin(rows["capability"], sorted(capabilities))]
 
 
 def _of_severity(rows: Rows, severity: str | None) -> Rows:
     if severity is None:
         return rows
-    if "severity" not in (rows.dtype.names or ()):
+    if "severity" not in rows:
         raise NoSeverity("What people do without us has no severity.")
-    return np.asarray(rows[rows["severity"] == SEVERITIES.index(severity) + 1])
+    mine: Rows = rows[rows["severity"] == SEVERITIES.index(severity) + 1]
+    return mine
 
 
 def _of_segment(rows: Rows, segment: tuple[str, str] | None) -> Rows:
     if segment is None:
         return rows
-    if "segments" not in (rows.dtype.names or ()):
+    if "segments" not in rows:
         raise NoSegment("What people do without us is not told by segment.")
     dimension, value = segment
     place = DIMENSIONS[dimension].index(value)
-    return np.asarray(rows[place_in(rows["segments"], dimension) == place])
+    mine: Rows = rows[place_in(rows["segments"], dimension) == place]
+    return mine
 
 
 # --- what is shown -------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ class Block(TenantOwned):
     rows = models.PositiveIntegerField()
     #: Fingerprint of the columns and zone it was packed with; another one is packed anew.
     layout = models.CharField(max_length=LAYOUT_DIGITS)
+    #: That of its kind when it was packed (`Packing`).
+    version = models.BigIntegerField(default=0)
     #: Whose rows are there, in their order; 0: nobody said of which capability.
     capabilities = NumbersField("integer")
     #: Where each one's part ends: the row times 2**32, plus the byte of the stream.
@@ -50,6 +52,18 @@ class Block(TenantOwned):
     columns = models.BinaryField()
     #: What did not fit its slot.
     far = models.BinaryField()
+
+
+class Packing(TenantOwned):
+    """How often blocks of a kind were packed: who kept what they held asks only for newer ones.
+
+    A version is greater than every one before it, also where a backup was restored in between:
+    they count the microseconds since 1970 at which they were packed.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "kind")
+    kind = models.CharField(max_length=20)
+    version = models.BigIntegerField()
 
 
 class Mark(TenantOwned):

@@ -23,6 +23,7 @@ import numpy as np
 from django.core.exceptions import BadRequest
 from numpy.typing import NDArray
 
+from metrics.rows import Rows
 from tickets import segments as segmenting
 
 Numbers = NDArray[np.int64]
@@ -80,6 +81,8 @@ class Column:
     value: Callable[[Numbers, Numbers], Numbers] = _same
     #: Not packed into blocks, because nobody asks for it of a period; reading it there is an error.
     in_blocks: bool = True
+    #: UTC epoch seconds: something that is still to come, or has come, at the moment of a reading.
+    is_instant: bool = False
 
 
 def _epoch(sql: str) -> str:
@@ -92,7 +95,7 @@ def _epoch_of(value: datetime | None) -> int:
 
 def dating(source: str = DATED) -> Column:
     """The instant that dates a row, UTC epoch seconds. In a block: seconds after midnight."""
-    return Column("at", source, "i8", 17, "{at} - {base}", _epoch_of)
+    return Column("at", source, "i8", 17, "{at} - {base}", _epoch_of, is_instant=True)
 
 
 def instant(name: str, source: str, bits: int = 22, *, in_blocks: bool = True) -> Column:
@@ -106,6 +109,7 @@ def instant(name: str, source: str, bits: int = 22, *, in_blocks: bool = True) -
         _epoch_of,
         lambda codes, at: np.where(codes == 0, 0, codes + at - 1),
         in_blocks,
+        is_instant=True,
     )
 
 
@@ -381,7 +385,7 @@ class Layout:
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def unpack(self, parts: Iterable[Part]) -> NDArray[Any]:
+    def unpack(self, parts: Iterable[Part]) -> Rows:
         """The rows of packed days, one after the other.
 
         Some days at a time, so that what is needed on the way stays small. Raises TooMuchToRead.
@@ -393,24 +397,26 @@ class Layout:
                 f"That is {total:,} rows of facts at once, too many to hold in memory. Ask for a"
                 " shorter period or for fewer capabilities."
             )
-        rows = np.empty(total, dtype=self.dtype)
+        into = {column.name: np.empty(total, column.dtype) for column in self.columns}
         done = 0
         for some in _at_once(parts, self.row_bytes):
             length = sum(len(part.packed) for part in some) // self.row_bytes
-            self._unpack(some, rows[done : done + length])
+            self._unpack(some, into, slice(done, done + length))
             done += length
-        return rows
+        return Rows(into, total)
 
-    def _unpack(self, parts: Sequence[Part], into: NDArray[Any]) -> None:
+    def _unpack(
+        self, parts: Sequence[Part], into: Mapping[str, NDArray[Any]], where: slice
+    ) -> None:
         packed = np.frombuffer(b"".join(part.packed for part in parts), np.uint8)
         codes = self._codes(packed.reshape(-1, self.row_bytes))
         self._follow(codes, b"".join(part.far for part in parts))
         bases, whose, lengths = _slices(parts)
-        into["capability"] = np.repeat(whose, lengths)
+        into["capability"][where] = np.repeat(whose, lengths)
         at = np.repeat(bases, lengths)
         at += codes[next(n for n, slot in enumerate(self.slots) if slot.column.name == "at")]
         for slot, code_ in zip(self.slots, codes, strict=True):
-            into[slot.column.name] = (
+            into[slot.column.name][where] = (
                 at if slot.column.name == "at" else slot.column.value(code_, at)
             )
 
@@ -421,25 +427,25 @@ class Layout:
         for width in self.widths:
             word = np.zeros((len(packed), 8), np.uint8)
             word[:, 8 - width :] = packed[:, start : start + width]
-            words.append(word.view(">u8")[:, 0].astype(np.uint64))
+            # The sign of a full word is cut off with the bits above a slot.
+            words.append(word.view(">i8")[:, 0].astype(np.int64))
             start += width
-        return [
-            ((words[slot.word] >> np.uint64(slot.shift)) & np.uint64(slot.full)).astype(np.int64)
-            for slot in self.slots
-        ]
+        return [(words[slot.word] >> slot.shift) & slot.full for slot in self.slots]
 
     def _follow(self, codes: Sequence[Numbers], stream: bytes) -> None:
         """Put the codes of the stream into the slots that are full, in the same order."""
         far = np.zeros((len(stream) // FAR_BYTES, 8), np.uint8)
         far[:, 8 - FAR_BYTES :] = np.frombuffer(stream, np.uint8).reshape(-1, FAR_BYTES)
-        told = far.view(">u8")[:, 0].astype(np.int64) - _FAR_ZERO
+        told = far.view(">i8")[:, 0].astype(np.int64) - _FAR_ZERO
         full = [held == slot.full for slot, held in zip(self.slots, codes, strict=True)]
-        row, place = np.nonzero(np.stack(full, axis=1))
+        # Few rows have a full slot: only those are looked at slot by slot.
+        some = np.flatnonzero(np.logical_or.reduce(full))
+        row, place = np.nonzero(np.stack([one[some] for one in full], axis=1))
         if len(row) != len(told):
             raise DamagedBlock(f"{len(told)} codes follow {len(row)} full slots.")
-        for number_, held in enumerate(codes):
+        for number_ in np.unique(place):
             mine = place == number_
-            held[row[mine]] = told[mine]
+            codes[number_][some[row[mine]]] = told[mine]
 
 
 def _at_once(parts: Sequence[Part], row_bytes: int) -> Iterable[Sequence[Part]]:
@@ -532,7 +538,7 @@ class Kind:
                 told |= set(_FIELD.findall(column.code))
         return sorted(told)
 
-    def pack(self, rows: Iterable[Mapping[str, Any]]) -> NDArray[Any]:
+    def pack(self, rows: Iterable[Mapping[str, Any]]) -> Rows:
         """Rows folded in memory, by `alias.field`, as the same columns."""
         dated = ({**row, DATED: self.at_of_row(row)} for row in rows)
         packed = [
@@ -543,4 +549,4 @@ class Kind:
             for row in dated
             if row[DATED] is not None
         ]
-        return np.array(packed, dtype=self.whole.dtype)
+        return Rows.of(np.array(packed, dtype=self.whole.dtype))

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns
-from metrics.evaluating import Facts, Rows, share
+from metrics.evaluating import Facts, share
 from metrics.kinds import Estimate, unknown
+from metrics.rows import Rows
 
 WITHIN_S = columns.SHARED_WITHIN_DAYS * 86_400
 DEFECT = columns.PROBLEM_KINDS.index("defect") + 1
@@ -55,7 +56,7 @@ class _Found:
 
     @property
     def recurring(self) -> Rows:
-        return np.asarray(self.linked[self.sharing])
+        return self.linked[self.sharing]
 
 
 def _found(facts: Facts) -> _Found | None:

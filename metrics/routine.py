@@ -7,11 +7,15 @@ person, the share corrected by what that reading shows of the flag (Rogan and Gl
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from metrics import columns
-from metrics.evaluating import Facts, Rows, share
+from metrics.evaluating import Facts, share
 from metrics.kinds import Estimate
 from metrics.ratios import DoubleCheck, classified_enough, corrected
+from metrics.rows import Rows
 from metrics.small_numbers import SMALLEST
 from metrics.standing import Reliability
 from metrics.words import percent
@@ -58,7 +62,7 @@ class Found:
     why: str = field(default="")
 
 
-def found_in(flagged: Rows, says: Rows) -> Found:
+def found_in(flagged: NDArray[Any], says: NDArray[Any]) -> Found:
     """The double-check of items by their flag (1 or 0) and what the second reading says.
 
     Rates need fifty clear readings, and five items of each sort among them.

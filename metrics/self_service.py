@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from metrics import columns, telemetry
-from metrics.evaluating import INVITED, Facts, Rows, answers, satisfied_in, share
+from metrics.evaluating import INVITED, Facts, answers, satisfied_in, share
 from metrics.kinds import Estimate, unknown
+from metrics.rows import Rows
 from metrics.telemetry import EventClass, Pairs
 
 #: An attempt is decided when the time to ask us is over (tickets/attempts.py).
@@ -111,11 +112,13 @@ def _pairs(
     order = np.lexsort((events["at"], events["requester"]))
     people, at = events["requester"][order], events["at"][order]
     tally = {each: [0, 0] for each in EventClass}
-    for row, satisfied in zip(rows, happy, strict=True):
-        end = np.searchsorted(people, row["requester"], side="right")
-        start = np.searchsorted(people, row["requester"], side="left")
-        place = start + np.searchsorted(at[start:end], row["answered"], side="right") - 1
-        if place >= start and row["answered"] - at[place] <= PAIRED_S:
+    for requester, answered, satisfied in zip(
+        rows["requester"], rows["answered"], happy, strict=True
+    ):
+        end = np.searchsorted(people, requester, side="right")
+        start = np.searchsorted(people, requester, side="left")
+        place = start + np.searchsorted(at[start:end], answered, side="right") - 1
+        if place >= start and answered - at[place] <= PAIRED_S:
             each = list(EventClass)[int(classes[order][place])]
             tally[each][0] += int(satisfied)
             tally[each][1] += 1

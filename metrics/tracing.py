@@ -25,9 +25,10 @@ from metrics.columns import (
     Kind,
 )
 from metrics.definitions import View, find
-from metrics.evaluating import Facts, Rows, epoch
+from metrics.evaluating import Facts, epoch
 from metrics.kinds import Estimate
 from metrics.measure import Reader, Slice
+from metrics.rows import Rows
 
 #: Kinds whose rows are of one ticket each.
 OF_TICKETS = (ITEMS, RESOLUTIONS, FIRST_RESPONSES, MEANINGFUL_RESPONSES, RESOLUTION_PROMISES)
@@ -140,7 +141,7 @@ def is_traceable(name: str) -> bool:
 
 def _by_item(rows: Rows) -> list[list[int]]:
     """The places of each item's rows; a row of a kind that names no item is one of its own."""
-    if "item" not in (rows.dtype.names or ()):
+    if "item" not in rows:
         return [[place] for place in range(len(rows))]
     items: dict[int, list[int]] = {}
     for place, item in enumerate(rows["item"].tolist()):
@@ -160,14 +161,14 @@ def _rests_on(name: str) -> tuple[Kind, bool]:
 
     def rows(kind: Kind) -> Rows:
         asked.append(kind)
-        return np.empty(0, dtype=kind.whole.dtype)
+        return kind.pack([])
 
     def none_open() -> tuple[Rows, int]:
         backlog.append(True)
-        return np.empty(0, dtype=ITEMS.whole.dtype), 0
+        return ITEMS.pack([]), 0
 
     def none_before(kind: Kind) -> Rows:
-        return np.empty(0, dtype=kind.whole.dtype)
+        return kind.pack([])
 
     view.evaluate(Facts(rows, none_open, 0, _NoClocks(), none_before))
     others = [kind.name for kind in asked if kind not in OF_TICKETS]

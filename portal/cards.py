@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.utils.html import format_html, format_html_join
@@ -78,6 +78,8 @@ class Card:
     label: str
     sentence: str
     method_url: str
+    #: The version of its definition; None: it has none.
+    version: int | None = None
     status: Pill | None = None
     standing: Pill | None = None
     flags: tuple[str, ...] = ()
@@ -106,9 +108,14 @@ class Card:
         return figure_rows(self.figures)
 
     @property
+    def counted_heading(self) -> str:
+        """What stands above what was counted."""
+        return counted_heading(self.figures)
+
+    @property
     def terms(self) -> SafeString:
         """What the figure is made of, as entries of a list of definitions."""
-        return format_html_join("", "<dt>{}</dt><dd>{}</dd>", self.definitions)
+        return format_html_join("", "<dt>{}<dd>{}", self.definitions)
 
     @property
     def further(self) -> tuple[Figure, ...]:
@@ -117,26 +124,31 @@ class Card:
 
 
 def figure_rows(figures: Sequence[Figure]) -> SafeString:
-    """Figures as rows of a table."""
+    """Figures as rows of a table, in the order of their sentences.
+
+    A page has a hundred: what HTML lets one leave out (ends of cells and rows, the scope of a head
+    in a column of heads) would be a tenth of it.
+    """
     return format_html_join(
         "",
-        '<tr data-figure="{}"><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td>'
-        "</tr>",
-        ((f.anchor, f.name, f.value, _counted_cell(f), f.interval, f.notes) for f in figures),
+        "<tr><th>{}<td>{}<td>{}<td>{}<td>{}",
+        ((f.name, f.value, _counted_cell(f), f.interval, f.notes) for f in figures),
     )
+
+
+def counted_heading(figures: Iterable[Figure]) -> str:
+    """What stands above what was counted: where it leads to tickets, that it does."""
+    return "Counted, and its tickets" if any(f.tickets_url for f in figures) else "Counted"
 
 
 def _counted_cell(figure: Figure) -> str:
-    """What was counted, leading to the tickets behind it where there are some to be seen."""
+    """What was counted, leading to the tickets behind it where there are some to be seen.
+
+    Its row and column say where it leads: the figure, and `Card.counted_heading`.
+    """
     if not figure.tickets_url:
         return figure.counted
-    return format_html(
-        '<a href="{}" aria-label="{}: tickets behind {}">{}</a>',
-        figure.tickets_url,
-        figure.counted,
-        figure.name,
-        figure.counted,
-    )
+    return format_html('<a href="{}">{}</a>', figure.tickets_url, figure.counted)
 
 
 #: "53.8 %", "3 of 7", "12".
@@ -177,6 +189,7 @@ def card(
         label=label or reading.name,
         sentence=reading.sentence + _kept_words(reading),
         method_url=f"{method_url}#{reading.key.partition('.')[0]}",
+        version=reading.definition_version,
         status=_status(reading),
         standing=_STANDINGS.get(reading.reliability_state or ""),
         flags=_flags(reading),
@@ -230,6 +243,8 @@ def interval_words(reading: Reading) -> str:
     low, high = reading.interval.lower, reading.interval.upper
     if low is None and high is None:
         return ""
+    if view.unit is Unit.SECONDS and low is not None and high is not None:
+        return f"{words.business(low)} to {value_words(high, view.unit)}"
     return f"{_limit(low, view.unit)} to {_limit(high, view.unit)}"
 
 
@@ -260,6 +275,7 @@ def _status(reading: Reading) -> Pill | None:
 
 
 def _definitions(reading: Reading) -> list[tuple[str, str]]:
+    """What a figure is made of; its period and the settings are the page's, and stand above."""
     metric, view = find(reading.key)
     told: list[tuple[str, str]] = []
     if metric.from_answers:
@@ -289,11 +305,6 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
     ]
     told.append(("Read beside it", "; ".join(reading.paired_evidence)))
     told.append(("Guardrail", reading.guardrail))
-    told.append(
-        ("Period", f"{reading.period['from']} up to, not including, {reading.period['until']}")
-    )
-    told.append(("Definition", f"version {reading.definition_version}"))
-    told.append(("Settings", f"version {reading.settings_version}"))
     return told
 
 

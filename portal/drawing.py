@@ -122,13 +122,12 @@ class Series:
         told = []
         for row in self.rows:
             cells = [row["value"], row["n"], *([row["usual"]] if self.has_limits else [])]
-            told.append(format_html('<tr><th scope="row">{}</th>', row["label"]))
-            told.append(format_html_join("", "<td>{}</td>", ([cell] for cell in cells)))
-            told.append(SafeString("</tr>"))
+            told.append(format_html('<tr><th scope="row">{}', row["label"]))
+            told.append(format_html_join("", "<td>{}", ([cell] for cell in cells)))
             if row["note"]:
                 told.append(
                     format_html(
-                        '<tr><td colspan="{}" class="quiet">{}: {}</td></tr>',
+                        '<tr><td colspan="{}" class="quiet">{}: {}',
                         len(cells) + 1,
                         row["label"],
                         row["note"],
@@ -324,14 +323,15 @@ def _usual_bands(places: Sequence[_Place], up: _Scale, frame: Frame) -> list[Saf
     """The usual range about each point with its mean, and a line where the series begins anew."""
     parts = []
     step = places[1][1] - places[0][1] if len(places) > 1 else 16.0
-    for limited, run in groupby(enumerate(places), lambda one: one[1][0].usual):
-        stretch = [place for _, place in run]
-        start = max(stretch[0][1] - step / 2, _LEFT)
-        end = min(stretch[-1][1] + step / 2, frame.right + 8)
-        if limited is not None:
-            low, mean, high = (up(value) for value in limited)
-            parts.append(_rect("limits", start, high, end - start, max(low - high, 1)))
-            parts.append(_line("mean", start, mean, end, mean))
+    for limited, run in groupby(places, lambda place: place[0].usual is not None):
+        if limited:
+            parts.append(_band(list(run), step, frame, up))
+    for mean, run in groupby(places, lambda place: place[0].usual and place[0].usual[1]):
+        if mean is not None:
+            stretch = list(run)
+            start, _ = _around(stretch[0][1], step, frame)
+            _, end = _around(stretch[-1][1], step, frame)
+            parts.append(_line("mean", start, up(mean), end, up(mean)))
     for point, x, _ in places:
         if point.anew:
             edge = x - step / 2
@@ -339,6 +339,28 @@ def _usual_bands(places: Sequence[_Place], up: _Scale, frame: Frame) -> list[Saf
         if point.happened:
             parts.append(_mark(point, x, frame))
     return parts
+
+
+def _around(x: float, step: float, frame: Frame) -> tuple[float, float]:
+    """The stretch of the drawing that is a point's own."""
+    return max(x - step / 2, _LEFT), min(x + step / 2, frame.right + 8)
+
+
+def _band(run: Sequence[_Place], step: float, frame: Frame, up: _Scale) -> SafeString:
+    """The usual range of successive points: out along the upper limits and back along the lower.
+
+    One outline, because each point may have limits of its own; a band is never thinner than a line.
+    """
+    upper, lower = "", ""
+    for point, x, _ in run:
+        assert point.usual is not None
+        low, _, high = point.usual
+        top, bottom = up(high), max(up(low), up(high) + 1)
+        start, end = _around(x, step, frame)
+        upper += f"V{_n(top)}H{_n(end)}"
+        lower = f"V{_n(bottom)}H{_n(start)}{lower}"
+    begin = f"M{_n(_around(run[0][1], step, frame)[0])} {_n(frame.base)}"
+    return format_html('<path class="limits" d="{}{}{}z"/>', begin, upper, lower)
 
 
 def _mark(point: Point, x: float, frame: Frame) -> SafeString:
@@ -406,15 +428,13 @@ def _dot(place: _Place, unit: str, counted: str, frame: Frame) -> SafeString:
     ring = _EMPTY
     if point.asks:
         ring = format_html('<circle class="asks" cx="{}" cy="{}" r="6"/>', _n(x), _n(y))
+    # Its outline is not seen: it makes the dot easier to hit.
     return format_html(
-        '<g><title>{}</title>{}<circle class="dot" cx="{}" cy="{}" r="2.5"/>'
-        '<circle class="hit" cx="{}" cy="{}" r="9"/></g>',
-        words,
+        '{}<circle class="dot" cx="{}" cy="{}" r="2.5"><title>{}</title></circle>',
         ring,
         _n(x),
         _n(y),
-        _n(x),
-        _n(y),
+        words,
     )
 
 
@@ -492,8 +512,7 @@ def _trend_in_words(points: Sequence[Point], target: float | None, unit: str) ->
 
 def _svg(title: str, words: str, frame: Frame, parts: Sequence[SafeString]) -> SafeString:
     return format_html(
-        '<svg class="{}" role="img" focusable="false" viewBox="0 0 {} {}"><title>{}</title>'
-        "<desc>{}</desc>{}</svg>",
+        '<svg class="{}" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>',
         frame.name,
         _n(frame.width),
         _n(frame.height),
@@ -522,9 +541,8 @@ def _rect(name: str, x: float, y: float, width: float, height: float) -> SafeStr
 
 def _text(x: float, y: float, anchor: str, words: str, name: str = "") -> SafeString:
     classed = format_html(' class="{}"', name) if name else _EMPTY
-    return format_html(
-        '<text{} x="{}" y="{}" text-anchor="{}">{}</text>', classed, _n(x), _n(y), anchor, words
-    )
+    anchored = format_html(' text-anchor="{}"', anchor) if anchor != "start" else _EMPTY
+    return format_html('<text{} x="{}" y="{}"{}>{}</text>', classed, _n(x), _n(y), anchored, words)
 
 
 def _width(words: str) -> float:

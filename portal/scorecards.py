@@ -25,7 +25,7 @@ from metrics.measure import Reader, Reading, Slice
 from metrics.occurring import happened, occurrences_of
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
-from portal.cards import Beside, Card, Link, Told, anchor_of, card, series
+from portal.cards import Beside, Card, Link, Told, anchor_of, card, counted_heading, series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities, policy_capabilities
 from portal.catalogue.severity import Severity
@@ -53,6 +53,11 @@ class Family:
     #: Told as sentences over one table: what it is made of stands with the cards before.
     compact: bool = False
 
+    @property
+    def counted_heading(self) -> str:
+        """What stands above what was counted."""
+        return counted_heading(figure for card in self.cards for figure in card.figures)
+
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
@@ -76,6 +81,8 @@ class Page:
     owner: str = ""
     unit: str = ""
     period_words: str = ""
+    #: Of the settings its figures were measured by.
+    settings_version: int | None = None
     period_error: str = ""
     families: list[Family] = field(default_factory=list)
     targets: list[TargetRow] = field(default_factory=list)
@@ -112,6 +119,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         cut = Slice(start, until, frozenset([capability.pk]))
         telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found)
         shown.families = telling.families() if whole else [telling.policy()]
+        shown.settings_version = telling.reader.settings_version
     return shown
 
 

@@ -8,6 +8,8 @@ import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
 
+from metrics.keeping import KEPT
+from metrics.settled import SETTLED
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, build_cast
@@ -30,6 +32,13 @@ def nobody_acts() -> Iterator[None]:
     """No context outlives the test that entered it, as none outlives a request."""
     yield
     connection.acting = (None, None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> None:
+    """No test finds blocks that another one read: what it asks would depend on their order."""
+    KEPT.clear()
+    SETTLED.clear()
 
 
 @pytest.fixture

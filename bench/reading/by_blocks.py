@@ -1,13 +1,14 @@
 """The figures of `by_sql` from the product's column blocks: loaded by it, cut and counted by numpy.
 
-A cell is a capability, alone or with a severity, a segment or a week. Rows are sorted once a fact
-kind and cut by cell; quantiles are exact, by the same rule as `percentile_cont`.
+A cell is a capability, alone or with a severity, a segment or a week. Rows are grouped by cell and
+neither sorted nor copied for it; quantiles are exact, by the same rule as `percentile_cont`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from bench.reading.by_sql import Asked, Figures
 from metrics import columns
+from metrics.keeping import Stretch, load_all
+from metrics.rows import Rows
 
 _MEANINGFUL = columns.MEANINGS.index("meaningful") + 1
 _RESOLVED = columns.OUTCOMES.index("resolved") + 1
@@ -22,112 +25,124 @@ _RESOLVED = columns.OUTCOMES.index("resolved") + 1
 
 def by_blocks(tenant: Any, asked: Asked) -> Figures:
     """The figures of every capability of an organisation, inside `acting()`."""
+    # local days that touch the window; its edges are cut below
+    start = datetime.fromtimestamp(asked.start, UTC).astimezone(tenant.zone).date()
+    until = datetime.fromtimestamp(asked.end - 1, UTC).astimezone(tenant.zone).date()
+    found = load_all(tenant, [Stretch(kind, start, until + timedelta(days=1)) for kind, _ in _TELL])
     told: Figures = {}
-    for kind, tell in (
-        (columns.ITEMS, _items),
-        (columns.RESOLUTIONS, _resolutions),
-        (columns.FIRST_RESPONSES, _reply_promises),
-        (columns.RESOLUTION_PROMISES, _resolution_promises),
-    ):
-        # local days that touch the window; its edges are cut below
-        start = datetime.fromtimestamp(asked.start, UTC).astimezone(tenant.zone).date()
-        until = datetime.fromtimestamp(asked.end - 1, UTC).astimezone(tenant.zone).date()
-        rows = columns.load(tenant, kind, start, until + timedelta(days=1))
+    for kind, tell in _TELL:
+        rows = found[kind.name].rows
         inside = (rows["at"] >= asked.start) & (rows["at"] < asked.end)
-        if not inside.all():
-            rows = rows[inside]
-        tell(rows, asked, told)
+        tell(rows[inside], asked, told)
     return told
 
 
-def _cells(
-    rows: NDArray[Any], segment: NDArray[Any], asked: Asked
-) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Each way to cut, and the cell of every row: capability and part in one number."""
-    capability = rows["capability"] << 20
+#: A cell in one number: the place of its capability times this, plus its part and one more: a week
+#: may lie before the trend.
+_PARTS = 64
+
+
+def _cells(rows: Rows, segment: NDArray[Any], asked: Asked) -> Iterator[_Cells]:
+    """Each way to cut."""
+    capabilities, capability = np.unique(rows["capability"], return_inverse=True)
+    first = capability * _PARTS + 1
     week = (rows["at"] - asked.trend) // 604800
     for cut, part in (
-        ("all", np.zeros(len(rows), np.int64)),
-        ("severity", rows["severity"].astype(np.int64)),
-        ("segment", segment.astype(np.int64)),
+        ("all", 0),
+        ("severity", rows["severity"]),
+        ("segment", segment),
         ("week", week),
     ):
-        yield cut, capability + part + 1024  # a week may lie before the trend
+        yield _Cells(cut, capabilities, first + part)
 
 
-class _Cell:
+class _Cells:
     """Rows grouped by cell, for sums and quantiles of some column."""
 
-    def __init__(self, cut: str, cell: NDArray[np.int64], into: Figures, fact: str) -> None:
-        self.names, self.group = np.unique(cell, return_inverse=True)
-        self.cut, self.into, self.fact = cut, into, fact
-        self.keys = [(name >> 20, (name & (2**20 - 1)) - 1024) for name in self.names.tolist()]
+    def __init__(self, cut: str, capabilities: NDArray[Any], cell: NDArray[np.int64]) -> None:
+        self.cut, self.capabilities, self.cell = cut, capabilities, cell
+        self.size = len(capabilities) * _PARTS
+        self.counts = np.bincount(cell, minlength=self.size)
 
-    def put(self, figure: str, values: NDArray[Any], where: NDArray[Any] | None = None) -> None:
-        name = f"{self.fact}.{figure}"
-        told = values.tolist()
-        for place, key in enumerate(self.keys):
-            if where is None or where[place]:
-                self.into[self.cut, *key, name] = told[place]
+    def put(
+        self, into: Figures, figure: str, values: NDArray[Any], where: NDArray[Any] | None = None
+    ) -> None:
+        """Name the figures of the cells there are, or of those for which `where` is positive."""
+        there = np.flatnonzero(self.counts if where is None else where)
+        capabilities = self.capabilities[there // _PARTS].tolist()
+        parts = (there % _PARTS - 1).tolist()
+        names = zip(repeat(self.cut), capabilities, parts, repeat(figure))
+        into.update(zip(names, values[there].tolist(), strict=True))
 
-    def sums(self, values: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        counted = np.bincount(self.group, values, minlength=len(self.names))
-        return counted.astype(np.float64)
+    def sums(self, of: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """How many rows of each cell are of some."""
+        return np.bincount(self.cell, of, minlength=self.size)
 
-    def quantiles(self, values: NDArray[Any], of: NDArray[np.bool_], **shares: float) -> None:
-        group, chosen = self.group[of], values[of]
-        order = np.argsort(group.astype(np.int64) << 32 | chosen.astype(np.int64))
-        ranked = chosen[order].astype(np.float64)
-        counts = np.bincount(group, minlength=len(self.names))
-        first = np.cumsum(counts) - counts
-        there = counts > 0
+    def shares(self, of: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The share of each cell's rows that are of some; cells without rows are not told."""
+        return self.sums(of) / np.maximum(self.counts, 1)
+
+    def quantiles(
+        self, into: Figures, values: NDArray[Any], of: NDArray[np.bool_], **shares: float
+    ) -> None:
+        """Quantiles of a column that is never negative, as `percentile_cont` tells them."""
+        cell = self.cell[of]
+        # Sorted by cell and value: in one number, so that no order has to be kept beside them.
+        ranked = np.sort(cell << 32 | values[of].astype(np.int64)) & (2**32 - 1)
+        counts = np.bincount(cell, minlength=self.size)
+        there = np.flatnonzero(counts)
+        first = (np.cumsum(counts) - counts)[there]
+        told = np.zeros(self.size)
         for figure, share in shares.items():
             place = share * (counts[there] - 1)
             low = np.floor(place).astype(np.int64)
-            high = np.ceil(place).astype(np.int64)
-            below, above = ranked[first[there] + low], ranked[first[there] + high]
-            told = np.zeros(len(self.names))
+            below = ranked[first + low].astype(np.float64)
+            above = ranked[first + np.ceil(place).astype(np.int64)]
             told[there] = below + (place - low) * (above - below)
-            self.put(figure, told, there)
+            self.put(into, figure, told, counts)
 
 
-def _items(rows: NDArray[Any], asked: Asked, told: Figures) -> None:
+def _items(rows: Rows, asked: Asked, told: Figures) -> None:
     reply, clock = rows["first_response"], rows["clock"]
-    for cut, cell in _cells(rows, rows["first_reply"] == _MEANINGFUL, asked):
-        cells = _Cell(cut, cell, told, "item")
-        cells.put("opened", cells.sums())
-        cells.put("replied", cells.sums(reply >= 0))
-        cells.put("open", cells.sums(clock < 0))
-        cells.quantiles(reply, reply >= 0, reply_median=0.5)
+    for cells in _cells(rows, rows["first_reply"] == _MEANINGFUL, asked):
+        cells.put(told, "item.opened", cells.counts)
+        cells.put(told, "item.replied", cells.sums(reply >= 0))
+        cells.put(told, "item.open", cells.sums(clock < 0))
+        cells.quantiles(told, reply, reply >= 0, **{"item.reply_median": 0.5})
 
 
-def _resolutions(rows: NDArray[Any], asked: Asked, told: Figures) -> None:
+def _resolutions(rows: Rows, asked: Asked, told: Figures) -> None:
     holds = rows["holds"] == 1
     bounced = holds & (rows["reassignments"] >= 2)
     escalated = holds & (rows["functional"] + rows["hierarchical"] > 0)
-    for cut, cell in _cells(rows, rows["fcr_claimed"] == 1, asked):
-        cells = _Cell(cut, cell, told, "resolution")
-        cells.put("resolved", cells.sums(holds))
-        cells.put("reopened", cells.sums(rows["reopened"] == 1) / cells.sums())
-        cells.put("bounced", cells.sums(bounced))
-        cells.put("escalated", cells.sums(escalated))
-        cells.quantiles(rows["clock"], holds, clock_median=0.5, clock_p90=0.9)
+    both = {"resolution.clock_median": 0.5, "resolution.clock_p90": 0.9}
+    for cells in _cells(rows, rows["fcr_claimed"] == 1, asked):
+        cells.put(told, "resolution.resolved", cells.sums(holds))
+        cells.put(told, "resolution.reopened", cells.shares(rows["reopened"] == 1))
+        cells.put(told, "resolution.bounced", cells.sums(bounced))
+        cells.put(told, "resolution.escalated", cells.sums(escalated))
+        cells.quantiles(told, rows["clock"], holds, **both)
 
 
-def _reply_promises(rows: NDArray[Any], asked: Asked, told: Figures) -> None:
+def _reply_promises(rows: Rows, asked: Asked, told: Figures) -> None:
     kept = (rows["fulfilled"] > 0) & (rows["clock"] <= rows["target"])
     _promises("reply_promise", rows, kept, asked, told)
 
 
-def _resolution_promises(rows: NDArray[Any], asked: Asked, told: Figures) -> None:
+def _resolution_promises(rows: Rows, asked: Asked, told: Figures) -> None:
     kept = (rows["outcome"] == _RESOLVED) & (rows["clock"] <= rows["target"])
     _promises("resolution_promise", rows, kept, asked, told)
 
 
-def _promises(
-    fact: str, rows: NDArray[Any], kept: NDArray[Any], asked: Asked, told: Figures
-) -> None:
-    for cut, cell in _cells(rows, rows["response_owed"] == 1, asked):
-        cells = _Cell(cut, cell, told, fact)
-        cells.put("decided", cells.sums())
-        cells.put("kept", cells.sums(kept) / cells.sums())
+def _promises(fact: str, rows: Rows, kept: NDArray[np.bool_], asked: Asked, told: Figures) -> None:
+    for cells in _cells(rows, rows["response_owed"] == 1, asked):
+        cells.put(told, f"{fact}.decided", cells.counts)
+        cells.put(told, f"{fact}.kept", cells.shares(kept))
+
+
+_TELL: list[tuple[columns.Kind, Callable[[Rows, Asked, Figures], None]]] = [
+    (columns.ITEMS, _items),
+    (columns.RESOLUTIONS, _resolutions),
+    (columns.FIRST_RESPONSES, _reply_promises),
+    (columns.RESOLUTION_PROMISES, _resolution_promises),
+]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-import numpy as np
 import pytest
 from django.db import ProgrammingError, connection
 
-from metrics import columns, measure, packing
+from metrics import columns, keeping, measure, packing
 from metrics.columns import ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
 from metrics.definitions import find, names
 from metrics.measure import Reader, Slice
 from metrics.models import Block, Mark
 from metrics.packing import FAR_BYTES, DamagedBlock, TooMuchToRead
+from metrics.rows import Rows
 from portal.tenancy.context import NoActingTenant, acting
 from surveys.models import SurveyedEvent
 from tests import roles
@@ -26,6 +26,7 @@ from tests.metrics.told import (
     asked,
     commented,
     enter,
+    listed,
     load,
     month,
     moved,
@@ -69,7 +70,7 @@ def marks(cast: Cast) -> set[tuple[str, date]]:
         return set(Mark.objects.values_list("kind", "day"))
 
 
-def by_hand(cast: Cast, kind: Kind) -> np.ndarray:
+def by_hand(cast: Cast, kind: Kind) -> Rows:
     """The rows of a kind, read by field and packed by Python instead of by SQL."""
     sources = sorted({*kind.sources, "w.opened_at"})
     if kind.alias != "w":
@@ -80,7 +81,8 @@ def by_hand(cast: Cast, kind: Kind) -> np.ndarray:
             f" WHERE {kind.alias}.tenant_id = {cast.acme.pk}"
         )
         rows = kind.pack([dict(zip(sources, row, strict=True)) for row in cursor.fetchall()])
-    return rows[[column.name for column in kind.block.columns]]
+    names = [column.name for column in kind.block.columns]
+    return Rows({name: rows[name] for name in names}, len(rows))
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -211,9 +213,11 @@ def test_a_block_of_another_layout_is_not_read_and_packed_anew(told: Cast) -> No
     expected = plain(load(told, ITEMS))
     with roles.as_role(roles.WORKER), acting(told.acme.pk):
         Block.objects.update(columns=b"", far=b"", capabilities=[], ends=[], rows=0)
+    keeping.KEPT.clear()
     assert plain(load(told, ITEMS)) == []  # blocks are what is read …
     with roles.as_role(roles.WORKER), acting(told.acme.pk):
         Block.objects.update(layout="columns of old")
+    keeping.KEPT.clear()
     assert plain(load(told, ITEMS)) == expected  # … unless they are of another layout
     with roles.as_role(roles.WORKER):
         assert columns.sweep(MAY) > 0
@@ -243,7 +247,7 @@ def test_however_days_are_split_the_rows_are_the_same(told: Cast, kind: Kind) ->
     whole = plain(load(told, kind))
     for offset in range(1, (APRIL - MARCH).days):
         cut = MARCH + timedelta(days=offset)
-        parts = [*load(told, kind, MARCH, cut).tolist(), *load(told, kind, cut, APRIL).tolist()]
+        parts = [*listed(load(told, kind, MARCH, cut)), *listed(load(told, kind, cut, APRIL))]
         assert sorted(parts) == whole
 
 
@@ -285,7 +289,7 @@ def test_what_no_slot_is_wide_enough_for_is_kept_exactly(told: Cast, kind: Kind)
         told_by_blocks = [
             row
             for day in days
-            for row in columns.load(told.acme, kind, day, day + timedelta(days=1)).tolist()
+            for row in listed(keeping.load(told.acme, kind, day, day + timedelta(days=1)))
         ]
     assert sorted(told_by_blocks) == plain(by_hand(told, kind))
 
@@ -299,12 +303,12 @@ def test_the_slices_of_capabilities_add_up_to_all_rows(told: Cast, kind: Kind) -
     served = {int(one) for one in whole["capability"]}
     assert served
     with acting(told.acme.pk):
-        apart = [columns.load(told.acme, kind, *YEAR, frozenset([one])) for one in served]
-        both = columns.load(told.acme, kind, *YEAR, frozenset(served))
-        assert len(columns.load(told.acme, kind, *YEAR, frozenset([2**30]))) == 0
+        apart = [keeping.load(told.acme, kind, *YEAR, frozenset([one])) for one in served]
+        both = keeping.load(told.acme, kind, *YEAR, frozenset(served))
+        assert len(keeping.load(told.acme, kind, *YEAR, frozenset([2**30]))) == 0
     for one, rows in zip(served, apart, strict=True):
         assert set(rows["capability"].tolist()) == {one}
-    assert sorted(row for rows in apart for row in rows.tolist()) == plain(whole) == plain(both)
+    assert sorted(row for rows in apart for row in listed(rows)) == plain(whole) == plain(both)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -328,6 +332,7 @@ def test_more_rows_than_memory_is_meant_for_are_refused_before_they_are_unpacked
     rows = load(told, ITEMS)
     monkeypatch.setattr(packing, "MOST_BYTES", rows.nbytes)
     assert len(load(told, ITEMS)) == len(rows)
+    keeping.KEPT.clear()
     monkeypatch.setattr(packing, "MOST_BYTES", rows.nbytes - 1)
     with pytest.raises(TooMuchToRead, match=f"{len(rows)} rows .* shorter period"):
         load(told, ITEMS)
@@ -357,13 +362,13 @@ def per_severity(name: str) -> bool:
 
 
 def test_a_column_that_blocks_do_not_hold_is_an_error_not_a_nought(told: Cast) -> None:
-    with pytest.raises(ValueError, match="state"):
+    with pytest.raises(KeyError, match="state"):
         load(told, ITEMS, *YEAR)["state"]
 
 
 def test_outside_a_context_columns_are_refused_instead_of_empty(told: Cast) -> None:
     with pytest.raises(NoActingTenant, match="outside acting"):
-        columns.load(told.acme, ITEMS, *YEAR)
+        keeping.load(told.acme, ITEMS, *YEAR)
 
 
 def test_another_organisation_sees_nothing_even_if_it_names_the_first(told: Cast) -> None:
@@ -371,7 +376,7 @@ def test_another_organisation_sees_nothing_even_if_it_names_the_first(told: Cast
     with acting(told.globex.pk):
         assert Block.objects.count() == Mark.objects.count() == 0
         for organisation in (told.globex, told.acme):
-            assert len(columns.load(organisation, ITEMS, *YEAR)) == 0
+            assert len(keeping.load(organisation, ITEMS, *YEAR)) == 0
 
 
 @pytest.mark.parametrize("table", ["metrics_mark", "metrics_block"])

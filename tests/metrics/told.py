@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
-import numpy as np
+import pytest
 
-from metrics import columns, double_checking
+from metrics import columns, double_checking, keeping
 from metrics.columns import Kind
 from metrics.measure import Reader, Reading, Slice
 from metrics.models import DrawnItem, SecondReading
+from metrics.rows import Rows
 from portal.audit.trail import Actor
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
@@ -155,15 +156,34 @@ def used(cast: Cast, times: int = 12) -> None:
         )
 
 
-def load(cast: Cast, kind: Kind, start: date = MARCH, until: date = APRIL) -> np.ndarray:
+def load(cast: Cast, kind: Kind, start: date = MARCH, until: date = APRIL) -> Rows:
     """Columns as the web role sees them."""
     with acting(cast.acme.pk):
-        return columns.load(cast.acme, kind, start, until)
+        return keeping.load(cast.acme, kind, start, until)
 
 
-def plain(rows: np.ndarray) -> list[tuple[int, ...]]:
+def asked_of_blocks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that ask for columns from now on."""
+    seen: list[str] = []
+    ask = columns.ask
+
+    def noted(statement: str, values: Any) -> Any:
+        seen.append(statement)
+        return ask(statement, values)
+
+    for module in (columns, keeping):
+        monkeypatch.setattr(module, "ask", noted)
+    return seen
+
+
+def listed(rows: Rows) -> list[tuple[int, ...]]:
+    """Rows as tuples, in the order of their columns."""
+    return list(zip(*(rows[name].tolist() for name in rows.names), strict=True))
+
+
+def plain(rows: Rows) -> list[tuple[int, ...]]:
     """Rows in an order of their own, to be compared."""
-    return sorted(rows.tolist())
+    return sorted(listed(rows))
 
 
 def read(

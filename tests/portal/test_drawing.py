@@ -189,7 +189,7 @@ def test_a_value_without_an_interval_is_drawn_alone():
 def test_labels_of_an_interval_stay_inside_the_drawing(value):
     for text in parsed(interval_bar(value, value, value, value, unit="%", title="T")).iter("text"):
         reach = 6 * len(text.text)
-        x, anchor = float(text.get("x")), text.get("text-anchor")
+        x, anchor = float(text.get("x")), text.get("text-anchor", "start")
         left = {"start": x, "middle": x - reach / 2, "end": x - reach}[anchor]
         assert left >= -1
         assert left + reach <= WIDTH + 1
@@ -230,3 +230,19 @@ def test_a_chart_is_followed_by_all_its_figures():
     for words in ("50 %", "12", "unknown", "fewer than 5 answers", "target 80 %", "30 % to 70 %"):
         assert words in page[page.index("<table") :]
     assert "<by week>" not in page
+
+
+def test_limits_of_each_point_are_one_outline_for_each_stretch():
+    usual = [(40, 50, 60), (45, 50, 55), None, (30, 35, 40), (30, 45, 60)]
+    points = [Point(f"week {n}", 50, 12, usual=one) for n, one in enumerate(usual)]
+    drawing = trend(points, unit="%", title="T")
+    first, second = by_class(drawing, "path", "limits")
+    numbers = [float(n) for n in re.findall(r"-?[\d.]+", first.get("d"))]
+    assert first.get("d").endswith("z")
+    tops = re.findall(r"V([\d.]+)H", first.get("d"))
+    assert len(tops) == 4  # two upper limits there, two lower ones back
+    assert float(tops[0]) < float(tops[1]) < float(tops[2]) < float(tops[3])  # 60, 55, 45, 40
+    assert max(numbers) <= 300
+    assert len(re.findall("V", second.get("d"))) == 4
+    means = by_class(drawing, "line", "mean")
+    assert len(means) == 3  # of the first two points one, of the last two one each

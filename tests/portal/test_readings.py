@@ -18,6 +18,7 @@ from django.utils import timezone
 from governance.cosigning import accept, cosign
 from governance.targets import Wanted, propose
 from metrics import packing
+from metrics.keeping import KEPT
 from portal.people.api_keys import create_key
 from portal.people.roles import Scope
 from portal.tenancy.context import acting
@@ -164,6 +165,7 @@ def test_more_than_is_held_in_memory_is_refused_with_what_to_do(
     told: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert get(told, metric="reopen_rate", **PERIOD).status_code == 200
+    KEPT.clear()
     monkeypatch.setattr(packing, "MOST_BYTES", 1)
     refused = get(told, metric="reopen_rate", **PERIOD)
     assert refused.status_code == 400

@@ -28,9 +28,7 @@ def test_comments_stand_once_and_other_figures_point_at_them(cast: Cast) -> None
     page = scorecard(cast)
     assert page.count("Comment 0") == 1
     assert "Comment 0" in card(page, "csat-share-share")
-    assert 'As beside <a class="quiet" href="#csat-share-share">Satisfied</a>' in card(
-        page, "reopen-rate-rate"
-    )
+    assert 'As beside <a href="#csat-share-share">Satisfied</a>' in card(page, "reopen-rate-rate")
 
 
 def test_without_evidence_each_figure_says_which_is_missing_and_why(cast: Cast) -> None:
