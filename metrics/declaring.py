@@ -21,6 +21,7 @@ from metrics.definitions import find
 from metrics.measure import Reader, Slice
 from metrics.models import DeclaredComparison
 from metrics.parts import PARTS, SEVERITY, hidden, part
+from metrics.periods import is_askable
 from metrics.sides import TIMES, comparable, side
 from portal.audit.trail import Actor, record
 from portal.catalogue.models import Capability
@@ -77,8 +78,8 @@ class Named:
             raise NoComparison("A duration is compared within one severity, a share over all.")
         if self.by == SEVERITY and self.severity:
             raise NoComparison("Severities are not compared within a severity.")
-        if not self.start < self.until <= self.start + LONGEST:
-            raise NoComparison("The period is empty or longer than a year.")
+        if not is_askable(self.start, self.until, longest=LONGEST):
+            raise NoComparison("The period is empty, longer than a year or none of these times.")
 
 
 @transaction.atomic

@@ -133,13 +133,13 @@ def take(*, page: Page, member: Member, said: Mapping[str, str], at: datetime) -
     if len(expected) > LONGEST_EXPECTATION:
         return f"What you expect is longer than {LONGEST_EXPECTATION} characters."
     tenant = member.organisation
+    named = Named(said.get("metric", ""), by, one, other, start, until, said.get("severity", ""))
     try:
+        named.check()  # before the local midnight of a day in the year one is asked for
         declare(
             tenant=tenant,
             capability=page.capability,
-            named=Named(
-                said.get("metric", ""), by, one, other, start, until, said.get("severity", "")
-            ),
+            named=named,
             starts_at=datetime.combine(start, time(), tzinfo=tenant.zone).astimezone(UTC),
             expected=expected,
             by=member.person,

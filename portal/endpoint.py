@@ -33,6 +33,8 @@ class Endpoint(APIView):
     """
 
     access = "anybody"  # the page door stays open: the key is asked for here
+    #: What OPTIONS would tell stands in the OpenAPI document.
+    http_method_names = [name for name in APIView.http_method_names if name != "options"]
     scopes: dict[str, tuple[Scope, ...]] = {}
     #: False where everything that is sent carries an id of its own (tickets/ingest_api.py).
     needs_idempotency_key = True

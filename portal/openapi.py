@@ -66,11 +66,13 @@ class EndpointSchema(AutoSchema):
 
 
 def tell_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Add to every operation the refusals that all have (a hook of drf-spectacular)."""
+    """Add to every operation what all of them refuse (a hook of drf-spectacular)."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
     for operations in result["paths"].values():
         for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                _say_not_empty(parameter)
             problems = dict(_EVERY)
             if operation.get("security"):
                 problems |= _WITH_KEY
@@ -100,3 +102,15 @@ def _named(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
 def _problem(meaning: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": meaning, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _say_not_empty(parameter: dict[str, Any]) -> None:
+    """Query parameters may be left out, and not be empty (portal.rest.refuse_unknown)."""
+    schema = parameter["schema"]
+    if (
+        parameter["in"] == "query"
+        and parameter["name"] != "cursor"
+        and schema.get("type") == "string"
+        and "enum" not in schema
+    ):
+        schema.setdefault("minLength", 1)

@@ -19,6 +19,7 @@ from metrics.evidence import Piece, beside
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
 from metrics.parts import SEGMENTS, SEVERITY, measure, tell
+from metrics.periods import is_askable
 from portal.catalogue.models import Capability, Domain
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
@@ -49,10 +50,10 @@ class Asked:
     segment: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.start < self.until <= self.start + LONGEST:
+        if not is_askable(self.start, self.until, longest=LONGEST):
             raise NotAskable(
-                f"The period {self.start} to {self.until} is empty or longer than three years: the"
-                " first day comes before the last, which is not included."
+                f"The period {self.start} to {self.until} is empty, longer than three years or none"
+                " of these times: the first day comes before the last, which is not included."
             )
         if self.severity is not None and self.severity not in set(Severity):
             raise NotAskable(

@@ -6,7 +6,7 @@ The settings name these classes; `portal.endpoint` holds the view that endpoints
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import PermissionDenied
@@ -16,6 +16,8 @@ from django.http import Http404
 from django.utils.cache import patch_vary_headers
 from django_filters import rest_framework as filters
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import exceptions, serializers, status
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import BaseParser
@@ -120,6 +122,7 @@ class ClosedFilterBackend(DjangoFilterBackend):
         return super().filter_queryset(request, queryset, view)
 
 
+@extend_schema_field(OpenApiTypes.BOOL)
 class TrueOrFalse(filters.TypedChoiceFilter):
     """A filter by yes or no: what is neither is an error, not ignored."""
 
@@ -130,15 +133,14 @@ class TrueOrFalse(filters.TypedChoiceFilter):
 
 
 def refuse_unknown(request: Request, declared: set[str]) -> None:
-    """Raise a 400 that names every query parameter that is not declared."""
-    unknown = sorted(set(request.query_params) - declared)
-    if unknown:
-        raise exceptions.ValidationError(
-            {
-                name: [f"Unknown parameter; known are {', '.join(sorted(declared))}."]
-                for name in unknown
-            }
-        )
+    """Raise a 400 that names every query parameter that is not declared, or says nothing."""
+    known = f"Unknown parameter; known are {', '.join(sorted(declared))}."
+    wrong = {name: [known] for name in sorted(set(request.query_params) - declared)}
+    for name, said in request.query_params.items():
+        if not said and name != Pages.cursor_query_param:  # an empty cursor is the first page
+            wrong.setdefault(name, ["Empty; leave the parameter out to ask for everything."])
+    if wrong:
+        raise exceptions.ValidationError(wrong)
 
 
 class ClosedSerializer(serializers.Serializer[Any]):
@@ -170,6 +172,13 @@ class Pages(CursorPagination):
             reason = f"A whole number from 1 to {self.max_page_size} is needed."
             raise exceptions.ValidationError({self.page_size_query_param: [reason]})
         return int(given)
+
+    def _get_position_from_instance(self, instance: Any, ordering: Sequence[str]) -> str:
+        """Where a row stands; unlike REST framework's own, also by a field of what it refers to."""
+        value = instance
+        for name in ordering[0].lstrip("-").split("__"):
+            value = getattr(value, name)
+        return str(value)
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
         """The parameters as OpenAPI tells them, with the bounds of a page."""

@@ -23,6 +23,7 @@ from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
 from metrics.occurring import happened, occurrences_of
+from metrics.periods import is_askable
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
 from portal.cards import Beside, Card, Link, Told, anchor_of, card, counted_heading, series
@@ -171,7 +172,7 @@ def period(query: Mapping[str, str], today: date) -> tuple[date, date, str]:
         )
     except ValueError:
         return start, until, "Both days are needed, as 2026-10-01; the usual period is shown."
-    if not asked[0] < asked[1] <= asked[0] + timedelta(days=366):
+    if not is_askable(*asked, longest=timedelta(days=366)):
         return (
             start,
             until,

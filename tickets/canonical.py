@@ -52,6 +52,8 @@ from typing import Any
 from portal.catalogue.severity import Severity
 
 __all__ = [
+    "FIRST_YEAR",
+    "LAST_YEAR",
     "ORDER",
     "ActorKind",
     "Event",
@@ -64,6 +66,9 @@ __all__ = [
     "State",
     "UsageType",
 ]
+
+#: Instants outside these years are noughts of other clocks and slips of the pen.
+FIRST_YEAR, LAST_YEAR = 1971, 2099
 
 
 class State(StrEnum):

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from django.utils.text import slugify
 
 from portal.catalogue.severity import Severity
-from tickets.canonical import ActorKind, State
+from tickets.canonical import FIRST_YEAR, LAST_YEAR, ActorKind, State
 from tickets.files import DELIMITERS, ENCODINGS, Layout
 
 SHIPPED = Path(__file__).parent / "mappings"
@@ -105,8 +105,6 @@ _SCALE = re.compile(r"[a-z]+_\d+_\d+")
 _LONGEST = {"group": 150, "channel": 40, "capability": 150, "requester_email": 254, "problem": 200}
 #: Capabilities one file may name: a column with more is no list of topics.
 MOST_CAPABILITIES = 500
-#: Instants outside these years are noughts of other clocks and slips of the pen.
-_FIRST_YEAR, _LAST_YEAR = 1971, 2099
 #: What is remembered of a column: so many values, each no longer than so many characters.
 _REMEMBERED, _WORTH_REMEMBERING = 20_000, 100
 #: Characters PostgreSQL keeps in no text: NUL and halves of surrogate pairs.
@@ -543,8 +541,8 @@ class Columns:
 
     def _placed(self, at: datetime) -> datetime | Doubt | Unreadable:
         """The instant in UTC; a local time that comes twice is the first of the two."""
-        if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
-            return Unreadable(f"a year outside {_FIRST_YEAR} to {_LAST_YEAR}")
+        if not FIRST_YEAR <= at.year <= LAST_YEAR:
+            return Unreadable(f"a year outside {FIRST_YEAR} to {LAST_YEAR}")
         if at.tzinfo is not None:
             return at.astimezone(UTC)
         zone = self._mapping.zone

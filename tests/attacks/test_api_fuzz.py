@@ -245,11 +245,11 @@ def broken(draw: st.DrawFn) -> Any:
             inside = inside[part]
         match draw(st.sampled_from(["change", "remove", "add"])):
             case "change":
-                inside[path[-1]] = draw(st.sampled_from(HOSTILE))
+                inside[path[-1]] = copy.deepcopy(draw(st.sampled_from(HOSTILE)))
             case "remove":
                 del inside[path[-1]]
             case "add":
-                inside[draw(st.text(max_size=5))] = draw(st.sampled_from(HOSTILE))
+                inside[draw(st.text(max_size=5))] = copy.deepcopy(draw(st.sampled_from(HOSTILE)))
     return said
 
 

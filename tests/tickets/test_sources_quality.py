@@ -219,7 +219,7 @@ def test_a_card_says_it_in_a_line_that_leads_to_the_page(flaws: Cast) -> None:
     )
     text = page.content.decode()
     line = "Flaws in the data: a status nobody has mapped (5 tickets), and 2 more kinds"
-    assert f'<a class="quiet" href="/acme/sources/quality/">{line}</a>' in text
+    assert f'<a href="/acme/sources/quality/">{line}</a>' in text
 
 
 def test_the_command_and_the_endpoint_tell_the_same_flaws(flaws: Cast) -> None:
