@@ -25,6 +25,8 @@ from surveys.reading_comments import Agreement
 OPEN, RESOLVED, WITHDRAWN = (
     columns.OUTCOMES.index(name) + 1 for name in ("open", "resolved", "withdrawn")
 )
+#: From so many changes of group on, work was passed on often (METRICS.md M20).
+OFTEN_MOVED = 2
 INVITED, NOT_SENT, IMPORTED = (
     columns.DECISIONS.index(name) + 1 for name in ("invited", "not_sent", "imported")
 )
@@ -185,8 +187,7 @@ def answers(facts: Facts, *, policy_denial: bool, among: frozenset[str] = SATISF
         )
     asked = (rows["decision"] == INVITED) & (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
     given = (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
-    released = given & (rows["released"] > 0) & (rows["released"] <= facts.as_of)
-    counted = released & (rows["late"] != 1)
+    counted = released_in(rows, facts.as_of)
     closed = np.where(asked, rows["window_until"] <= facts.as_of, True)
     imported = bool((rows["decision"] == IMPORTED).any())
     return Answers(
@@ -195,8 +196,15 @@ def answers(facts: Facts, *, policy_denial: bool, among: frozenset[str] = SATISF
         sent=None if imported else int((asked & closed).sum()),
         still_open=int((asked & ~closed & ~given).sum()),
         late=int((given & (rows["late"] == 1)).sum()),
-        waiting=int((given & (rows["late"] != 1) & ~released).sum()),
+        waiting=int((given & (rows["late"] != 1) & ~counted).sum()),
     )
+
+
+def released_in(rows: Rows, as_of: int) -> NDArray[np.bool_]:
+    """Which events have an answer that came in time and whose batch is released."""
+    given = (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= as_of)
+    released = (rows["released"] > 0) & (rows["released"] <= as_of)
+    return np.asarray(given & released & (rows["late"] != 1))
 
 
 def _scale(rows: Rows) -> scales.Scale:
@@ -331,7 +339,7 @@ def response_rate(facts: Facts) -> Estimate:
     # Who answered is counted at once; what they said waits for its batch (TRUST.md decision 1).
     answered = closed & (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
     answered &= rows["late"] != 1
-    delivered = closed & (rows["invitation"] != 2)
+    delivered = closed & (rows["invitation"] != columns.BOUNCED)
     return share(
         int(answered.sum()),
         int(closed.sum()),
@@ -646,12 +654,19 @@ def escalated(facts: Facts, *which: str) -> Estimate:
     return share(several, len(rows), why="nothing was resolved in this period")
 
 
+def passed_on(facts: Facts) -> Rows:
+    """Resolved items that changed group twice or more after the first assignment."""
+    rows = held(facts)
+    often: Rows = rows[rows["reassignments"] >= OFTEN_MOVED]
+    return often
+
+
 def bounced(facts: Facts) -> Estimate:
     """M20: resolved items that changed group twice or more after the first assignment."""
     rows = held(facts)
     mean = float(rows["reassignments"].mean()) if len(rows) else None
     return share(
-        int((rows["reassignments"] >= 2).sum()),
+        len(passed_on(facts)),
         len(rows),
         beside={"mean": mean},
         why="nothing was resolved in this period",

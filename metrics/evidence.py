@@ -20,32 +20,33 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Window
-from django.db.models.functions import RowNumber
+import numpy as np
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from metrics import recurring, words
+from metrics import columns, recurring, words
 from metrics.definitions import BY_KEY
+from metrics.evaluating import epoch, passed_on, released_in
+from metrics.flow import took_many_turns
 from metrics.measure import Reader, Slice
 from metrics.models import Observation, ObservationAnswer, QualityReview
 from metrics.pairs import OBSERVED, Pair
+from metrics.rows import Rows
 from metrics.rubric import RUBRIC, VERSION, ErrorIn, Mark
 from metrics.scales import SCALES
 from portal.people.models import Person
 from portal.people.roles import Role
 from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
-from surveys.models import Comment, NotSent, Sentiment
+from surveys.models import Comment, Sentiment
 from tickets.models import Escalation, MessageText, Resolution, WorkItem
 
 #: Fewer comments or reviews than this are not shown: a single one leads to its author.
 SMALLEST_BATCH = 5
 #: A help desk tells the message and the reopen it causes as two events, not quite at once.
 AROUND = timedelta(minutes=5)
-#: First replies are looked for among so many of the latest items of each severity: older words are
-#: emptied anyway.
-LATEST = 500
-#: From so many changes of group on, work was passed on often (METRICS.md M20).
-OFTEN_MOVED = 2
+#: First replies are looked for among so few of the latest items of each severity, and among so many
+#: where the words of those are not kept: older words are emptied anyway.
+FEW, LATEST = 10, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +150,14 @@ def _comments_told(
 
 
 def _comments(reader: Reader, cut: Slice, *, policy_denial: bool) -> QuerySet[Comment]:
-    found = (
+    rows = reader.facts(cut).rows(columns.SURVEYED)
+    told = released_in(rows, epoch(reader.as_of)) & (rows["policy_denial"] == int(policy_denial))
+    return (
         Comment.objects.for_tenant(reader.tenant)
-        .filter(
-            answer__released_at__isnull=False,
-            answer__late=False,
-            answer__event__policy_denial=policy_denial,
-            **_within(reader, cut, "answer__event__at"),
-        )
+        .filter(answer__event__in=rows["event"][told].tolist())
         .exclude(text="")
         .order_by("answer__score", "-at", "id")
     )
-    return _about(found, cut, "answer__event__capability")
 
 
 def _told(reader: Reader, told: Sequence[tuple[str, int, datetime]]) -> tuple[Row, ...]:
@@ -228,7 +225,7 @@ def first_replies(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     mask = _mask(reader)
     rows = tuple(
         Row(mask(text), _meaning(said), (TicketName(source, external_id),))
-        for severity, text, said, source, external_id in told
+        for _, severity, text, said, source, external_id in told
         if cut.severity in (None, severity)
     )[:limit]
     if not rows:
@@ -236,26 +233,41 @@ def first_replies(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     return Piece(title, rows)
 
 
-def _first_replies(reader: Reader, cut: Slice, limit: int) -> list[tuple[str, ...]]:
-    """Severity, text, meaning, source and id, the latest of each severity; asked once for all."""
-    latest_first = (F("opened_at").desc(), F("pk").desc())
-    place = Window(RowNumber(), partition_by="severity", order_by=latest_first)
-    answered = _items(reader, cut, "opened_at").filter(first_response_at__isnull=False)
-    latest = answered.annotate(place=place).filter(place__lte=LATEST).values("pk")
+Replied = tuple[datetime, str, str, str, str, str]
+
+
+def _first_replies(reader: Reader, cut: Slice, limit: int) -> list[Replied]:
+    """Opening, severity, text, meaning, source and id of the latest of each severity whose words
+    are kept, `limit` at least where there are so many; asked once for all severities."""
+    rows = reader.facts(cut).rows(columns.ITEMS)
+    answered = rows[rows["first_response"] != columns.NONE_S]
+    latest = {
+        name: _ranked(answered[answered["severity"] == place], "at")
+        for place, name in enumerate(columns.SEVERITIES, start=1)
+    }
+    told = _worded(reader, [item for items in latest.values() for item in items[:FEW]])
+    enough = Counter(severity for _, severity, *_ in told)
+    more = [name for name in latest if enough[name] < limit]
+    told += _worded(reader, [item for name in more for item in latest[name][FEW:LATEST]])
+    return sorted(told, key=lambda one: one[0], reverse=True)
+
+
+def _worded(reader: Reader, items: Sequence[int]) -> list[Replied]:
+    """As `_first_replies`, those of some items whose first reply's words are kept."""
+    if not items:
+        return []
     reply = MessageText.objects.filter(
         tenant=OuterRef("tenant"), ticket=OuterRef("ticket"), at=OuterRef("first_response_at")
     )
     told = (
         WorkItem.objects.for_tenant(reader.tenant)
-        .filter(pk__in=latest)
+        .filter(pk__in=items)
         .annotate(text=Subquery(reply.order_by("key").values("text")[:1]))
         .exclude(text=None)
-        .annotate(place=place)
-        .filter(place__lte=limit)
-        .order_by("-opened_at", "-pk")
     )
     source = ("ticket__connection__name", "ticket__external_id")
-    return list(told.values_list("severity", "text", "first_reply_meaning", *source))
+    fields = ("opened_at", "severity", "text", "first_reply_meaning", *source)
+    return list(told.values_list(*fields))
 
 
 def _meaning(said: str) -> str:
@@ -269,44 +281,43 @@ def _meaning(said: str) -> str:
 
 def many_hands(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """Work that went through most groups before it was resolved (METRICS.md M20)."""
-    moved = _items(reader, cut, "ended_at").filter(outcome=WorkItem.Outcome.RESOLVED)
-    often = moved.filter(reassignments__gte=OFTEN_MOVED)
-    rows, number = _most(reader, often, "reassignments", "times", limit=limit)
-    counted = words.count(number, "item was", "items were")
+    often = passed_on(reader.facts(cut))
+    rows = _most(reader, often, "reassignments", "times", limit=limit)
+    counted = words.count(len(often), "item was", "items were")
     return Piece("What was passed on most", rows, f"{counted} passed on twice or more.")
 
 
 def many_turns(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """Work about which the requester had to write most often (METRICS.md M20b)."""
-    asked = _items(reader, cut, "ended_at").filter(outcome=WorkItem.Outcome.RESOLVED)
+    often = took_many_turns(reader.facts(cut))
+    rows = _most(reader, often, "messages", "messages", limit=limit)
+    counted = words.count(len(often), "item", "items")
     many = int(reader.settings.many_turns)
-    often = asked.filter(requester_messages__gte=many)
-    rows, number = _most(reader, often, "requester_messages", "messages", limit=limit)
-    counted = words.count(number, "item", "items")
     return Piece("Where they wrote most often", rows, f"{counted} with {many} messages or more.")
 
 
-def _most(
-    reader: Reader, often: QuerySet[WorkItem], number: str, unit: str, *, limit: int
-) -> tuple[tuple[Row, ...], int]:
-    """Items with most of something, and how many items these are of."""
-    told = list(
-        often.annotate(found=Window(Count("pk")))
-        .order_by(f"-{number}", "-ended_at", "-id")
-        .values_list(
-            "ticket__subject", number, "ticket__connection__name", "ticket__external_id", "found"
-        )[:limit]
-    )
+def _most(reader: Reader, often: Rows, number: str, unit: str, *, limit: int) -> tuple[Row, ...]:
+    """The items with most of something, the latest first among equals."""
+    most = _ranked(often, number, "at")[:limit]
+    if not most:
+        return ()
+    times = dict(zip(often["item"].tolist(), often[number].tolist(), strict=True))
+    told = WorkItem.objects.for_tenant(reader.tenant).filter(pk__in=most)
+    source = ("ticket__connection__name", "ticket__external_id")
+    named = {pk: rest for pk, *rest in told.values_list("pk", "ticket__subject", *source)}
     mask = _mask(reader)
-    rows = tuple(
-        Row(
-            mask(subject) or "no subject",
-            f"{times} {unit}",
-            (TicketName(source, external_id),),
-        )
-        for subject, times, source, external_id, _ in told
+    return tuple(
+        Row(mask(subject) or "no subject", f"{times[item]} {unit}", (TicketName(name, number_),))
+        for item in most
+        for subject, name, number_ in [named[item]]
     )
-    return rows, told[0][-1] if told else 0
+
+
+def _ranked(rows: Rows, *by: str) -> list[int]:
+    """The items of some rows, the largest first by the first column, then by the next."""
+    order = np.lexsort((rows["item"], *(rows[name] for name in reversed(by))))
+    ranked: list[int] = rows["item"][order[::-1]].tolist()
+    return ranked
 
 
 def asked_all_the_same(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
@@ -386,15 +397,11 @@ def _escalations(reader: Reader, cut: Slice) -> list[tuple[str, str, str, str]]:
 
 def not_asked(reader: Reader, cut: Slice) -> Piece:
     """Why people were not asked, the most frequent reason first (METRICS.md M07)."""
-    found = _about(
-        NotSent.objects.for_tenant(reader.tenant).filter(**_within(reader, cut, "event__at")),
-        cut,
-        "event__capability",
-    )
-    counted = found.order_by().values_list("reason").annotate(number=Count("pk"))
+    codes = reader.facts(cut).rows(columns.SURVEYED)["reason"]
+    counted = Counter(columns.REASONS[code - 1] for code in codes[codes > 0].tolist())
     rows = tuple(
         Row(Reason(reason).label, words.count(number, "time", "times"))
-        for reason, number in sorted(counted, key=lambda one: (-one[1], one[0]))
+        for reason, number in sorted(counted.items(), key=lambda one: (-one[1], one[0]))
     )
     return Piece("Why people were not asked", rows, "" if rows else "Everybody was asked.")
 

@@ -15,6 +15,7 @@ from metrics.evaluating import (
     share,
 )
 from metrics.kinds import Estimate, unknown
+from metrics.rows import Rows
 
 
 def many_turns(facts: Facts) -> Estimate:
@@ -24,11 +25,18 @@ def many_turns(facts: Facts) -> Estimate:
     if len(rows) and not messages.any() and not facts.tells_messages():
         return unknown("no message of a requester is recorded for anything resolved then")
     return share(
-        int((messages >= facts.settings.many_turns).sum()),
+        len(took_many_turns(facts)),
         len(rows),
         beside={"median": intervals.percentile(messages, 0.5) if len(rows) else None},
         why="nothing was resolved in this period",
     )
+
+
+def took_many_turns(facts: Facts) -> Rows:
+    """Resolved items about which the requester wrote as often as the settings call many."""
+    rows = held(facts)
+    often: Rows = rows[rows["messages"] >= facts.settings.many_turns]
+    return often
 
 
 def resolution_share(facts: Facts) -> Estimate:

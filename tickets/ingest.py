@@ -91,6 +91,7 @@ _TICKET_COLUMNS = (
     "continues_id",
     "follows",
     "labelled",
+    "flawed",
 )
 _LABELS = ("subject", "channel", "requester")
 
@@ -309,7 +310,7 @@ class _Batch:
         if column == "follows":
             also += """ AND NOT ("follows" = '')"""  # as the partial index says it
         rows = [
-            (*row[:16], json.loads(row[16]))
+            (*row[:16], json.loads(row[16]), row[17])
             for row in TICKETS.select(column, values, also)
             if row[3] not in self.tickets
         ]
@@ -575,6 +576,7 @@ class _Batch:
             continues,
             ticket.follows[:200],
             ticket.labelled,
+            bool(ticket.flaws),
         )
 
     # --- writing ----------------------------------------------------------------------------------

@@ -421,6 +421,8 @@ class Ticket(TenantOwned):
     #: When subject, channel and requester were said, by name: the later word stands, whichever
     #: came first.
     labelled = models.JSONField(default=dict)
+    #: Whether it has a flaw (TicketFlaw): few have, and a page finds those without the others.
+    flawed = models.BooleanField(default=False)
 
     objects = TicketQuerySet.as_manager()  # type: ignore[misc]
 
@@ -439,6 +441,11 @@ class Ticket(TenantOwned):
                 fields=["tenant", "connection", "follows"],
                 name="ticket_by_followed",
                 condition=~models.Q(follows=""),
+            ),
+            models.Index(
+                fields=["tenant", "capability"],
+                name="ticket_flawed",
+                condition=models.Q(flawed=True),
             ),
         ]
 

@@ -92,12 +92,18 @@ def issues(
     ]
 
 
+def _flaws(tenant_id: int) -> QuerySet[TicketFlaw]:
+    """Flaws of tickets that could be in a figure; `flawed` finds them by its index."""
+    flaws: QuerySet[TicketFlaw] = TicketFlaw.objects.for_tenant(tenant_id).filter(
+        ticket__flawed=True
+    )
+    return flaws.exclude(ticket__left_out__in=_OUT_ANYWAY)
+
+
 def _within(
     tenant_id: int, capabilities: Collection[int] | None, source: str | None
 ) -> QuerySet[TicketFlaw]:
-    flaws: QuerySet[TicketFlaw] = TicketFlaw.objects.for_tenant(tenant_id).exclude(
-        ticket__left_out__in=_OUT_ANYWAY
-    )
+    flaws = _flaws(tenant_id)
     if capabilities is not None:
         flaws = flaws.filter(
             Q(ticket__capability__in=capabilities) | Q(ticket__capability__isnull=True)
@@ -147,8 +153,7 @@ def flaws_between(
     One query. A ticket that nobody has said the capability of counts for every one where that, or
     its severity, is what is missing: the figure may lack it.
     """
-    flaws = TicketFlaw.objects.for_tenant(tenant_id).exclude(ticket__left_out__in=_OUT_ANYWAY)
-    flaws = flaws.filter(ticket__opened_at__lt=end, ticket__last_event_at__gte=start)
+    flaws = _flaws(tenant_id).filter(ticket__opened_at__lt=end, ticket__last_event_at__gte=start)
     if capabilities is not None:
         flaws = flaws.filter(
             Q(ticket__capability__in=capabilities)

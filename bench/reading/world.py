@@ -107,11 +107,11 @@ FILL = (
     f"""
     INSERT INTO tickets_ticket (id, tenant_id, connection_id, external_id, requester_id, subject,
            channel, opened_at, last_event_at, state, severity, capability_id, "group", left_out,
-           follows, labelled)
+           follows, labelled, flawed)
     SELECT t.n, t.tenant, t.connection, 'T' || t.n, t.requester, 'About ' || t.n, 'mail', t.at,
            least(t.solved, %(as_of)s),
            CASE WHEN t.solved < %(as_of)s THEN 'closed' ELSE 'open' END, t.severity, t.capability,
-           'desk', '', '', '{{}}'
+           'desk', '', '', '{{}}', t.n %% 37 = 0
       FROM ({_TOLD}) AS t ORDER BY t.n
     """,
     f"""

@@ -34,7 +34,7 @@ def flawed(cast: Cast, name: str, kind: FlawKind, detail: str = "", **ticket: An
             tenant=cast.acme,
             connection=cast.desk,
             external_id=name,
-            **{"opened_at": OPENED, "capability": cast.accounts, **ticket},
+            **{"opened_at": OPENED, "capability": cast.accounts, "flawed": True, **ticket},
         )
         TicketFlaw.objects.create(tenant=cast.acme, ticket=made, kind=kind, detail=detail)
 

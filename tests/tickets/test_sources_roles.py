@@ -16,7 +16,7 @@ from tests.factories import Cast
 from tests.tickets.test_sources_mapping import START, WORDS, form, looked, ticket
 from tests.tickets.told_desk import connected, deliver, fold
 from tickets import account_roles
-from tickets.models import AccountRole, Connection, RefoldWork, TicketFlaw, WorkItem
+from tickets.models import AccountRole, Connection, RefoldWork, Ticket, TicketFlaw, WorkItem
 
 NOW = timezone.now()
 PAGE = "/acme/sources/told/roles/"
@@ -61,8 +61,12 @@ def apply() -> int:
 
 
 def flaws(live: Connection) -> set[tuple[str, str]]:
+    """The flaws there are; tickets know whether they have one."""
     with acting(live.tenant_id):
-        return set(TicketFlaw.objects.values_list("kind", "ticket__external_id"))
+        found = set(TicketFlaw.objects.values_list("kind", "ticket__external_id"))
+        flawed = Ticket.objects.filter(flawed=True).values_list("external_id", flat=True)
+        assert set(flawed) == {ticket for _, ticket in found}
+        return found
 
 
 def test_a_corrected_role_folds_the_tickets_it_touches_and_no_other(
