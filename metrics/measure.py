@@ -438,7 +438,7 @@ class Reader:
         """Items that were open at a moment, of some capabilities (None: of all)."""
         condition, values = self.open_in_sql(moment)
         if capabilities is not None:
-            condition += " AND coalesce(w.capability_id, 0) = ANY(%(capabilities)s)"
+            condition += " AND w.capability_id = ANY(%(capabilities)s)"
             values["capabilities"] = sorted(capabilities)
         return load_where(self.tenant, ITEMS, condition, **values)
 
