@@ -225,7 +225,7 @@ def _read(tenants: list[Any], duck: Any) -> Iterator[str]:
                         told[way] = ask()
                     took[n].add(way, used.wall, used.cpu)
             if turn == 0:
-                compared += _compare(told)
+                compared += _compare({way: named() for way, named in told.items()})
             _mark(tenant, MARKED_DAYS)
             with roles.as_role(roles.WEB), acting(tenant.pk):
                 for way in ("marked", "marked again"):
@@ -345,8 +345,8 @@ def _written_meanwhile(tenant: Any) -> Iterator[str]:
         for _ in range(DURING_INGEST):
             with roles.as_role(roles.WEB), _one_moment(), acting(organisation.pk):
                 told = {
-                    "blocks": by_blocks(organisation, asked),
-                    "tables": by_sql.by_tables(asked),
+                    "blocks": by_blocks(organisation, asked)(),
+                    "tables": by_sql.by_tables(asked)(),
                 }
             compared += _compare(told)
             moments.add(tuple(sorted(told["blocks"].items())))

@@ -7,9 +7,9 @@ are asked in one statement a fact kind, with grouping sets for the four ways to 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from portal.catalogue.severity import Severity
 
 #: (cut, capability, part, figure) -> value. A part is a severity, 1 or 0 for the segment, a week.
 Figures = dict[tuple[str, int, int, str], float]
+#: What a way found. Calling it names the figures, so that ways compare; that is no part of asking.
+Answer = Callable[[], Figures]
 
 WEEKS = 12
 
@@ -153,34 +155,37 @@ def _statement(fact: Fact, rows: str, asked: Asked, *, tenant: str) -> str:
     )
 
 
-def _told(fact: Fact, rows: Any, into: Figures) -> None:
-    names = list(fact.figures)
-    for cut, capability, part, *values in rows:
-        for name, value in zip(names, values, strict=True):
-            if value is not None:
-                into[cut, capability, part, f"{fact.name}.{name}"] = float(value)
+def _named(found: Sequence[tuple[Fact, Sequence[tuple[Any, ...]]]]) -> Figures:
+    into: Figures = {}
+    for fact, rows in found:
+        names = list(fact.figures)
+        for cut, capability, part, *values in rows:
+            for name, value in zip(names, values, strict=True):
+                if value is not None:
+                    into[cut, capability, part, f"{fact.name}.{name}"] = float(value)
+    return into
 
 
-def by_index(asked: Asked) -> Figures:
+def by_index(asked: Asked) -> Answer:
     """`percentile_cont` over the flat tables' covering indexes."""
     return _by_postgres(asked, lambda fact: f"SELECT * FROM bench_{fact.name}")
 
 
-def by_tables(asked: Asked) -> Figures:
+def by_tables(asked: Asked) -> Answer:
     """`percentile_cont` over the product's normalised tables."""
     return _by_postgres(asked, lambda fact: fact.select)
 
 
-def _by_postgres(asked: Asked, rows: Callable[[Fact], str]) -> Figures:
+def _by_postgres(asked: Asked, rows: Callable[[Fact], str]) -> Answer:
     from django.db import connection
 
-    told: Figures = {}
+    found = []
     with connection.cursor() as cursor:
         for fact in FACTS:
             mine = f"AND f.tenant_id = {asked.tenant}"
             cursor.execute(_statement(fact, rows(fact), asked, tenant=mine))
-            _told(fact, cursor.fetchall(), told)
-    return told
+            found.append((fact, cursor.fetchall()))
+    return partial(_named, found)
 
 
 def flatten(cursor: Any) -> None:
@@ -237,22 +242,11 @@ class Duck:
             )
             file.unlink()
 
-    def __call__(self, asked: Asked) -> Figures:
+    def __call__(self, asked: Asked) -> Answer:
         """The figures; `percentile_cont` is DuckDB's word too."""
-        told: Figures = {}
+        found = []
         for fact in FACTS:
-            mine = f"AND f.tenant_id = {asked.tenant}"
-            rows = f"SELECT * FROM bench_{fact.name}"
-            _told(
-                fact,
-                self._connection.execute(_statement(fact, rows, asked, tenant=mine)).fetchall(),
-                told,
-            )
-        return told
-
-
-def timed(ask: Callable[[Asked], Figures], asked: Asked) -> tuple[float, Figures]:
-    """How long it took, seconds, and what it told."""
-    began = time.perf_counter()
-    told = ask(asked)
-    return time.perf_counter() - began, told
+            rows, mine = f"SELECT * FROM bench_{fact.name}", f"AND f.tenant_id = {asked.tenant}"
+            statement = _statement(fact, rows, asked, tenant=mine)
+            found.append((fact, self._connection.execute(statement).fetchall()))
+        return partial(_named, found)
