@@ -242,10 +242,14 @@ class Side:
     x: int
     n: int
     reliability: Reliability | None = None
+    #: Why the figure cannot be computed there; empty where it can.
+    unknown: str = ""
 
     @property
     def why_not(self) -> str:
         """Why this side cannot be compared; empty if it can."""
+        if self.unknown:
+            return self.unknown
         if self.n < SMALLEST_SIDE:
             return f"fewer than {SMALLEST_SIDE}"
         return str(self.reliability) if self.reliability in UNDECIDABLE else ""

@@ -41,14 +41,14 @@ def comparable() -> list[str]:
 
 
 def side(reader: Reader, name: str, cut: Slice) -> Side | Durations:
-    """What is counted in a slice; nothing where that is no one figure."""
+    """What is counted in a slice, or why that is unknown there."""
     if name in TIMES:
         return TIMES[name](reader.facts(cut))
     _, view = find(name)
     try:
         found = reader.estimate(view, cut)
-    except NotOneFigure:
-        return Side(0, 0)
+    except NotOneFigure as error:
+        return Side(0, 0, unknown=str(error))
     if found.value is None or found.numerator is None:
-        return Side(0, 0)
+        return Side(0, 0, unknown=found.why)
     return Side(found.numerator, found.denominator, found.reliability)

@@ -27,6 +27,7 @@ from metrics.comparing import (
     decompose,
     joined_small,
 )
+from metrics.data_quality import lower_first
 from metrics.definitions import find
 from metrics.intervals import Interval
 from metrics.measure import Reader, Slice
@@ -281,7 +282,8 @@ def worded(told: Comparison, name: str) -> str:
 def said(told: Comparison, wording: str | Wording) -> tuple[str, str, bool]:
     """The difference with its interval, the words for it, and whether it is worded as one."""
     if told.wording is Wording.NOT_COMPARED:
-        return "", f"not compared: {told.why_not}", False
+        why = lower_first(told.why_not).removesuffix(".")
+        return "", f"not compared: {why}", False
     differs = told.wording in (Wording.HIGHER, Wording.LOWER)
     if told.interval is None:  # of durations: each median stands with an interval of its own
         if told.difference is None:
@@ -298,6 +300,8 @@ def of(side: Side | Durations | None) -> str:
         return "so few answers that nothing is shown"
     if isinstance(side, Durations):
         return _half_within(side)
+    if side.unknown:
+        return "unknown"
     if side.n < SMALLEST_SIDE:
         return f"{side.x} of {side.n}" if side.n else "nothing"
     return f"{words.percent(side.x / side.n)} ({side.x} of {side.n})"

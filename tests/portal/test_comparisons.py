@@ -266,6 +266,16 @@ def test_durations_are_compared_by_their_course_within_one_severity(cast: Cast) 
     assert "nothing" in low
 
 
+def test_what_cannot_be_told_by_segment_says_so(cast: Cast) -> None:
+    question = {"by": "tenure", "capability": "network", **SPRING}
+    shown = browser(cast).get(
+        "/acme/compare/", {**question, "metric": "self_service_completion.share"}
+    )
+    new = row(shown.content.decode(), "new")
+    assert "not compared: what people do without us is not told by segment" in new
+    assert new.count("unknown") == 2
+
+
 def test_a_page_asks_all_its_questions_as_one_family(cast: Cast, monkeypatch: Any) -> None:
     by_tenure(cast, 20, 5)
     asked: list[int] = []
