@@ -7,12 +7,17 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
+from hypothesis import settings
 
 from metrics.keeping import KEPT
 from metrics.settled import SETTLED
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, build_cast
+
+#: A search says what is wrong, never what is slow: the machine may be busy with other things.
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")
 
 connection_created.connect(roles.set_role, dispatch_uid="tests.roles")
 

@@ -128,7 +128,6 @@ def described() -> Any:
 API = described()
 FUZZED = settings(
     max_examples=tries(100),
-    deadline=None,
     derandomize=tries(100) < 100,
     database=None,
     phases=[Phase.generate] if tries(100) < 100 else [Phase.explicit, Phase.generate],

@@ -275,7 +275,7 @@ def _open_by_the_book(moment: datetime) -> bool:
     return within(spans) and not within(UNEVEN["breaks"].get(day, []))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 290 * 1440), st.integers(1, 4 * 1440))
 def test_walking_minute_by_minute_gives_the_same(first: int, length: int) -> None:
     start = datetime.fromtimestamp(_FIRST + first * 60, tz=UTC)

@@ -380,7 +380,6 @@ def play(cast: Cast, steps: list[tuple[Any, ...]]) -> Play:
 def test_no_sequence_of_acts_makes_an_unsigned_target_count(in_acme: Cast) -> None:
     @settings(
         max_examples=10_000 if tries(10) == 10 else 40,
-        deadline=None,
         derandomize=tries(10) != 10,
         database=None,
         phases=(Phase.generate, Phase.shrink),

@@ -56,7 +56,7 @@ group = st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_s
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(group, group)
 def test_the_test_of_two_groups_of_durations_is_that_of_lifelines(
     one: Durations, other: Durations
@@ -107,7 +107,7 @@ def test_a_hundred_thousand_durations_are_tested_as_by_lifelines() -> None:
     assert got.chi2 == pytest.approx(oracle.test_statistic, rel=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_corrections_for_many_questions_are_those_of_statsmodels(p: list[float]) -> None:
     for ours, theirs in ((comparing.benjamini_hochberg, "fdr_bh"), (comparing.holm, "holm")):
@@ -170,7 +170,6 @@ def test_huge_groups_are_compared_without_overflow(size: int) -> None:
 ratings = st.lists(st.integers(1, 7), min_size=2, max_size=60)
 
 
-@settings(deadline=None)
 @given(ratings, ratings)
 def test_the_test_of_ratings_is_scipys(one: list[int], other: list[int]) -> None:
     got = comparing.brunner_munzel(np.array(one, float), np.array(other, float))

@@ -24,7 +24,7 @@ def fitted(times: np.ndarray, happened: np.ndarray) -> KaplanMeierFitter:
         return KaplanMeierFitter().fit(times, happened)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(observed)
 def test_the_curve_equals_lifelines(rows: tuple[np.ndarray, np.ndarray]) -> None:
     times, happened = rows
@@ -34,7 +34,7 @@ def test_the_curve_equals_lifelines(rows: tuple[np.ndarray, np.ndarray]) -> None
     assert (curve.n, curve.events, curve.longest) == (len(times), happened.sum(), times.max())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(observed)
 def test_the_band_equals_lifelines_where_it_is_determined(
     rows: tuple[np.ndarray, np.ndarray],

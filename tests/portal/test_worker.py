@@ -54,7 +54,7 @@ def worker(log: Path, **environment: str) -> Iterator[None]:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def counted(log: Path, pattern: str) -> Counter[str]:
@@ -74,7 +74,7 @@ def test_every_tick_of_the_beat_thread_arrives_and_succeeds(db: None, tmp_path: 
     log = tmp_path / "worker.log"
     ticking = {body.__name__ for body, seconds in BEAT if seconds < 60}
     with worker(log):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while (
             time.monotonic() < end
             and min((received(log)[name] for name in ticking), default=0) < SECOND_TICKS
@@ -105,7 +105,7 @@ def redis(tmp_path: Path) -> Iterator[str]:
     )
     yield f"redis://127.0.0.1:{port}/0"
     server.terminate()
-    server.wait(timeout=10)
+    server.wait(timeout=60)
 
 
 @pytest.mark.slow
@@ -130,16 +130,23 @@ def test_with_a_broker_two_workers_share_the_work_and_a_hint_wakes_one_at_once(
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "SECRET_KEY": settings.SECRET_KEY,
     }
+
+    def taken() -> list[int]:
+        return [received(log)["release_answers"] for log in logs]
+
     with worker(logs[0], **broker), worker(logs[1], **broker):
         wait_for(lambda: all("ready." in log.read_text() for log in logs))
         command = [sys.executable, "-c", hinting]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
-        wait_for(lambda: sum(received(log)["release_answers"] for log in logs) == 20)
-    assert all(received(log)["release_answers"] > 0 for log in logs)
+        for number in range(20, 400, 20):  # a busy machine may let one of them take a round alone
+            subprocess.run(command, cwd=ROOT, env=environment, check=True)
+            wait_for(lambda: sum(taken()) == number)  # noqa: B023 - waited for at once
+            if min(taken()):
+                break
+    assert min(taken()) > 0
     assert all("raised unexpected" not in log.read_text() for log in logs)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     """Look again until it holds."""
     end = time.monotonic() + seconds
     while not condition():

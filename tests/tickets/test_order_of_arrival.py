@@ -274,7 +274,6 @@ def differences(cast: Cast, examples: int) -> list[tuple[bytes, bytes]]:
 
     @settings(
         max_examples=examples,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=(Phase.generate,),

@@ -383,7 +383,7 @@ def _eventful() -> list[Event]:
 EVENTFUL = _eventful()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.permutations(EVENTFUL), st.lists(st.sampled_from(EVENTFUL)))
 def test_any_order_and_any_repetition_give_the_same_timeline(
     shuffled: list[Event], repeated: list[Event]
