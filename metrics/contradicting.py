@@ -11,7 +11,7 @@ from metrics.kinds import Estimate
 from metrics.rows import Rows
 from metrics.standing import Reliability
 from metrics.words import percent
-from surveys.reading_comments import AGREEMENT_NEEDED, LABELS_NEEDED, Agreement
+from surveys.blind_reading import AGREEMENT_NEEDED, NEEDED, Agreement
 
 POSITIVE = columns.SENTIMENTS.index("positive") + 1
 NEGATIVE = columns.SENTIMENTS.index("negative") + 1
@@ -33,7 +33,8 @@ def mismatch(facts: Facts) -> Estimate:
     if not len(clear):
         return Estimate(None, 0, why="no comment of this period is classified", left_out=left_out)
     n, x = len(clear), int(contradicts(clear).sum())
-    state, flags = _trusted(facts.agreement())
+    agreement = facts.agreement()
+    state, flags = _trusted(agreement)
     return Estimate(
         x / n,
         n,
@@ -43,13 +44,18 @@ def mismatch(facts: Facts) -> Estimate:
         flags=flags,
         left_out=left_out,
         sent=found.sent,
+        beside={
+            "negative_found": agreement.sensitivity,
+            "others_spared": agreement.specificity,
+            "read_unlike": agreement.labelled - agreement.alike,
+        },
     )
 
 
 def _trusted(agreement: Agreement) -> tuple[Reliability, tuple[str, ...]]:
     """How far the classifier goes: unreliable until people have checked it, or where it errs."""
     if agreement.share is None:
-        said = f"unreliable: {agreement.labelled} of {LABELS_NEEDED} comments checked by people"
+        said = f"unreliable: {agreement.labelled} of {NEEDED} comments read by two people"
         return Reliability.UNRELIABLE, (said,)
     told = f"people agree with {percent(agreement.share)} of the suggestions"
     if agreement.share < AGREEMENT_NEEDED:

@@ -20,7 +20,7 @@ from metrics.kinds import Estimate, SoFar, unknown
 from metrics.rows import Rows
 from metrics.settings import Settings
 from metrics.standing import Reliability, is_fragile, reliability, silent
-from surveys.reading_comments import Agreement
+from surveys.blind_reading import NOBODY_READ, Agreement
 
 OPEN, RESOLVED, WITHDRAWN = (
     columns.OUTCOMES.index(name) + 1 for name in ("open", "resolved", "withdrawn")
@@ -65,7 +65,7 @@ class Facts:
     #: By capability, the duration that leaves nobody waiting, milliseconds (M10).
     quick_within_ms: Mapping[int, int] = field(default_factory=dict)
     #: How often suggestions about comments and people agree (M08).
-    agreement: Callable[[], Agreement] = lambda: Agreement(0, 0, None, None)
+    agreement: Callable[[], Agreement] = lambda: NOBODY_READ
     #: Whether any source has ever told an escalation (M19).
     tells_escalations: Callable[[], bool] = lambda: True
     #: Whether any message of a requester is known around this period, whatever it was about (M20b).

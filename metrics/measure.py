@@ -41,8 +41,8 @@ from metrics.standing import Reliability
 from portal.catalogue.models import Capability
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
+from surveys.blind_reading import Agreement, agreement
 from surveys.models import Theme
-from surveys.reading_comments import Agreement, agreement
 from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
 from tickets.models import Escalation
@@ -249,7 +249,7 @@ class Reader:
     def agreement(self) -> Agreement:
         """How far people agree with what comments were taken to say; asked once."""
         if self._agreement is None:
-            self._agreement = agreement(self.tenant.pk)
+            self._agreement = agreement(self.tenant.pk, self.as_of)
         return self._agreement
 
     def tells_escalations(self) -> bool:

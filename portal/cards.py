@@ -340,6 +340,9 @@ _BESIDE = {
     "read_again": "Read by a second person",
     "read_agreeing": "Where they agree with the flag",
     "read_unclear": "Read, and the words did not say",
+    "negative_found": "Of what two people read as negative, suggested as negative",
+    "others_spared": "Of what two people read as positive, not suggested as negative",
+    "read_unlike": "Read by two people, who do not read the same",
     "sensitivity": "Of what is routine, flagged",
     "specificity": "Of what is not, not flagged",
     **{key: f"Satisfied on the scale {scale.name}" for key, scale in SCALES.items()},
@@ -347,7 +350,12 @@ _BESIDE = {
 
 
 #: What is a share of 1 among them.
-_SHARES = frozenset({"pause_share", "corrected", "read_agreeing", "sensitivity", "specificity"})
+_SHARES = frozenset(
+    {
+        "pause_share", "corrected", "read_agreeing", "sensitivity", "specificity",
+        "negative_found", "others_spared",
+    }
+)  # fmt: skip
 
 
 def _beside(name: str, value: float, unit: Unit) -> str:

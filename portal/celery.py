@@ -149,6 +149,13 @@ def read_comments() -> int:
     return reading_comments.sweep(timezone.now())
 
 
+def draw_comments() -> int:
+    """Draw comments that two people are to read blind, once a week."""
+    from surveys import blind_reading
+
+    return blind_reading.sweep(timezone.now())
+
+
 def release_reviews() -> int:
     """Release full batches of quality reviews."""
     from metrics import reviewing_quality
@@ -199,6 +206,7 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (send_invitations, TICK),
     (release_answers, TICK),
     (read_comments, TICK),
+    (draw_comments, HOUR),
     (release_reviews, HOUR),
     (forget_observers, HOUR),
     (suggest_themes, HOUR),

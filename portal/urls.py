@@ -50,6 +50,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("my-readings/", views.own_readings, name="own_readings"),
     path("method/", views.method, name="method"),
     path("voice/contradictions/", views.contradictions, name="contradictions"),
+    path("voice/drawn-comments/", views.drawn_comments, name="drawn_comments"),
     path("voice/observations/", views.observations, name="observations"),
     path("voice/quality-reviews/", views.quality_reviews, name="quality_reviews"),
     path("tickets/<slug:source>/<path:external_id>/", views.ticket, name="ticket"),

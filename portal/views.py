@@ -25,6 +25,7 @@ from portal import (
     watching,
 )
 from portal import declared as declared_page
+from portal import drawn_comments as reading_blind
 from portal import happenings as happenings_page
 from portal import home as home_page
 from portal import method as method_page
@@ -40,6 +41,7 @@ __all__ = [
     "contradictions",
     "declared",
     "detectors",
+    "drawn_comments",
     "drivers",
     "figure_tickets",
     "happenings",
@@ -221,6 +223,18 @@ def contradictions(request: MemberRequest, organisation: str) -> HttpResponse:
     page = voice.queue(request.member)
     context = {"page": page, "choices": Sentiment.choices}
     return render(request, "portal/contradictions.html", context)
+
+
+@needs(Right.READ_LIVE)
+def drawn_comments(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Comments drawn to be read blind; a POST says what one of them says."""
+    if request.method == "POST":
+        said = {name: request.POST.get(name, "") for name in ("drawn", "says")}
+        reading_blind.read(request.member, said, at=timezone.now())
+        return redirect("drawn_comments", organisation)
+    page = reading_blind.page(request.member, timezone.now())
+    context = {"page": page, "choices": Sentiment.choices}
+    return render(request, "portal/drawn_comments.html", context)
 
 
 @needs(Right.OBSERVE)

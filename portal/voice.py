@@ -18,7 +18,7 @@ from metrics.scales import SCALES
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member
 from surveys.models import Comment, Sentiment
-from surveys.reading_comments import Agreement, agreement, label
+from surveys.reading_comments import label
 
 SHOWN = 20
 
@@ -41,7 +41,6 @@ class Queue:
 
     rows: list[Contradiction]
     waiting: int
-    agreement: Agreement
 
 
 def queue(member: Member) -> Queue:
@@ -60,11 +59,11 @@ def queue(member: Member) -> Queue:
         )
         for comment in found.order_by("-at", "-pk")[:SHOWN]
     ]
-    return Queue(rows, found.count(), agreement(tenant.pk))
+    return Queue(rows, found.count())
 
 
-def _undecided(member: Member) -> QuerySet[Comment]:
-    """Comments whose suggestion contradicts their score and that nobody has decided about."""
+def readable(member: Member) -> QuerySet[Comment]:
+    """Released comments of the member's own capabilities, of those that have five or more."""
     tenant = member.organisation
     mine = live_capabilities(tenant.pk, person=member.person, roles=member.roles)
     released = Comment.objects.readable(tenant).filter(answer__event__capability__in=mine)
@@ -74,11 +73,16 @@ def _undecided(member: Member) -> QuerySet[Comment]:
         .filter(number__gte=SMALLEST_BATCH)
         .values("answer__event__capability")
     )
-    return released.filter(
-        contradicting("reading__suggested"),
-        reading__decided="",
-        answer__event__capability__in=enough,
-    ).select_related("answer__event__capability", "reading")
+    return released.filter(answer__event__capability__in=enough)
+
+
+def _undecided(member: Member) -> QuerySet[Comment]:
+    """Comments whose suggestion contradicts their score and that nobody has decided about."""
+    return (
+        readable(member)
+        .filter(contradicting("reading__suggested"), reading__decided="")
+        .select_related("answer__event__capability", "reading")
+    )
 
 
 def decide(member: Member, *, comment: str, says: str, at: datetime) -> None:

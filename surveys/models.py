@@ -267,7 +267,7 @@ class CommentReading(TenantOwned):
 
 
 class CommentLabel(TenantOwned):
-    """What one person reads in a comment: the sample that says how far suggestions go."""
+    """What one person decided that a comment of the reading queue says."""
 
     comment = models.ForeignKey(Comment, on_delete=models.CASCADE, related_name="labels")
     sentiment = models.CharField(max_length=10, choices=Sentiment)
@@ -280,6 +280,40 @@ class CommentLabel(TenantOwned):
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "comment", "by_key"], name="comment_label_once_a_reader"
+            ),
+        ]
+
+
+class DrawnComment(TenantOwned):
+    """A classified comment that chance chose to be read blind. Append-only (METRICS.md M08)."""
+
+    comment = models.OneToOneField(Comment, on_delete=models.PROTECT, related_name="drawn")
+    #: The Monday of the week in which it was drawn.
+    week = models.DateField()
+    drawn_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "week"], name="comments_drawn_in_week")]
+
+
+class BlindReading(TenantOwned):
+    """What one person reads in a drawn comment, said once. Append-only (METRICS.md M08)."""
+
+    drawn = models.ForeignKey(DrawnComment, on_delete=models.PROTECT, related_name="readings")
+    sentiment = models.CharField(max_length=10, choices=Sentiment)
+    #: The reader as the audit trail names them.
+    by_key = models.CharField(max_length=40)
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "drawn", "by_key"], name="comment_read_blind_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(sentiment__in=("positive", "negative", "unclear")),
+                name="blind_reading_says",
             ),
         ]
 

@@ -1,12 +1,11 @@
 """Does the score say what the words say: comments read by a classifier, then by people (M08).
 
 The classifier is an optional extra (`text`: VADER, English) and only ever suggests; whoever reads a
-released comment decides. How often the two agree is told beside the figure.
+released comment decides. How often the two agree is told beside the figure (blind_reading.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -25,9 +24,6 @@ LANGUAGES = ["en", "de", "fr", "es", "it", "nl", "pl", "pt"]
 #: Surer than this that it is another language than English: not read.
 FOREIGN = 0.9
 BATCH = 500
-#: So many labelled comments are needed to say how well the classifier does (METRICS.md M08).
-LABELS_NEEDED = 50
-AGREEMENT_NEEDED = 0.80
 
 
 class NoClassifier(RuntimeError):
@@ -102,45 +98,3 @@ def label(
         decided=sentiment, decided_at=at
     )
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How often suggestions and people agree, over labelled comments with a clear suggestion."""
-
-    labelled: int
-    agreeing: int
-    #: Of the comments people read as negative, the share suggested negative; None without any.
-    sensitivity: float | None
-    #: Of the others, the share not suggested negative.
-    specificity: float | None
-
-    @property
-    def share(self) -> float | None:
-        """0 to 1; None where too few are labelled to say."""
-        return self.agreeing / self.labelled if self.labelled >= LABELS_NEEDED else None
-
-
-def agreement(tenant_id: int) -> Agreement:
-    """The agreement over every labelled comment of an organisation."""
-    pairs = list(
-        CommentLabel.objects.for_tenant(tenant_id)
-        .filter(comment__reading__suggested__in=(Sentiment.POSITIVE, Sentiment.NEGATIVE))
-        .exclude(sentiment=Sentiment.UNCLEAR)
-        .values_list("comment__reading__suggested", "sentiment")
-    )
-    return agreement_of(pairs)
-
-
-def agreement_of(pairs: list[tuple[str, str]]) -> Agreement:
-    """The agreement of (suggested, read by a person) pairs; pure."""
-    of_negative = [suggested for suggested, read in pairs if read == Sentiment.NEGATIVE]
-    of_others = [suggested for suggested, read in pairs if read != Sentiment.NEGATIVE]
-    found = of_negative.count(Sentiment.NEGATIVE)
-    spared = len(of_others) - of_others.count(Sentiment.NEGATIVE)
-    return Agreement(
-        labelled=len(pairs),
-        agreeing=sum(suggested == read for suggested, read in pairs),
-        sensitivity=found / len(of_negative) if of_negative else None,
-        specificity=spared / len(of_others) if of_others else None,
-    )

@@ -26,6 +26,7 @@ PAGES: dict[str, frozenset[str]] = {
     "drivers": frozenset({"olga", "sam", "bea"}),
     "method": EVERYBODY,
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
+    "drawn_comments": frozenset({"olga", "sam", "bea", "pia"}),
     "observations": OBSERVERS,
     "quality_reviews": frozenset({"olga", "sam", "bea", "pia"}),
     "ticket": frozenset({"olga", "sam"}),
@@ -55,6 +56,7 @@ PAGES: dict[str, frozenset[str]] = {
 #: Acts by POST: route name -> who may. Everything else answers 405 to POST.
 ACTS: dict[str, frozenset[str]] = {
     "contradictions": frozenset({"olga", "sam", "bea", "pia"}),
+    "drawn_comments": frozenset({"olga", "sam", "bea", "pia"}),
     "observations": OBSERVERS,
     "ticket": frozenset({"olga", "sam"}),  # reviewing how it was handled
     "themes": frozenset({"olga", "sam", "bea", "pia"}),

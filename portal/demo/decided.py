@@ -20,14 +20,16 @@ from portal.people.models import Person
 from portal.people.roles import Role
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
-from surveys import reading_comments, themes
-from surveys.models import Comment, Sentiment, Theme
+from surveys import blind_reading, reading_comments, themes
+from surveys.models import Comment, DrawnComment, Sentiment, Theme
 from tickets.models import WorkItem
 
 #: Comments younger than this still wait to be decided about.
 UNDECIDED = timedelta(days=28)
 #: Weeks whose drawn items were read again; of the one after them some wait.
 WEEKS_READ, WAITING = 8, 3
+#: Weeks in which comments were drawn to be read blind, and how often a reader sees what is meant.
+WEEKS_DRAWN, READ_ALIKE = 12, 0.97
 #: How often a second person agrees with the flag, and how often the words do not say.
 AGREES, UNCLEAR = 0.9, 0.04
 
@@ -50,8 +52,11 @@ def decide(*, organisation: Organisation, now: datetime) -> None:
         cursor.execute("SELECT setseed(%s)", [SEED / 10_000])  # the same lots in every clone
     for weeks_ago in range(WEEKS_READ, -1, -1):
         double_checking.sweep(now - timedelta(weeks=weeks_ago))
+    for weeks_ago in range(WEEKS_DRAWN, -1, -1):
+        blind_reading.sweep(now - timedelta(weeks=weeks_ago))
     with acting(organisation.pk):
         _decide_about_contradictions(organisation, now)
+        _read_comments_blind(organisation, now)
         _decide_about_themes(organisation, now)
         _read_again(organisation, now)
         _declare(organisation, now)
@@ -72,6 +77,31 @@ def _decide_about_contradictions(organisation: Organisation, now: datetime) -> N
             by_name=reader.name,
             at=now - timedelta(days=1),
         )
+
+
+def _read_comments_blind(organisation: Organisation, now: datetime) -> None:
+    """What the two who run and own a service read; a few they do not read alike, and some wait."""
+    dice = Random(f"{SEED}:read blind")
+    drawn = DrawnComment.objects.for_tenant(organisation).order_by("week", "comment")
+    newest = drawn.order_by("-week").values_list("week", flat=True).first()
+    for one in drawn.select_related(
+        "comment__answer__event__capability__domain__service_desk_manager",
+        "comment__answer__event__capability__process_owner",
+    ):
+        if one.week == newest:
+            continue
+        capability = one.comment.answer.event.capability
+        assert capability is not None, "every ticket of the demo is about a service"
+        for person in (capability.domain.service_desk_manager, capability.process_owner):
+            pleased = is_pleased(one.comment.text) == (dice.random() < READ_ALIKE)
+            reader = _actor(person)
+            blind_reading.read_blind(
+                drawn=one,
+                sentiment=Sentiment.POSITIVE if pleased else Sentiment.NEGATIVE,
+                by_key=reader.key,
+                by_name=reader.name,
+                at=min(one.drawn_at + timedelta(days=2), now),
+            )
 
 
 def _decide_about_themes(organisation: Organisation, now: datetime) -> None:

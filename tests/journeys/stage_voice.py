@@ -19,7 +19,14 @@ if __name__ == "__main__":
     from portal.people.roles import Role
     from portal.tenancy.context import acting
     from portal.tenancy.models import Organisation
-    from surveys.models import Answer, Comment, CommentReading, SurveyedEvent, Theme
+    from surveys.models import (
+        Answer,
+        Comment,
+        CommentReading,
+        DrawnComment,
+        SurveyedEvent,
+        Theme,
+    )
     from tests.metrics.told import moved, news, replied
     from tickets import ingest
     from tickets.canonical import EventType
@@ -63,6 +70,9 @@ if __name__ == "__main__":
                 tenant=acme, comment=comment, suggested="negative" if number < 2 else "positive",
                 at=at,
             )  # fmt: skip
+        read_blind = Comment.objects.filter(reading__suggested="positive").order_by("pk")[:2]
+        for comment in read_blind:
+            DrawnComment.objects.create(tenant=acme, comment=comment, week=now.date(), drawn_at=now)
         for name, phrases in (("Not solved", "still broken"), ("Numbers", "says number")):
             Theme.objects.create(
                 tenant=acme,

@@ -77,6 +77,16 @@ def test_the_reading_queue_is_decided_by_keyboard(stage: Installation, visitor: 
     assert "Nothing waits to be read" in main(visitor)
 
 
+def test_drawn_comments_are_read_blind(stage: Installation, visitor: Visitor) -> None:
+    visitor.sign_in("olga@acme.example", PASSWORD)
+    visitor.open("/acme/voice/drawn-comments/", schemes=BOTH)
+    assert "2 comments drawn by chance wait for you" in main(visitor)
+    assert "Rated" not in main(visitor)
+    buttons = visitor.page.locator("main").get_by_role("button", name="negative")
+    visitor.follow(buttons.first, schemes=BOTH)
+    assert "1 comment drawn by chance waits for you" in main(visitor)
+
+
 def test_themes_are_confirmed_renamed_and_dismissed(stage: Installation, visitor: Visitor) -> None:
     page, here = visitor.page, "/acme/voice/themes/"
     visitor.sign_in("olga@acme.example", PASSWORD)

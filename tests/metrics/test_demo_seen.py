@@ -16,7 +16,7 @@ from metrics.models import (
 from portal.demo.decided import WAITING, WEEKS_READ, decide
 from portal.demo.seen import REVIEWED, observe_and_review
 from portal.tenancy.context import acting
-from surveys.models import Answer, CommentLabel, Theme
+from surveys.models import Answer, BlindReading, CommentLabel, DrawnComment, Theme
 from tests import roles
 from tests.factories import CapabilityFactory, Cast
 from tests.metrics.test_reviewing_quality import worked
@@ -51,14 +51,16 @@ def test_what_the_demo_decided_goes_by_the_products_own_acts(cast: Cast) -> None
             for n in range(5)
         ),
     )
-    for _ in range(5):
+    for _ in range(7):  # five are drawn to be read blind in their week, two in the next
         commented(cast, 5, "It is still broken, a terrible program.")
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         Answer.objects.update(released_at=now - HOUR)  # looked at for themes since yesterday
     with roles.as_role(roles.OWNER):
         decide(organisation=cast.acme, now=now)
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
-        assert [one.sentiment for one in CommentLabel.objects.all()] == ["negative"] * 5
+        assert [one.sentiment for one in CommentLabel.objects.all()] == ["negative"] * 7
+        assert DrawnComment.objects.count() == 7
+        assert BlindReading.objects.count() == 2 * 5
         assert Theme.objects.get(state="confirmed").decided_by == "Olga"
         drawn = DrawnItem.objects.count()
         assert drawn == 5 * (WEEKS_READ + 1)

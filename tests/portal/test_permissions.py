@@ -124,6 +124,7 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "propose_targets": f"{home}targets/propose/",
         "accept_sheet": f"{home}targets/{sheet}/accept/",
         "contradictions": f"{home}voice/contradictions/",
+        "drawn_comments": f"{home}voice/drawn-comments/",
         "observations": f"{home}voice/observations/",
         "quality_reviews": f"{home}voice/quality-reviews/",
         "ticket": f"{home}tickets/desk/NW/7/",

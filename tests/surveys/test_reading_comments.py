@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from metrics import columns
-from metrics.standing import Reliability
 from portal.tenancy.context import acting
 from surveys import reading_comments
+from surveys.blind_reading import agreement, agreement_of
 from surveys.models import Comment, CommentReading, Sentiment
-from surveys.reading_comments import agreement, agreement_of, label, suggest, sweep
+from surveys.reading_comments import label, suggest, sweep
 from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import APRIL, MARCH, MAY, asked, commented, load, read
@@ -59,23 +59,6 @@ def test_contradictions_count_both_ways_and_the_unclear_are_left_out(cast: Cast)
     assert told.left_out == {"comments that could not be classified": 1}
 
 
-def test_before_fifty_are_checked_and_below_four_in_five_the_figure_is_unreliable(
-    cast: Cast,
-) -> None:
-    comments = [commented(cast, 5, HAPPY) for _ in range(50)]
-    suggested(cast)
-    for comment in comments[:49]:
-        decide(cast, comment, Sentiment.POSITIVE)
-    early = read(cast, "score_comment_mismatch")
-    assert early.reliability_state == Reliability.UNRELIABLE
-    assert "49 of 50 comments checked" in early.flags[0]
-    decide(cast, comments[49], Sentiment.NEGATIVE)
-    assert read(cast, "score_comment_mismatch").reliability_state == Reliability.RELIABLE
-    for comment in comments[:11]:
-        decide(cast, comment, Sentiment.NEGATIVE)
-    assert read(cast, "score_comment_mismatch").reliability_state == Reliability.UNRELIABLE
-
-
 def test_a_persons_word_outweighs_the_suggestion_at_once_and_in_a_clean_block(cast: Cast) -> None:
     comment = commented(cast, 5, ANGRY)
     suggested(cast)
@@ -85,14 +68,6 @@ def test_a_persons_word_outweighs_the_suggestion_at_once_and_in_a_clean_block(ca
     assert load(cast, columns.SURVEYED, MARCH, APRIL)["sentiment"].tolist() == [negative]
     decide(cast, comment, Sentiment.POSITIVE)
     assert load(cast, columns.SURVEYED, MARCH, APRIL)["sentiment"].tolist() == [positive]
-
-
-def test_agreement_tells_found_and_spared_apart() -> None:
-    neg, pos = Sentiment.NEGATIVE.value, Sentiment.POSITIVE.value
-    found = agreement_of([(neg, neg)] * 3 + [(pos, neg)] + [(pos, pos)] * 5 + [(neg, pos)])
-    assert (found.sensitivity, found.specificity) == (0.75, 5 / 6)
-    assert (found.labelled, found.agreeing, found.share) == (10, 8, None)
-    assert agreement_of([]).sensitivity is None
 
 
 def test_without_the_extra_nothing_is_suggested_and_nothing_fails(
@@ -108,7 +83,7 @@ def test_without_the_extra_nothing_is_suggested_and_nothing_fails(
     assert read(cast, "score_comment_mismatch").value is None
     with acting(cast.acme.pk):
         assert not CommentReading.objects.exists()
-        assert agreement(cast.acme.pk).labelled == 0
+        assert agreement(cast.acme.pk, MAY).labelled == 0
 
 
 def test_on_real_remarks_it_agrees_with_a_person_more_than_four_times_in_five() -> None:
@@ -123,6 +98,6 @@ def test_on_real_remarks_it_agrees_with_a_person_more_than_four_times_in_five() 
             for row in csv.DictReader(file)
             if row["stratum"] in ("HI", "LO") and row["label"] in words
         ]
-    told = agreement_of([(s, read) for s, read in labelled if s is not Sentiment.UNCLEAR])
+    told = agreement_of([(s, [read] * 2) for s, read in labelled if s is not Sentiment.UNCLEAR])
     assert told.share is not None
     assert told.share > 0.8
