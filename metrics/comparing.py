@@ -244,6 +244,8 @@ class Side:
     reliability: Reliability | None = None
     #: Why the figure cannot be computed there; empty where it can.
     unknown: str = ""
+    #: The scale of the answers; empty for figures over all tickets, and without an answer.
+    scale: str = ""
 
     @property
     def why_not(self) -> str:
@@ -259,6 +261,15 @@ class Side:
         value = self.x / self.n - other.x / other.n
         interval = newcombe(self.x, self.n, other.x, other.n)
         return Difference(value, interval, n_minus_1(self.x, self.n, other.x, other.n).p, value > 0)
+
+
+def other_scale(one: object, other: object) -> str:
+    """Why two sides are of two scales, which are never told across (METRICS.md M03); else empty."""
+    if isinstance(one, Side) and isinstance(other, Side):
+        scales = {one.scale, other.scale} - {""}
+        if len(scales) > 1:
+            return f"the answers came on two scales, {' and '.join(sorted(scales))}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +295,10 @@ def compare[Key: Hashable](
 
     The interval is shown in any case; the words follow the corrected test.
     """
-    why_not = {name: one.why_not or other.why_not for name, (one, other) in pairs.items()}
+    why_not = {
+        name: one.why_not or other.why_not or other_scale(one, other)
+        for name, (one, other) in pairs.items()
+    }
     asked = [name for name in pairs if not why_not[name]]
     found = [_difference(*pairs[name]) for name in asked]
     corrected = family(

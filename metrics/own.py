@@ -75,6 +75,9 @@ class Rated:
 
     at: datetime
     released_at: datetime
+    #: Until when the person could answer; None where nobody was asked.
+    window_until: datetime | None
+    scale: str
     satisfied: bool
 
 
@@ -139,6 +142,7 @@ def _rated(tenant: Organisation, mine: set[tuple[int, int]], tickets: set[int]) 
         .filter(
             event__ticket__in=tickets,
             event__policy_denial=False,
+            event__scale__in=SCALES,
             late=False,
             released_at__isnull=False,
         )
@@ -147,13 +151,14 @@ def _rated(tenant: Organisation, mine: set[tuple[int, int]], tickets: set[int]) 
             "event__event_key",
             "event__at",
             "released_at",
+            "event__invitation__window_until",
             "event__scale",
             "score",
         )
     )
     return [
-        Rated(at, released_at, score in SCALES[scale].satisfied)
-        for ticket, key, at, released_at, scale, score in rows
+        Rated(at, released_at, window_until, scale, score in SCALES[scale].satisfied)
+        for ticket, key, at, released_at, window_until, scale, score in rows
         if (ticket, key) in mine and released_at is not None
     ]
 
@@ -172,12 +177,17 @@ def _replied(tenant: Organisation, items: set[int]) -> list[Replied]:
 
 
 def satisfied(work: Work, until: datetime) -> Own:
-    """M01 over events of resolutions the person made; answers released by then only."""
+    """M01 over events of resolutions the person made; answers released and mature by then."""
     rated = [
         answer
         for answer in work.rated
-        if until - WINDOW <= answer.at < until and answer.released_at <= until
+        if until - WINDOW <= answer.at < until
+        and answer.released_at <= until
+        and (answer.window_until is None or answer.window_until <= until)
     ]
+    if len({answer.scale for answer in rated}) > 1:
+        several = "Unknown: the answers came on several scales, which are never told as one figure."
+        return Own("csat_share", "Satisfied", None, len(rated), several)
     happy = sum(answer.satisfied for answer in rated)
     return _share(
         "csat_share",

@@ -44,11 +44,13 @@ def side(reader: Reader, name: str, cut: Slice) -> Side | Durations:
     """What is counted in a slice, or why that is unknown there."""
     if name in TIMES:
         return TIMES[name](reader.facts(cut))
-    _, view = find(name)
+    metric, view = find(name)
     try:
         found = reader.estimate(view, cut)
     except NotOneFigure as error:
         return Side(0, 0, unknown=str(error))
     if found.value is None or found.numerator is None:
         return Side(0, 0, unknown=found.why)
-    return Side(found.numerator, found.denominator, found.reliability)
+    # On more than one it would not be one figure.
+    scale = "".join(reader.scales(cut)) if metric.from_answers else ""
+    return Side(found.numerator, found.denominator, found.reliability, scale=scale)

@@ -9,6 +9,7 @@ from governance.api import TargetList
 from metrics.api import ObservationList, QualityReviewList
 from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.organisations import anybody
+from portal.paths import OF_SOURCE
 from portal.readings_api import EvidenceView, ReadingExport, ReadingView
 from tickets.api import TicketDetail, TicketList
 from tickets.ingest_api import (
@@ -27,20 +28,12 @@ schema = anybody(SpectacularAPIView.as_view(authentication_classes=[], permissio
 urlpatterns = [
     path("schema/", schema, name="api_schema"),
     path("tickets/", TicketList.as_view(), name="api_tickets"),
-    path("tickets/<slug:source>/<str:external_id>/", TicketDetail.as_view(), name="api_ticket"),
+    path(f"tickets/{OF_SOURCE}", TicketDetail.as_view(), name="api_ticket"),
     path("ingest/messages/", DeliveryList.as_view(), name="api_messages"),
     path("ingest/messages/<int:message>/replay/", DeliveryReplay.as_view(), name="api_replay"),
     path("ingest/events/", EventList.as_view(), name="api_events"),
-    path(
-        "ingest/tickets/<slug:source>/<str:external_id>/",
-        TicketUpsert.as_view(),
-        name="api_ticket_upsert",
-    ),
-    path(
-        "ingest/csat/<slug:source>/<str:external_id>/",
-        RatingUpsert.as_view(),
-        name="api_rating_upsert",
-    ),
+    path(f"ingest/tickets/{OF_SOURCE}", TicketUpsert.as_view(), name="api_ticket_upsert"),
+    path(f"ingest/csat/{OF_SOURCE}", RatingUpsert.as_view(), name="api_rating_upsert"),
     path("ingest/messages/<int:message>/", MessageDetail.as_view(), name="api_message"),
     path("ingest/schemas/", TypeList.as_view(), name="api_event_types"),
     path("ingest/schemas/<str:type_>/", TypeDetail.as_view(), name="api_event_type"),

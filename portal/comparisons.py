@@ -26,6 +26,7 @@ from metrics.comparing import (
     compare,
     decompose,
     joined_small,
+    other_scale,
 )
 from metrics.data_quality import lower_first
 from metrics.definitions import find
@@ -190,9 +191,10 @@ class Telling:
                 row = Row(one, of(other), of(mine), *said(found, worded(found, self.name)))
                 shown.differences.append(row)
         if shown.pooled and self.name not in TIMES:
-            whole = Part(*self._whole(*before), *self._whole(*after))
-            shown.whole = self._in_one_sentence(whole)
-            shown.mix = _mix(_joined(then, now, too_small, self.smallest))
+            earlier, later = self._whole(*before), self._whole(*after)
+            shown.whole = self._in_one_sentence(earlier, later)
+            if not other_scale(earlier, later):
+                shown.mix = _mix(_joined(then, now, too_small, self.smallest))
 
     def parts(self, start: date, until: date) -> dict[str, Any]:
         """The sides of a period by part."""
@@ -205,10 +207,10 @@ class Telling:
         cut = Slice(start, until, everything, self.severity)
         return {value: self._side(part(cut, self.by, value)) for value in PARTS[self.by]}
 
-    def _whole(self, start: date, until: date) -> tuple[int, int]:
+    def _whole(self, start: date, until: date) -> Side:
         side = self._side(Slice(start, until, frozenset(one.pk for one in self.chosen)))
         assert isinstance(side, Side)
-        return side.x, side.n
+        return side
 
     def _side(self, cut: Slice) -> Side | Durations:
         return side(self.reader, self.name, cut)
@@ -227,7 +229,10 @@ class Telling:
         better = (told.wording is Wording.HIGHER) == (self.direction is Direction.HIGHER)
         return str(Change.IMPROVED if better else Change.WORSE)
 
-    def _in_one_sentence(self, whole: Part) -> str:
+    def _in_one_sentence(self, then: Side, now: Side) -> str:
+        if unlike := other_scale(then, now):
+            return f"Unknown: {unlike}, which are never told as one figure."
+        whole = Part(then.x, then.n, now.x, now.n)
         smallest = SMALLEST_SIDE if self.metric.from_answers else 1
         if min(whole.n_before, whole.n_after) < smallest:
             return "Unknown: in one of the periods too little is counted."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -63,7 +64,7 @@ class Page:
     rows: list[Row] = field(default_factory=list)
     #: Comments of the services that contribute most, by name.
     comments: list[tuple[str, Piece]] = field(default_factory=list)
-    #: Services whose answers came on several scales.
+    #: Services whose answers came on several scales, or on another one than most answers.
     left_out: list[str] = field(default_factory=list)
     strength: str = ""
     #: The services to choose from, and what satisfaction goes together with in the chosen one.
@@ -85,15 +86,7 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
     reader = Reader(tenant, as_of=now)
     reader.fetch_for(start, until)
     served = {one.name: one for one in live}
-    groups = []
-    for name, capability in served.items():
-        cut = Slice(start, until, frozenset([capability.pk]))
-        try:
-            answered, unhappy, volume = dissatisfied(reader.facts(cut))
-        except NotOneFigure:
-            shown.left_out.append(name)
-            continue
-        groups.append(Group(name, answered, unhappy, volume))
+    groups = _on_one_scale(reader, served, shown)
     ranking = rank(groups, int(reader.settings.suppressed_below))
     if ranking is None:
         return shown
@@ -120,6 +113,23 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
         shown.hanging = [_together(one) for one in hanging(reader, cut)]
     shown.capabilities = [Choice(one.slug, one.name, one is chosen) for one in live]
     return shown
+
+
+def _on_one_scale(reader: Reader, served: Mapping[str, Capability], shown: Page) -> list[Group]:
+    """The services whose answers came on the scale of most answers; the others are left out."""
+    by_scale: dict[frozenset[str], list[Group]] = defaultdict(list)
+    for name, capability in served.items():
+        cut = Slice(shown.start, shown.until, frozenset([capability.pk]))
+        try:
+            answered, unhappy, volume = dissatisfied(reader.facts(cut))
+        except NotOneFigure:
+            shown.left_out.append(name)
+            continue
+        by_scale[reader.scales(cut)].append(Group(name, answered, unhappy, volume))
+    silent = by_scale.pop(frozenset(), [])
+    ranked = sorted(by_scale.values(), key=lambda some: sum(one.answered for one in some))
+    shown.left_out += [one.name for some in ranked[:-1] for one in some]
+    return [*(ranked[-1] if ranked else ()), *silent]
 
 
 def _together(one: Hanging) -> Together:

@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.urls import reverse
 
 from metrics.answering_signals import may_answer
+from metrics.evaluating import ScalesPooled
 from metrics.measure import Reader, Reading, Slice
 from metrics.words import percent
 from portal.catalogue.models import Capability, Domain
@@ -144,7 +145,7 @@ class _Telling:
 
     def _reading(self, name: str, capability: Capability) -> Reading:
         cut = Slice(self.start, self.until, frozenset([capability.pk]))
-        return self.reader.measure(name, cut)
+        return self.reader.tell(name, cut)
 
     def _url(self, capability: Capability, anchor: str = "") -> str:
         url = reverse("scorecard", args=[self.reader.tenant.slug, capability.slug])
@@ -235,8 +236,11 @@ class _Telling:
 
     def _policy_not_service(self) -> Finding:
         cut = Slice(self.start, self.until, frozenset(self.live_ids))
-        service = self.reader.measure("csat_share.share", cut)
-        policy = self.reader.measure("policy_denial_satisfaction.share", cut)
+        try:
+            service = self.reader.measure("csat_share.share", cut)
+            policy = self.reader.measure("policy_denial_satisfaction.share", cut)
+        except ScalesPooled as error:
+            return Finding(f"Policy, not service: unknown. {error}")
         of_policy, of_service = (
             policy.beside.get("dissatisfied"),
             service.beside.get("dissatisfied"),

@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from portal import api, views
 from portal.admin_site import site
+from portal.paths import OF_SOURCE
 from tickets.hooks import hook
 
 handler400 = "portal.errors.bad_request"
@@ -53,7 +54,7 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("voice/drawn-comments/", views.drawn_comments, name="drawn_comments"),
     path("voice/observations/", views.observations, name="observations"),
     path("voice/quality-reviews/", views.quality_reviews, name="quality_reviews"),
-    path("tickets/<slug:source>/<path:external_id>/", views.ticket, name="ticket"),
+    path(f"tickets/{OF_SOURCE}", views.ticket, name="ticket"),
     path("voice/themes/", views.themes, name="themes"),
     path("self-service/second-reading/", views.routine_check, name="routine_check"),
     path("mailbox/", views.mailbox, name="mailbox"),

@@ -30,6 +30,11 @@ SCALES: Mapping[str, Sequence[int]] = {
     "freshdesk": (-103, -102, -101, 100, 101, 102, 103),
 }
 
+#: Characters that no id holds, as a regular expression's set says them: they break lines.
+CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+#: `$` alone lets a line break pass at the end, in Python.
+_NO_CONTROL = f"^[^{CONTROL}]+(?!\\n)$"
+
 Schema = Mapping[str, Any]
 
 
@@ -40,6 +45,11 @@ def _text(longest: int, meaning: str, shortest: int = 1) -> Schema:
         "maxLength": longest,
         "description": meaning,
     }
+
+
+def _id(meaning: str) -> Schema:
+    """What the sender calls something: without characters that control a terminal or a line."""
+    return {**_text(200, meaning), "pattern": _NO_CONTROL}
 
 
 def _one_of(words: Iterable[str], meaning: str) -> Schema:
@@ -78,15 +88,15 @@ def _not_both(*pairs: tuple[str, str]) -> dict[str, Any]:
 
 _PERSON = _object(
     {
-        "id": _text(200, "the sender's id of the person"),
-        "email": {**_text(254, "where they can be asked"), "pattern": "^[^@\\s]+@[^@\\s]+$"},
+        "id": _id("the sender's id of the person"),
+        "email": {**_text(254, "where they can be asked"), "pattern": "^[^@\\s]+@[^@\\s]+(?!\\n)$"},
     },
     ["id"],
     description="Somebody as the sender knows them.",
 )
 _ACTOR = _object(
     {
-        "id": _text(200, "the sender's id of the account; an e-mail address links the person here"),
+        "id": _id("the sender's id of the account; an e-mail address links the person here"),
         "kind": _one_of(
             (kind for kind in ActorKind if kind is not ActorKind.UNKNOWN),
             "what acted; absent: what the account is known to be",
@@ -114,6 +124,7 @@ _PROBLEM: Schema = {
     "type": ["string", "null"],
     "minLength": 1,
     "maxLength": 200,
+    "pattern": _NO_CONTROL,
     "description": "the sender's id of what it shares with other tickets; null: nothing any more",
 }
 _STANDING: Mapping[str, Schema] = {
@@ -132,7 +143,7 @@ _STANDING: Mapping[str, Schema] = {
 _OWN_WORDS = _not_both(
     ("status", "status_said"), ("severity", "severity_said"), ("capability", "facets")
 )
-_RATING = _text(200, "the sender's id of the survey response, the same for all news of it")
+_RATING = _id("the sender's id of the survey response, the same for all news of it")
 _OFFERED = _text(40, "when it was offered (RFC 3339)")
 _USER: Schema = {**_PERSON, "description": "Who did it, as the sender knows them."}
 _USE: Mapping[str, Schema] = {
@@ -230,6 +241,7 @@ TYPES: Mapping[str, ToldType] = {
                         "type": ["string", "null"],
                         "minLength": 1,
                         "maxLength": 200,
+                        "pattern": _NO_CONTROL,
                         "description": "the sender's id of the agent; kept apart from the ticket",
                     },
                     "actor": _ACTOR,
@@ -258,7 +270,7 @@ TYPES: Mapping[str, ToldType] = {
                     "to": _SEVERITY,
                     "said": _SEVERITY_SAID,
                     "reason": _text(300, "why"),
-                    "approved_by": _text(200, "the sender's id of who approved a downgrade"),
+                    "approved_by": _id("the sender's id of who approved a downgrade"),
                     "actor": _ACTOR,
                 },
                 **_exactly_one("to", "said"),
@@ -303,14 +315,14 @@ TYPES: Mapping[str, ToldType] = {
             "ticket.merged",
             "It was merged into another ticket.",
             _object(
-                {"into": _text(200, "id of the ticket that goes on"), "actor": _ACTOR}, ["into"]
+                {"into": _id("id of the ticket that goes on"), "actor": _ACTOR}, ["into"]
             ),
         ),
         ToldType("ticket.deleted", "It was deleted.", _object({"actor": _ACTOR})),
         ToldType(
             "ticket.followup_of",
             "It follows another ticket.",
-            _object({"parent": _text(200, "id of the ticket it follows")}, ["parent"]),
+            _object({"parent": _id("id of the ticket it follows")}, ["parent"]),
         ),
         ToldType(
             "ticket.flagged",
@@ -344,7 +356,7 @@ TYPES: Mapping[str, ToldType] = {
             _object(
                 {
                     **_STANDING,
-                    "agent": _text(200, "the sender's id of the agent; kept apart"),
+                    "agent": _id("the sender's id of the agent; kept apart"),
                     "actor": _ACTOR,
                 },
                 **_OWN_WORDS,
@@ -388,13 +400,13 @@ ENVELOPE: Schema = {
     "type": "object",
     "properties": {
         "specversion": {"const": "1.0", "description": "of CloudEvents; may be left out"},
-        "id": _text(200, "the sender's id of the event: the same id tells the same"),
-        "source": {**_text(60, "the name of the connection"), "pattern": "^[-a-zA-Z0-9_]+$"},
+        "id": _id("the sender's id of the event: the same id tells the same"),
+        "source": {**_text(60, "the name of the connection"), "pattern": "^[-a-zA-Z0-9_]+(?!\\n)$"},
         "type": _one_of(TYPES, "what happened"),
-        "subject": _text(200, "the sender's id of the ticket"),
+        "subject": _id("the sender's id of the ticket"),
         "time": _text(40, "when it happened: RFC 3339 with its offset from UTC"),
         "sequence": _text(36, "orders events of one instant, compared as text"),
-        "revises": _text(200, "id of the earlier event whose place this one takes"),
+        "revises": _id("id of the earlier event whose place this one takes"),
         "datacontenttype": {"const": "application/json"},
         "dataschema": _text(500, "address of the schema of `data`, as published here"),
         "data": {"type": "object", "description": "as the type's schema says"},
@@ -482,6 +494,8 @@ def _told(error: ValidationError, *inside: str) -> list[dict[str, str]]:
             reason = f"{_short(error.instance)} is not of type {kinds}"
         case "minLength" | "maxLength" | "minimum" | "maximum" | "minProperties" | "maxProperties":
             reason = f"{_short(error.instance)} breaks {error.validator} {wanted}"
+        case "pattern" if wanted == _NO_CONTROL:
+            reason = f"{_short(error.instance)} holds a character that controls (a line break …)"
         case _:
             reason = f"{_short(error.instance)} has not the right form"
     return [_at(path, reason)]

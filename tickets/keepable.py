@@ -9,6 +9,7 @@ cannot be kept, with a remark that names the ticket, the field and the reason. P
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from tickets.canonical import (
     State,
     UsageType,
 )
-from tickets.event_types import SCALES
+from tickets.event_types import CONTROL, SCALES
 from tickets.flaws import FLAW, REOPEN_COUNT, FlawKind
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, UsageTold
 
@@ -36,6 +37,7 @@ FURTHEST = timedelta(days=366)
 #: Characters of a name: a ticket's, an account's, a requester's.
 NAME = 200
 _EMAIL = 254
+_CONTROL = re.compile(f"[{CONTROL}]")
 _OUTCOMES = ("responded", "offered", "declined", "expired")
 #: Bits of whole numbers as PostgreSQL keeps them, less the sign.
 _WHOLE, _BIG = 31, 63
@@ -94,9 +96,11 @@ class _Sieve:
 
     def name(self, value: Any, about: str, what: str, most: int = NAME) -> bool:
         """Whether a value is a name."""
-        if isinstance(value, str) and 0 < len(value) <= most:
-            return True
-        return self.refuse(about, what, f"needs 1 to {most} characters")
+        if not isinstance(value, str) or not 0 < len(value) <= most:
+            return self.refuse(about, what, f"needs 1 to {most} characters")
+        if _CONTROL.search(value):
+            return self.refuse(about, what, "holds a character that controls (a line break …)")
+        return True
 
     def instant(self, value: Any, about: str, what: str) -> bool:
         """Whether a value is an instant that can be."""
@@ -233,7 +237,7 @@ def _one_of(words: Iterable[str]) -> Check:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= NAME
+    return isinstance(value, str) and 0 < len(value) <= NAME and not _CONTROL.search(value)
 
 
 def _is_name_or_none(value: Any) -> bool:

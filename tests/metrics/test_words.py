@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 import pytest
 
@@ -21,6 +24,13 @@ from metrics import words
 )
 def test_a_share_has_one_decimal_rounded_half_up(share: float, told: str) -> None:
     assert words.percent(share) == told
+
+
+def test_every_share_of_counts_is_rounded_as_the_fraction_it_is() -> None:
+    for n in [*range(1, 130), 400, 800, 2_000]:
+        for x in range(n + 1):
+            tenths = floor(Fraction(1000 * x, n) + Fraction(1, 2))
+            assert words.percent(x / n) == f"{tenths // 10}.{tenths % 10} %"
 
 
 @pytest.mark.parametrize(
