@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
 from django.test import Client
 
 from metrics.definitions import METRICS
@@ -57,3 +60,18 @@ def test_whoever_reads_policy_denials_only_sees_no_other_evidence(cast: Cast) ->
     page = scorecard(cast, "pia")
     assert "Denied 0" in page
     assert "Comment 0" not in page
+
+
+@pytest.mark.parametrize("name", ["T\n1", "T\r\n", "owner/repo#12", "a//b/", "a?b%2F", "\t"])
+def test_a_ticket_of_whatever_name_leads_to_its_page(cast: Cast, name: str) -> None:
+    """Ids that are refused today may have been stored before."""
+    why = {"kind": "functional", "reason": "too hard"}
+    enter(cast, news(name, (1, EventType.ESCALATED, why), moved(9, "resolved")))
+    client = Client()
+    client.force_login(cast.olga)
+    page = client.get("/acme/capabilities/network/", PERIOD)
+    assert page.status_code == 200
+    [address] = set(re.findall(r'href="(/acme/tickets/desk/[^"]+)"', page.content.decode()))
+    ticket = client.get(address)
+    assert ticket.status_code == 200
+    assert ticket.resolver_match.kwargs["external_id"] == name

@@ -55,6 +55,8 @@ UNKEPT: dict[str, str] = {
     "use": "capability",
     "fetch": "ticket",
     "ticket": "id",
+    "line break": "id",
+    "agent's line break": "ticket.assigned to",
 }
 
 
@@ -133,6 +135,10 @@ def say(what: str, told: Told, sound: Event) -> None:  # noqa: PLR0912 - a kind 
             told.fetch.append(long)
         case "ticket":
             told.tickets.append(TicketNews(long, [sound]))
+        case "line break":
+            told.tickets.append(TicketNews("T\n1", [sound]))
+        case "agent's line break":
+            event(EventType.ASSIGNED, data={"to": "agnes\u2028"})
 
 
 def attack(how: str | None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -285,6 +286,70 @@ def test_the_same_id_with_another_body_is_a_conflict_that_names_both(cast: Cast,
     [other] = told(key, first | {"time": "2026-03-02T10:00:00Z"})
     assert other["status"] == "conflict"
     assert len(set(re.findall(r"[0-9a-f]{64}", other["errors"][0]["reason"]))) == 2
+
+
+BREAKS = ("T\n1", "T1\n", "T\r1", "T\x1b[1m", "T\u2028", "\t")
+#: Where an event names something, and what the door calls that place.
+NAMED: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
+    "id": ("ticket.deleted", lambda name: {"id": name}),
+    "subject": ("ticket.deleted", lambda name: {"subject": name}),
+    "revises": ("ticket.deleted", lambda name: {"revises": name}),
+    "data.actor.id": ("ticket.deleted", lambda name: {"data": {"actor": {"id": name}}}),
+    "data.into": ("ticket.merged", lambda name: {"data": {"into": name}}),
+    "data.parent": ("ticket.followup_of", lambda name: {"data": {"parent": name}}),
+    "data.to": ("ticket.assigned", lambda name: {"data": {"to": name}}),
+    "data.problem": ("ticket.snapshot", lambda name: {"data": {"problem": name}}),
+    "data.rating": ("csat.offered", lambda name: {"data": {"rating": name}}),
+    "data.requester.id": ("ticket.snapshot", lambda name: {"data": {"requester": {"id": name}}}),
+}
+
+
+@pytest.mark.parametrize("field", sorted(NAMED))
+def test_no_id_holds_a_character_that_breaks_a_line(cast: Cast, key: str, field: str) -> None:
+    type_, with_name = NAMED[field]
+
+    def of(name: str, number: int) -> dict[str, Any]:
+        return {**event(type_, f"e{number}"), **with_name(name)}
+
+    fine = ("owner/repo#12", "ä 1", "..")
+    results = told(key, *(of(name, n) for n, name in enumerate((*fine, *BREAKS))))
+    assert statuses(results) == ["created"] * len(fine) + ["rejected"] * len(BREAKS)
+    for result in results[len(fine) :]:
+        [error] = result["errors"]
+        assert error["field"] == field
+        assert "a character that controls" in error["reason"]
+
+
+def test_an_address_for_mail_ends_without_a_line_break(cast: Cast, key: str) -> None:
+    people = ({"id": "rui", "email": f"rui@acme.example{end}"} for end in ("", "\n"))
+    results = told(
+        key,
+        *(event("ticket.snapshot", f"e{n}", data={"requester": who}) for n, who in enumerate(people)),
+    )
+    assert statuses(results) == ["created", "rejected"]
+    assert results[1]["errors"][0]["field"] == "data.requester.email"
+
+
+@pytest.mark.parametrize("name", ["owner/repo#12", "a/b", "a//b/", "a?b", "ä"])
+def test_a_ticket_is_told_and_read_by_whatever_its_source_calls_it(
+    cast: Cast, key: str, name: str
+) -> None:
+    from portal.people.roles import Scope
+
+    reader = key_of(cast, Scope.READ_INTERNAL)[1]
+    path = f"tickets/desk/{quote(name, safe='')}"
+    assert put(key, path, **STOOD[0]).json()["status"] == "created"
+    at = {"updated_at": "2026-03-02T12:00:00Z"}
+    assert put(key, f"csat/desk/{quote(name, safe='')}", ticket=name, outcome="offered", **at)
+    swept()
+    found = call(reader, f"/api/v1/{path}/", b"", method="GET")
+    assert found.status_code == 200
+    assert found.json()["external_id"] == name
+
+
+def test_a_ticket_whose_name_breaks_a_line_is_refused_by_its_address(cast: Cast, key: str) -> None:
+    wrong = problem(put(key, "tickets/desk/T%0A1", **STOOD[0]), 400)
+    assert list(wrong["errors"]) == ["subject"]
 
 
 def test_a_batch_of_many_is_refused_whole(cast: Cast, key: str) -> None:
