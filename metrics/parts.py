@@ -2,7 +2,8 @@
 
 A figure from answers is told of a part only where the others leave it untold by subtraction too
 (METRICS.md 1.11). Whoever asks for one part is answered as if all of them stood side by side:
-another question could ask for the rest.
+another question could ask for the rest. Of several capabilities it is their total that is left
+untold: what the services themselves are told matters more.
 """
 
 from __future__ import annotations
@@ -51,6 +52,18 @@ def hidden(reader: Reader, name: str, cut: Slice, by: str) -> frozenset[str]:
     return too_few(counted, int(reader.settings.suppressed_below))
 
 
+def finds_one(reader: Reader, name: str, cut: Slice) -> bool:
+    """Whether a total over capabilities, less the others, would tell of one with few answers."""
+    metric, view = find(name)
+    among = reader.calendars.domains.keys() if cut.capabilities is None else cut.capabilities
+    if not metric.from_answers or len(among) < 2:
+        return False
+    alone = (replace(cut, capabilities=frozenset([one])) for one in among)
+    counted = [number for one in alone if (number := _counted(reader, view, one))]
+    smallest = int(reader.settings.suppressed_below)
+    return len(counted) > 1 and sum(number < smallest for number in counted) == 1
+
+
 def too_few(counted: Mapping[str, int], smallest: int) -> frozenset[str]:
     """Parts to hide by the answers in each; one without any hides no other by its side."""
     there = {value: n for value, n in counted.items() if n}
@@ -80,12 +93,17 @@ def tell(reader: Reader, name: str, cut: Slice) -> Reading:
 
 def _shown(reader: Reader, metric: Metric, view: View, cut: Slice, told: Reading) -> Reading:
     """A reading, or of a part that may not be told the one that says so."""
-    if not metric.from_answers or not any(_hides(reader, told.key, cut)):
+    if not metric.from_answers:
+        return told
+    smallest = int(reader.settings.suppressed_below)
+    if finds_one(reader, told.key, cut):
+        why = f"in one service alone fewer than {smallest} answers are counted"
+    elif any(_hides(reader, told.key, cut)):
+        # one reason for both: the reason would itself say how many answered
+        why = f"fewer than {smallest} answers are counted here or in a part beside it"
+    else:
         return told
     nothing = reading(metric, view, unknown("", open=told.still_open), cut=cut, reader=reader)
-    smallest = int(reader.settings.suppressed_below)
-    # one reason for both: the reason would itself say how many answered
-    why = f"fewer than {smallest} answers are counted here or in a part beside it"
     return replace(nothing, sentence=f"Unknown: {why}, so nothing is shown.")
 
 

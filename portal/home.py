@@ -11,6 +11,7 @@ from django.urls import reverse
 from metrics.answering_signals import may_answer
 from metrics.evaluating import ScalesPooled
 from metrics.measure import Reader, Reading, Slice
+from metrics.parts import measure
 from metrics.words import percent
 from portal.catalogue.models import Capability, Domain
 from portal.catalogue.scope import live_capabilities
@@ -237,8 +238,8 @@ class _Telling:
     def _policy_not_service(self) -> Finding:
         cut = Slice(self.start, self.until, frozenset(self.live_ids))
         try:
-            service = self.reader.measure("csat_share.share", cut)
-            policy = self.reader.measure("policy_denial_satisfaction.share", cut)
+            service = measure(self.reader, "csat_share.share", cut)
+            policy = measure(self.reader, "policy_denial_satisfaction.share", cut)
         except ScalesPooled as error:
             return Finding(f"Policy, not service: unknown. {error}")
         of_policy, of_service = (

@@ -115,7 +115,7 @@ def test_declared_comparisons_stand_with_what_was_expected(
     visitor.sign_in("olga@acme.example", PASSWORD)
     visitor.open("/acme/capabilities/network/declared/", schemes=BOTH)
     assert "Not told before" in main(visitor)
-    assert "High: nothing. Low: nothing. Not compared" in main(visitor)
+    assert "High: unknown. Low: unknown. Not compared" in main(visitor)
     assert "What is urgent comes back more often." in main(visitor)
 
 

@@ -353,11 +353,13 @@ def in_a_cell(reading: Any) -> str | None:
     """How that page words what the API tells; None where the part does not stand there."""
     if reading["reliability_state"] == "suppressed":
         return None
-    if not reading["denominator"]:
-        return "nothing"
     if reading["unit"] == "seconds":
+        if not reading["denominator"]:
+            return "nothing"
         low, high = (business(reading["interval"][end]) for end in ("lower", "upper"))
         return f"{business(reading['value'])} [{low}, {high}] ({reading['denominator']} items)"
+    if reading["value"] is None:
+        return "unknown"
     return f"{percent(reading['value'])} ({reading['numerator']} of {reading['denominator']})"
 
 
@@ -373,11 +375,8 @@ def test_page_api_export_and_command_tell_the_same_of_every_segment(
     }
     assert any(reading["value"] is not None for reading in readings.values())
     page = compared(segmented, name, severity, by)
-    assert {part: cell for part, cell in page.items() if cell != "nothing"} == {
-        value: told
-        for value, reading in readings.items()
-        if (told := in_a_cell(reading)) not in (None, "nothing")
-    }
+    cells = {value: in_a_cell(reading) for value, reading in readings.items()}
+    assert page == {value: cell for value, cell in cells.items() if cell is not None}
     of_severity = {"severity": severity} if severity else {}
     question = {"metric": name, "capability": "network", "split": by, **SPRING, **of_severity}
     as_table = Client(headers=key(segmented)).get(reverse("api_readings_export"), question)

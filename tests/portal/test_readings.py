@@ -172,6 +172,24 @@ def test_more_than_is_held_in_memory_is_refused_with_what_to_do(
     assert "Ask for a shorter period" in refused.content.decode()
 
 
+@pytest.mark.parametrize("where", [{}, {"domain": "it"}])
+def test_a_total_that_would_tell_of_a_service_with_few_answers_is_left_untold(
+    told: Cast, where: dict[str, str]
+) -> None:
+    for score in (1, 5, 5):
+        asked(told, score, capability=told.accounts)
+    KEPT.clear()
+    total = get(told, metric="csat_share", **where, **PERIOD).json()
+    assert (total["value"], total["numerator"], total["denominator"]) == (None, None, None)
+    assert "in one service alone fewer than 5 answers are counted" in total["sentence"]
+    alone = get(told, metric="csat_share", capability="network", **PERIOD).json()
+    assert (alone["numerator"], alone["denominator"]) == (10, 10)
+    for score in (1, 5):
+        asked(told, score, capability=told.accounts)
+    KEPT.clear()
+    assert get(told, metric="csat_share", **where, **PERIOD).json()["denominator"] == 15
+
+
 def test_figures_need_the_scope_to_read_them(told: Cast) -> None:
     question = {"metric": "reopen_rate", **PERIOD}
     assert Client().get(reverse("api_readings"), question).status_code == 401
