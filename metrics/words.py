@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
+_NOISE = Decimal("1e-9")
+
 
 def percent(share: float) -> str:
     """A share of 1 with one decimal: "74.7 %"."""
@@ -11,9 +13,13 @@ def percent(share: float) -> str:
 
 
 def rounded(value: float, places: int) -> str:
-    """A number with that many decimals, rounded half-up."""
+    """A number with that many decimals, rounded half-up.
+
+    567 of 2000 is 28.35 %, which a float holds as 28.349999999999998: its noise is taken off first.
+    """
     step = Decimal(1).scaleb(-places)
-    return str(Decimal(repr(float(value))).quantize(step, rounding=ROUND_HALF_UP))
+    exact = Decimal(repr(float(value))).quantize(_NOISE, rounding=ROUND_HALF_UP)
+    return str(exact.quantize(step, rounding=ROUND_HALF_UP))
 
 
 def business(seconds: float) -> str:
