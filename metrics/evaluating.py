@@ -674,19 +674,25 @@ def bounced(facts: Facts) -> Estimate:
 
 
 def backlog(facts: Facts) -> Estimate:
-    """M22: items open at the end of the period (now, for a running one), with their ages."""
+    """M22: items open at the end of the period (now, for a running one), with their ages.
+
+    Ages are durations: told of one severity only. Who waited then is not known of a past moment.
+    """
     rows, moment = facts.backlog()
     ages = (moment - rows["at"].astype(np.int64)).astype(np.float64)
     late = (rows["resolution_deadline"] > 0) & (rows["resolution_deadline"] < moment)
+    alike = len(np.unique(rows["severity"])) == 1
     return Estimate(
         float(len(rows)),
         len(rows),
         beside={
-            "age_median": intervals.percentile(ages, 0.5) if len(rows) else None,
-            "age_p90": intervals.percentile(ages, 0.9) if len(rows) else None,
-            "age_oldest": float(ages.max()) if len(rows) else None,
+            "age_median": intervals.percentile(ages, 0.5) if alike else None,
+            "age_p90": intervals.percentile(ages, 0.9) if alike else None,
+            "age_oldest": float(ages.max()) if alike else None,
             "past_target": int(late.sum()),
-            "waiting_on_requester": int((rows["state"] == WAITING).sum()),
+            "waiting_on_requester": int((rows["state"] == WAITING).sum())
+            if moment >= facts.as_of
+            else None,
         },
     )
 

@@ -130,12 +130,12 @@ class FoldedReader(Reader):
         return super().facts(cut)
 
     def _open_at(self, moment: datetime, capabilities: frozenset[int] | None) -> Rows:
-        at = epoch(moment)
+        at = epoch(moment) + int(moment >= self.as_of)  # the present has happened, midnight not yet
         items, resolved = self._folded[ITEMS.name], self._folded[RESOLUTIONS.name]
         paused = resolved["item"][
-            (resolved["at"] <= at) & (resolved["reopened"] == 1) & (resolved["reopen_at"] > at)
+            (resolved["at"] < at) & (resolved["reopened"] == 1) & (resolved["reopen_at"] >= at)
         ]
-        there = (items["at"] <= at) & ((items["ended"] == 0) | (items["ended"] > at))
+        there = (items["at"] < at) & ((items["ended"] == 0) | (items["ended"] >= at))
         return served_by(items[there & ~np.isin(items["item"], paused)], capabilities)
 
 

@@ -443,14 +443,17 @@ class Reader:
         return load_where(self.tenant, ITEMS, condition, **values)
 
     def open_in_sql(self, moment: datetime) -> tuple[str, dict[str, Any]]:
-        """Which items (alias w) are open at a moment: a condition with its values by name."""
+        """Which items (alias w) are open at a moment: a condition with its values by name.
+
+        Of a past moment what had happened before it, as a day ends before midnight (M22).
+        """
         if moment >= self.as_of:
             return "w.ended_at IS NULL", {}
         condition = (
-            "w.opened_at <= %(moment)s AND (w.ended_at IS NULL OR w.ended_at > %(moment)s)"
+            "w.opened_at < %(moment)s AND (w.ended_at IS NULL OR w.ended_at >= %(moment)s)"
             " AND NOT EXISTS (SELECT 1 FROM tickets_resolution r WHERE r.tenant_id = w.tenant_id"
-            " AND r.work_item_id = w.id AND r.at <= %(moment)s AND r.reopened"
-            " AND r.reopen_at > %(moment)s)"
+            " AND r.work_item_id = w.id AND r.at < %(moment)s AND r.reopened"
+            " AND r.reopen_at >= %(moment)s)"
         )
         return condition, {"moment": moment}
 
@@ -659,10 +662,10 @@ def _count_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
         return f"{int(estimate.value or 0)} {view.words}."
     if not estimate.denominator:
         return "Nothing is open."
-    oldest, median = estimate.beside["age_oldest"], estimate.beside["age_median"]
-    assert oldest is not None
-    assert median is not None
     verb = "is" if estimate.denominator == 1 else "are"
+    oldest, median = estimate.beside["age_oldest"], estimate.beside["age_median"]
+    if oldest is None or median is None:
+        return f"{estimate.denominator} {verb} open."
     return (
         f"{estimate.denominator} {verb} open, half of them for {words.calendar(median)} or longer,"
         f" the oldest for {words.calendar(oldest)}."

@@ -314,9 +314,7 @@ TYPES: Mapping[str, ToldType] = {
         ToldType(
             "ticket.merged",
             "It was merged into another ticket.",
-            _object(
-                {"into": _id("id of the ticket that goes on"), "actor": _ACTOR}, ["into"]
-            ),
+            _object({"into": _id("id of the ticket that goes on"), "actor": _ACTOR}, ["into"]),
         ),
         ToldType("ticket.deleted", "It was deleted.", _object({"actor": _ACTOR})),
         ToldType(

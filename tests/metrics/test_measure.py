@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.factories import Cast, RequesterFactory
 from tests.metrics.told import (
     APRIL,
     DAY,
+    HOUR,
     MARCH,
     MAY,
     MONDAY,
@@ -276,6 +277,39 @@ def test_the_backlog_is_what_was_open_at_the_end(cast: Cast) -> None:
     oldest = (date(2026, 4, 1) - date(2026, 3, 2)).days * 86_400 - 9 * 3_600 - 3_600
     assert reading.beside["age_oldest"] == oldest  # the clocks went forward in between
     assert read(cast, "backlog", until=date(2026, 5, 1)).value == 1
+
+
+def test_a_day_ends_before_midnight(cast: Cast) -> None:
+    midnight = datetime(2026, 3, 31, 22, tzinfo=UTC)  # in Berlin
+    hours = (midnight - MONDAY) / HOUR
+    enter(
+        cast,
+        news("opened then", opened_at=midnight),
+        news("closed then", moved(hours, "resolved")),
+        news("closed before", moved(hours - 0.01, "resolved")),
+        news("back then", moved(2, "resolved"), moved(hours, "open")),
+        news("back before", moved(2, "resolved"), moved(hours - 0.01, "open")),
+    )
+    for as_of in (MAY, midnight + 5 * DAY):
+        assert read(cast, "backlog", as_of=as_of).value == 2
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        past = past_reader(cast.acme, as_of=midnight + DAY, start=MARCH, until_day=APRIL)
+        assert past.measure("backlog", Slice(MARCH, APRIL)).value == 2
+
+
+def test_ages_of_what_is_open_are_told_of_one_severity(cast: Cast) -> None:
+    enter(cast, news("a", severity="high"), news("b", severity="low"))
+    both = read(cast, "backlog")
+    assert both.sentence == "2 are open."
+    assert both.beside["age_median"] is None
+    assert "half of them for" in read(cast, "backlog", severity="low").sentence
+
+
+def test_who_waited_at_a_past_moment_is_unknown(cast: Cast) -> None:
+    enter(cast, news("waits", moved(1, "waiting_on_requester")))
+    now = MONDAY + 5 * DAY
+    assert read(cast, "backlog", as_of=now).beside["waiting_on_requester"] == 1
+    assert read(cast, "backlog", as_of=MAY).beside["waiting_on_requester"] is None
 
 
 def test_what_is_open_lengthens_the_median_of_a_cohort(cast: Cast) -> None:

@@ -324,7 +324,10 @@ def test_an_address_for_mail_ends_without_a_line_break(cast: Cast, key: str) -> 
     people = ({"id": "rui", "email": f"rui@acme.example{end}"} for end in ("", "\n"))
     results = told(
         key,
-        *(event("ticket.snapshot", f"e{n}", data={"requester": who}) for n, who in enumerate(people)),
+        *(
+            event("ticket.snapshot", f"e{n}", data={"requester": who})
+            for n, who in enumerate(people)
+        ),
     )
     assert statuses(results) == ["created", "rejected"]
     assert results[1]["errors"][0]["field"] == "data.requester.email"
