@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, models
@@ -35,6 +36,20 @@ class Written:
         return bool(self.added or self.changed or self.removed)
 
 
+def array(values: Iterable[str | int | datetime | None]) -> str:
+    """An array as a statement takes it: psycopg's own writing of one takes five times as long."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: str | int | datetime | None) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
+
+
 class Table:
     """A model's table with the columns that are written, `id` first where it has one."""
 
@@ -43,14 +58,14 @@ class Table:
         self._staging = f"staging_{self.name}"
         self.columns = tuple(columns)
         fields = {field.column: field for field in model._meta.local_concrete_fields}
-        self._types = [str(fields[column].db_type(connection)) for column in columns]
-        self._json = [
-            position
-            for position, column in enumerate(columns)
-            if isinstance(fields[column], models.JSONField)
-        ]
-        #: Column types as COPY's binary format needs them; serial ids are bigint.
-        self._copy_types = [_plain(name) for name in self._types]
+        types = {column: str(fields[column].db_type(connection)) for column in columns}
+        self._json = [position for position, kind in enumerate(types.values()) if kind == "jsonb"]
+        #: Of each column, what COPY's binary format is told, and how a statement takes it.
+        self._copy_types = [_plain(kind) for kind in types.values()]
+        self._told = {
+            column: f'told."{column}"' + (f"::{kind}" if kind in _HELD_AS_TEXT else "")
+            for column, kind in types.items()
+        }
 
     def new_ids(self, number: int) -> list[int]:
         """Reserve `number` ids from the table's sequence."""
@@ -75,7 +90,7 @@ class Table:
             cursor.execute(
                 f'SELECT {_listed(self.columns)} FROM "{self.name}"'  # noqa: S608 - names of ours
                 f' WHERE "tenant_id" = %s AND "{column}" = ANY(%s) {also}',
-                [acting_tenant_id(), wanted],
+                [acting_tenant_id(), array(wanted)],
             )
             return list(cursor.fetchall())
 
@@ -83,10 +98,10 @@ class Table:
         """Add rows, values in the order of `columns`."""
         if not rows:
             return Written()
-        columns = _listed(self.columns)
         self._through_staging(
             rows,
-            f'INSERT INTO "{self.name}" ({columns}) SELECT {columns} FROM "{self._staging}"',  # noqa: S608
+            f'INSERT INTO "{self.name}" ({_listed(self.columns)})'  # noqa: S608
+            f' SELECT {", ".join(self._told.values())} FROM "{self._staging}" AS told',
         )
         return Written(added=len(rows))
 
@@ -94,7 +109,7 @@ class Table:
         """Overwrite the rows with these ids (the first column)."""
         if not rows:
             return Written()
-        values = ", ".join(f'"{column}" = told."{column}"' for column in self.columns[1:])
+        values = ", ".join(f'"{column}" = {self._told[column]}' for column in self.columns[1:])
         tenant = acting_tenant_id()
         self._through_staging(
             rows,
@@ -113,7 +128,7 @@ class Table:
             cursor.execute(
                 f'DELETE FROM "{self.name}" WHERE "tenant_id" = %s'  # noqa: S608
                 ' AND "id" = ANY(%s)',
-                [acting_tenant_id(), gone],
+                [acting_tenant_id(), array(gone)],
             )
         return Written(removed=len(gone))
 
@@ -166,7 +181,9 @@ class Table:
             cursor.execute(
                 f'CREATE TEMPORARY TABLE IF NOT EXISTS "{self._staging}" ({types}) ON COMMIT DROP'
             )
-            with cursor.copy(f'COPY "{self._staging}" FROM STDIN') as copy:
+            # Binary: to write instants as text takes half of the time of a batch's rows.
+            with cursor.copy(f'COPY "{self._staging}" FROM STDIN (FORMAT BINARY)') as copy:
+                copy.set_types(self._copy_types)
                 for row in map(self._as_told, rows) if self._json else rows:
                     copy.write_row(row)
             if joined:
@@ -189,5 +206,17 @@ def _listed(columns: Iterable[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
+#: Types whose values we hold as text.
+_HELD_AS_TEXT = ("jsonb", "uuid")
+_WHOLE_NUMBERS = ("bigint", "integer", "smallint")
+
+
 def _plain(kind: str) -> str:
-    return {"bigserial": "bigint", "serial": "integer"}.get(kind, kind)
+    """The type in which values of a column's type go to the staging table: the widest.
+
+    psycopg writes the lowest bits of a number that is too large for a smaller type; PostgreSQL
+    refuses it on its way into the column.
+    """
+    if kind in _HELD_AS_TEXT or kind.startswith("varchar"):
+        return "text"
+    return "bigint" if kind in _WHOLE_NUMBERS else kind
