@@ -13,6 +13,7 @@ from portal.people.models import Person
 from tickets.models import AccountRole, AgentAccount, Connection, Requester
 from tickets.news import AccountTold
 from tickets.same_person import everybody_who_is
+from tickets.storing import array
 
 Email = tuple[str, datetime | None]
 """An address and when it was said."""
@@ -66,7 +67,7 @@ def ensure_requesters(
         cursor.execute(
             'SELECT external_id, id, email, email_at FROM "tickets_requester"'
             " WHERE tenant_id = %s AND connection_id = %s AND external_id = ANY(%s)",
-            [tenant, connection.pk, list(emails)],
+            [tenant, connection.pk, array(emails)],
         )
         stored = {name: (pk, (email, at)) for name, pk, email, at in cursor.fetchall()}
     missing = sorted(emails.keys() - stored.keys())
@@ -100,7 +101,7 @@ def keys_of_requesters(
     connection: Connection, requester_ids: Iterable[int | None]
 ) -> dict[int, str]:
     """Actor keys of requesters who also act under an account of the same id, by requester id."""
-    wanted = sorted({pk for pk in requester_ids if pk is not None})
+    wanted = {pk for pk in requester_ids if pk is not None}
     if not wanted:
         return {}
     with database.cursor() as cursor:
@@ -110,7 +111,7 @@ def keys_of_requesters(
             " AND account.connection_id = asker.connection_id"
             " AND account.external_id = asker.external_id"
             " WHERE asker.tenant_id = %s AND asker.id = ANY(%s)",
-            [connection.tenant_id, wanted],
+            [connection.tenant_id, array(wanted)],
         )
         return {pk: str(key) for pk, key in cursor.fetchall()}
 

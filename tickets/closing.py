@@ -12,7 +12,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from tickets.storing import Written
+from tickets.storing import Written, array
 from tickets.timeline import BURST_MORE_THAN, BURST_WINDOW
 
 #: What is to be written otherwise than it is. Stretches and resolutions are looked up by an index:
@@ -59,9 +59,9 @@ def write_bursts(tenant_id: int, closed: Iterable[tuple[int, datetime]]) -> Writ
             {
                 "tenant": tenant_id,
                 "window": BURST_WINDOW.total_seconds(),
-                "agents": list(agents),
-                "starts": list(starts),
-                "ends": list(ends),
+                "agents": array(agents),
+                "starts": array(starts),
+                "ends": array(ends),
                 "more_than": BURST_MORE_THAN,
             },
         )
@@ -71,7 +71,7 @@ def write_bursts(tenant_id: int, closed: Iterable[tuple[int, datetime]]) -> Writ
                 'UPDATE "tickets_resolution" AS r SET burst = told.burst'
                 " FROM unnest(%s::bigint[], %s::smallint[]) AS told(id, burst)"
                 " WHERE r.id = told.id AND r.tenant_id = %s",
-                [list(differing), list(differing.values()), tenant_id],
+                [array(differing), array(differing.values()), tenant_id],
             )
     return Written(changed=len(differing))
 

@@ -13,6 +13,7 @@ from portal.tenancy.context import acting_tenant_id
 from tickets.accounts import keys_of_requesters
 from tickets.canonical import ActorKind, Event, EventType
 from tickets.models import Connection, Ticket
+from tickets.storing import array
 from tickets.timeline import until
 from tickets.versions import changes
 from tickets.words import lens_of
@@ -27,7 +28,7 @@ def events_of(ticket_ids: Sequence[int]) -> dict[int, list[Event]]:
         cursor.execute(
             "SELECT ticket_id, key, type, at, sequence, actor_kind, actor_key, public, data"
             ' FROM "tickets_ticketevent" WHERE tenant_id = %s AND ticket_id = ANY(%s)',
-            [acting_tenant_id(), list(ticket_ids)],
+            [acting_tenant_id(), array(ticket_ids)],
         )
         for ticket_id, key, type_, at, sequence, kind, actor, public, data in cursor:
             found[ticket_id].append(

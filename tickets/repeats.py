@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from tickets.repeat_contact import Contact, repeat_contacts
-from tickets.storing import Written
+from tickets.storing import Written, array
 from tickets.touched import StoredItem
 
 #: Whatever a changed opening or resolution can have to do with: what was resolved a window before
@@ -69,9 +69,9 @@ def _near(
             _NEAR,
             {
                 "tenant": tenant_id,
-                "people": [person for person, _ in asked],
-                "capabilities": [capability for _, capability in asked],
-                "since": [since - window for since in asked.values()],
+                "people": array(person for person, _ in asked),
+                "capabilities": array(capability for _, capability in asked),
+                "since": array(since - window for since in asked.values()),
             },
         )
         return list(cursor.fetchall())
@@ -85,6 +85,6 @@ def _write(tenant_id: int, differing: Mapping[int, datetime | None]) -> Written:
             'UPDATE "tickets_workitem" AS item SET "repeat_contact_at" = found."at"'
             " FROM unnest(%s::bigint[], %s::timestamptz[]) AS found(id, at)"
             ' WHERE item."id" = found."id" AND item."tenant_id" = %s',
-            [list(differing), list(differing.values()), tenant_id],
+            [array(differing), array(differing.values()), tenant_id],
         )
     return Written(changed=len(differing))

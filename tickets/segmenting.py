@@ -25,7 +25,7 @@ from tickets.segments import (
     tenure,
     usage,
 )
-from tickets.storing import Written
+from tickets.storing import Written, array
 
 #: The first sign of each person, of an item or a use, and their recent uses, by event asked about.
 _COUNT = f"""
@@ -124,9 +124,9 @@ def _known(
             _COUNT,
             {
                 "tenant": tenant_id,
-                "ids": sorted({person for person, _ in events if person is not None}),
-                "people": [person for person, _ in events],
-                "moments": [at for _, at in events],
+                "ids": array({person for person, _ in events if person is not None}),
+                "people": array(person for person, _ in events),
+                "moments": array(at for _, at in events),
                 "openings": openings,
                 "usage": USAGE_WINDOW.total_seconds(),
                 "advanced": ADVANCED_WINDOW.total_seconds(),
@@ -158,7 +158,7 @@ def write_segments(tenant_id: int, requester_ids: Collection[int]) -> Written:
         cursor.execute(
             'SELECT id, requester_id, opened_at, segments FROM "tickets_workitem"'
             " WHERE tenant_id = %s AND requester_id = ANY(%s)",
-            [tenant_id, people],
+            [tenant_id, array(people)],
         )
         items = cursor.fetchall()
     told = segments_at(tenant_id, [(person, at) for _, person, at, _ in items])
@@ -173,6 +173,6 @@ def write_segments(tenant_id: int, requester_ids: Collection[int]) -> Written:
                 'UPDATE "tickets_workitem" AS item SET segments = told.segments'
                 " FROM unnest(%s::bigint[], %s::smallint[]) AS told(id, segments)"
                 " WHERE item.id = told.id AND item.tenant_id = %s",
-                [[pk for pk, _ in differing], [code for _, code in differing], tenant_id],
+                [array(pk for pk, _ in differing), array(code for _, code in differing), tenant_id],
             )
     return Written(changed=len(differing))
