@@ -369,6 +369,8 @@ class Columns:
         self._mapping = mapping
         self._ticket = mapping.columns["ticket"]
         self._required = REQUIRED[mapping.rows]
+        #: The ticket's name is looked at before the rest.
+        self._needed = frozenset(self._required[1:])
         #: Meaning, column and what was seen in it.
         self._columns: list[tuple[str, str, dict[str, Any]]] = [
             (meaning, column, {})
@@ -398,6 +400,8 @@ class Columns:
         row = Row(number, ticket)
         for meaning, column, seen in self._columns:
             said = raw.get(column)
+            if said is None or said == "":
+                continue
             if type(said) is str and said in seen:
                 value = seen[said]
             else:
@@ -410,7 +414,7 @@ class Columns:
                 row.values[meaning] = value
         if self._mapping.rows == EVENTS:
             problems += self._place_value(row)
-        if problems or not self._has_required(row):
+        if problems or not row.values.keys() >= self._needed:
             problems += self._missing(row, problems)
             if any(p.refused for p in problems):
                 return None, problems
@@ -455,9 +459,6 @@ class Columns:
                 if unicodedata.category(character)[0] == "C":
                     return f"holds a character that cannot be seen (U+{ord(character):04X})"
         return ""
-
-    def _has_required(self, row: Row) -> bool:
-        return all(name in row.values for name in self._required[1:])
 
     def _missing(self, row: Row, known: list[Problem]) -> list[Problem]:
         """Needed values the row does not hold, where that is not known yet."""
