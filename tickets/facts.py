@@ -277,6 +277,7 @@ def _item_row(
     response_target = promised(TimeTarget.Clock.FIRST_MEANINGFUL_RESPONSE)
     resolution_target = promised(TimeTarget.Clock.RESOLUTION)
     ended = item.ended_at
+    escalations = [escalation.kind for escalation in item.escalations]
     routine = item.routine
     if routine is None and item.capability is not None and calendars.self_service:
         # The catalogue's list (M25); where nobody has made one, nobody has classified anything.
@@ -306,8 +307,8 @@ def _item_row(
         item.response_owed,
         item.resolutions[0].at if item.resolutions else None,
         item.reassignments,
-        sum(1 for e in item.escalations if e.kind == "functional"),
-        sum(1 for e in item.escalations if e.kind == "hierarchical"),
+        escalations.count("functional"),
+        escalations.count("hierarchical"),
         item.requester_messages,
         item.fcr_claimed,
         routine,
@@ -330,7 +331,7 @@ def _late_pauses(
     item: timeline.WorkItem, calendar: BusinessTime, target: int | None
 ) -> tuple[int, int]:
     """Moves to waiting in the last tenth of the target; of them, without a question (G7)."""
-    if not target:
+    if not target or not item.waits:
         return 0, 0
     late = [
         wait
@@ -342,6 +343,8 @@ def _late_pauses(
 
 def _downgraded(item: timeline.WorkItem, calendars: Calendars) -> str:
     """Whether it was made milder, and how near its target then was, the nearest case (G8)."""
+    if not item.downgrades:
+        return ""
     found = {_when(item, one, calendars) for one in item.downgrades}
     words = WorkItem.Downgraded
     return next((one.value for one in (words.LATE, words.EARLIER, words.AFTER) if one in found), "")

@@ -116,12 +116,12 @@ REOPEN_COUNT, PROMISE, FLAW = "reopen_count", "promise", "flaw"
 
 def flaws_of(story: Sequence[Event], timelines: Iterable[Timeline]) -> set[Flaw]:
     """Flaws that show when a ticket's story is told. `timelines` are those it is in."""
-    found: set[Flaw] = set()
-    observed = {e.data["name"]: e.data.get("value") for e in story if e.type is EventType.OBSERVED}
-    found |= {
-        Flaw(FlawKind(str(e.data["value"])), str(e.data.get("detail", ""))[:200])
-        for e in story
-        if e.type is EventType.OBSERVED and e.data["name"] == FLAW
+    said = [event.data for event in story if event.type is EventType.OBSERVED]
+    observed = {data["name"]: data.get("value") for data in said}
+    found = {
+        Flaw(FlawKind(str(data["value"])), str(data.get("detail", ""))[:200])
+        for data in said
+        if data["name"] == FLAW
     }
     if PROMISE in observed and observed[PROMISE] is None:
         found.add(Flaw(FlawKind.NO_PROMISE))
@@ -133,7 +133,7 @@ def flaws_of(story: Sequence[Event], timelines: Iterable[Timeline]) -> set[Flaw]
         if theirs is not None and int(str(theirs)) != ours:
             found.add(Flaw(FlawKind.REOPENS_DIFFER, f"theirs {theirs}, ours {ours}"))
     opened = _opened_at(story)
-    if opened is not None and any(_acts(e) and e.at < opened for e in story):
+    if opened is not None and any(e.at < opened and _acts(e) for e in story):
         found.add(Flaw(FlawKind.NEGATIVE_DURATION))
     return found
 

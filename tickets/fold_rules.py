@@ -29,6 +29,8 @@ class FoldRules:
 
     def settings(self, calendars: Calendars, story: Sequence[Event]) -> FoldSettings:
         """What the fold of one family needs, from the events of its first ticket."""
+        if self.severity_policy == "recorded":
+            return FoldSettings(windows=self.windows)
         ends = calendars.triage_ends(story, int(self.triage.total_seconds()))
         return FoldSettings(self.severity_policy, ends, self.windows)
 

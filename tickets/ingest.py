@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import batched
 from typing import Any
 
@@ -27,7 +28,7 @@ from tickets import accounts, fetching, problems, ratings, refolding, timeline, 
 from tickets.attempts import people_like, write_attempts
 from tickets.bursts import update_bursts
 from tickets.calendars import Calendars
-from tickets.canonical import ActorKind, Event, EventType, Severity, State
+from tickets.canonical import ORDER, ActorKind, Event, EventType, Severity, State
 from tickets.closing import write_bursts
 from tickets.event_log import events_of, unknown_actors
 from tickets.facts import RESOLUTIONS, Facts, facts_of, read_items, stored_items
@@ -231,17 +232,13 @@ class _Ticket:
     requester_id: int | None = None
     #: When each part of the label was said (tickets.Ticket.labelled).
     labelled: dict[str, str] = field(default_factory=dict)
+    #: The external id of the ticket this one says it follows, or empty.
+    follows: str = ""
     #: The story in our words, snapshots told as changes; set when the ticket is folded.
     story: list[Event] = field(default_factory=list)
     #: Whether the story tells how it was opened.
     complete: bool = False
     flaws: set[Flaw] = field(default_factory=set)
-
-    @property
-    def follows(self) -> str:
-        """The external id of the ticket this one says it follows, or empty."""
-        named = [e for e in self.events.values() if e.type is EventType.FOLLOWUP_OF]
-        return str(min(named, key=lambda e: e.order).data["parent"]) if named else ""
 
     @property
     def asker_id(self) -> int | None:
@@ -316,15 +313,17 @@ class _Batch:
         ]
         events = events_of([row[0] for row in rows])
         for row in rows:
+            mine = events.get(row[0], [])
             self.tickets[row[3]] = _Ticket(
                 row[0],
                 row[3],
                 row,
-                {event.key: event for event in events.get(row[0], ())},
+                {event.key: event for event in mine},
                 requester_id=row[4],
                 subject=row[5],
                 channel=row[6],
                 labelled=dict(row[16]),
+                follows=_parent(mine),
             )
         return [row[3] for row in rows]
 
@@ -373,6 +372,8 @@ class _Batch:
                         ticket.events[event.key] = mine
                         ticket.new.append(mine)
                 relabelled |= self._label(ticket, news)
+            if ticket.new:
+                ticket.follows = _parent(ticket.events.values())
             if ticket.new or (relabelled and ticket.events):
                 changed.append(name)
         return changed
@@ -387,8 +388,7 @@ class _Batch:
             value = getattr(news, name)
             if not value:
                 continue
-            # The hash decides between two words of one instant, whichever came first.
-            said = f"{moment} {event_key(value) & 0xFFFFFFFF:08x}"
+            said = f"{moment} {_rank(value)}"
             if said <= ticket.labelled.get(name, ""):
                 continue
             changed = True
@@ -498,12 +498,13 @@ class _Batch:
         rules = self.rules
         actors = unknown_actors(ticket.events.values() for ticket in tickets)
         lens = lens_of(self.connection, actors=actors)
-        askers = accounts.keys_of_requesters(self.connection, [t.asker_id for t in tickets])
+        askers = {ticket.id: ticket.asker_id for ticket in tickets}
+        keys = accounts.keys_of_requesters(self.connection, askers.values())
 
         def fold(families: Families) -> _Folded:
             folded = _Folded([ticket for family in families for ticket in family])
             for ticket in folded.tickets:
-                self._read_story(ticket, lens, askers)
+                self._read_story(ticket, lens, keys.get(askers[ticket.id] or 0))
             for family in families:
                 timelines = self._timelines(family, calendars, rules)
                 self._place(family, timelines, folded.rows)
@@ -514,14 +515,16 @@ class _Batch:
 
         return fold
 
-    def _read_story(self, ticket: _Ticket, lens: Lens, askers: dict[int, str]) -> None:
-        """Read a ticket's events through the lens of the connection."""
-        story, ticket.flaws = lens.story(
-            ticket.events.values(), requester=askers.get(ticket.asker_id or 0)
-        )
+    def _read_story(self, ticket: _Ticket, lens: Lens, requester: str | None) -> None:
+        """Read a ticket's events through the lens of the connection.
+
+        `requester` is the actor key of who asked, where they act under an account as well.
+        """
+        story, ticket.flaws = lens.story(ticket.events.values(), requester=requester)
         ticket.story = changes(story)
         ticket.complete = _is_complete(ticket.story)
-        if any(event.at > self.at + SKEW for event in ticket.new):
+        latest = self.at + SKEW
+        if any(event.at > latest for event in ticket.new):
             ticket.flaws.add(Flaw(FlawKind.CLOCK_SKEW))
 
     def _timelines(
@@ -694,6 +697,18 @@ def _account_in(event: Event) -> str | None:
     """The name of the data that holds an account, if any does."""
     name = _ACCOUNT_IN.get(event.type)
     return name if name is not None and event.data.get(name) else None
+
+
+@lru_cache(maxsize=4_096)
+def _rank(word: str) -> str:
+    """Decides between two words of one instant, whichever came first."""
+    return f"{event_key(word) & 0xFFFFFFFF:08x}"
+
+
+def _parent(events: Iterable[Event]) -> str:
+    """The external id of the ticket that these events say is followed, or empty."""
+    named = [event for event in events if event.type is EventType.FOLLOWUP_OF]
+    return str(min(named, key=ORDER).data["parent"]) if named else ""
 
 
 def _is_complete(story: Sequence[Event]) -> bool:

@@ -154,6 +154,8 @@ _EVENT_TYPES = {
 }
 
 
+#: What an opening may hold of a row.
+_AT_OPENING = ("severity", "capability", "group", "requester", "channel")
 #: What a snapshot may hold of a row.
 _STANDING = ("state", "severity", "capability", "group", "agent", "requester", "problem")
 
@@ -229,13 +231,12 @@ class RowReader:
         type_, at = _EVENT_TYPES[told], values["at"]
         data: dict[str, Any]
         if type_ is EventType.CREATED:
-            names = ("severity", "capability", "group", "requester", "channel")
-            data = {name: values[name] for name in names if name in values}
+            data = {name: values[name] for name in _AT_OPENING if name in values}
             data.setdefault("severity", self._mapping.severity)
         elif type_ is EventType.ESCALATED:
             data = {"kind": "functional", "reason": values.get("reason", "")}
         else:
-            data = {"to": values[TOLD[told]]} if TOLD[told] else {}
+            data = {"to": values[name]} if (name := TOLD[told]) else {}
         kind, actor = self._actor_kind, values.get("actor")
         if told == "reply":
             kind = ActorKind.AGENT

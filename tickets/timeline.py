@@ -419,11 +419,16 @@ class _Now:
 class _Attempt:
     """A resolution as told, before its reopens are known."""
 
-    resolution: Resolution
-    by: ActorKind
-    by_key: str | None
+    event: Event
+    ticket: Hashable
+    kind: ResolutionKind
+    agent: str | None
+    group: str
+    capability: Any
+    severity: Severity
+    policy_denial: bool
+    denial: Denial | None
     reopens: list[Reopen] = field(default_factory=list)
-    denial: Denial | None = None
 
 
 @dataclass
@@ -515,7 +520,7 @@ class _Telling:
             return
         assignee = self.now.assignees.get(ticket)
         if assignee is None and item.attempts:
-            assignee = item.attempts[-1].resolution.agent
+            assignee = item.attempts[-1].agent
         by_assignee: bool | None = None
         if event.actor_kind in (ActorKind.REQUESTER, *_MACHINES):
             by_assignee = False
@@ -580,10 +585,9 @@ class _Telling:
             closed_by_requester = event.actor_kind is ActorKind.REQUESTER
             doer = None if closed_by_requester else event.actor_key
             agent = self.now.assignees.get(ticket) or doer
-        resolution = Resolution(
-            at=event.at,
+        attempt = _Attempt(
+            event=event,
             ticket=ticket,
-            event_key=event.key,
             kind=ResolutionKind(event.data.get("resolution", ResolutionKind.NORMAL)),
             agent=agent,
             group=self.now.group,
@@ -592,9 +596,8 @@ class _Telling:
             policy_denial=bool(
                 self.now.flags.get(Flag.POLICY_DENIAL) or self.now.flags.get(Flag.OUT_OF_SCOPE)
             ),
+            denial=self.now.denial,
         )
-        attempt = _Attempt(resolution, event.actor_kind, event.actor_key)
-        attempt.denial = self.now.denial
         item.attempts.append(attempt)
         item.open = False
 
@@ -614,20 +617,20 @@ class _Telling:
         if kind is ReopenKind.MISCLICK:
             item.attempts.pop()  # void: the later one will be the resolution
             item.open = True
-        elif event.at - attempt.resolution.at <= self.windows.reopen:
-            item.gaps.append((attempt.resolution.at, event.at))
+        elif event.at - attempt.event.at <= self.windows.reopen:
+            item.gaps.append((attempt.event.at, event.at))
             item.open = True
         else:
             self._open_item(event.at)
 
     def _kind_of_reopen(self, position: int, event: Event, attempt: _Attempt) -> ReopenKind:
-        since = event.at - attempt.resolution.at
+        since = event.at - attempt.event.at
         if event.data.get("bulk") or event.data.get("migration"):
             return ReopenKind.SYSTEM
         if (
             event.actor_kind is ActorKind.AGENT
             and event.actor_key is not None
-            and event.actor_key == (attempt.by_key or attempt.resolution.agent)
+            and event.actor_key == (attempt.event.actor_key or attempt.agent)
             and since <= self.windows.misclick
         ):
             return ReopenKind.MISCLICK
@@ -686,6 +689,7 @@ class _Telling:
             outcome, ended_at = Outcome.OPEN, None
         else:
             outcome, ended_at = Outcome.RESOLVED, resolutions[-1].at
+        replies = _replies_before(item, resolutions)
         end = resolutions[-1] if resolutions and outcome is Outcome.RESOLVED else None
         severity = end.severity if end else self.severities.at(ended_at)
         return WorkItem(
@@ -708,8 +712,8 @@ class _Telling:
             reassignments=max(0, len(item.groups) - 1),
             escalations=tuple(item.escalations),
             requester_messages=len(item.requester_messages),
-            replies_to_first_resolution=_replies_before(item, resolutions),
-            fcr_claimed=_claims_first_contact(item, resolutions),
+            replies_to_first_resolution=replies,
+            fcr_claimed=_claims_first_contact(item, resolutions, replies),
             routine=self.now.flags.get(Flag.ROUTINE),
             problem=item.problem,
             response_owed=item.response_owed,
@@ -739,16 +743,24 @@ def _opens(item: _Item, reply: Response) -> bool:
 
 def _finished(attempt: _Attempt, item: _Item, windows: Windows) -> Resolution:
     """The resolution with what came of it: the counted reopen, else the first of another kind."""
-    resolution = attempt.resolution
+    at, by = attempt.event.at, attempt.event.actor_kind
     counted = [reopen for reopen in attempt.reopens if reopen.kind is ReopenKind.COUNTED]
     chosen = next(iter(counted or attempt.reopens), None)
-    voices = [by for at, by in item.voices if at <= resolution.at]
-    if attempt.by is not ActorKind.REQUESTER:
-        voices.append(attempt.by in _MACHINES)
-    return replace(
-        resolution,
+    voices = [machine for said_at, machine in item.voices if said_at <= at]
+    if by is not ActorKind.REQUESTER:
+        voices.append(by in _MACHINES)
+    return Resolution(
+        at=at,
+        ticket=attempt.ticket,
+        event_key=attempt.event.key,
+        kind=attempt.kind,
+        agent=attempt.agent,
+        group=attempt.group,
+        capability=attempt.capability,
+        severity=attempt.severity,
+        policy_denial=attempt.policy_denial,
         reopen=chosen,
-        reopened=bool(counted) and counted[0].at - resolution.at <= windows.reopen,
+        reopened=bool(counted) and counted[0].at - at <= windows.reopen,
         handled_by=handled_by(voices),
         denial=attempt.denial,
     )
@@ -798,13 +810,13 @@ def _replies_before(item: _Item, resolutions: Sequence[Resolution]) -> int:
     return sum(1 for reply in item.replies if reply.at <= resolutions[0].at)
 
 
-def _claims_first_contact(item: _Item, resolutions: Sequence[Resolution]) -> bool:
+def _claims_first_contact(item: _Item, resolutions: Sequence[Resolution], replies: int) -> bool:
     """Solved in one go, as the help desk would claim it (METRICS.md M16)."""
     if not resolutions or resolutions[0].kind is not ResolutionKind.NORMAL:
         return False
     by = resolutions[0].at
     return (
-        _replies_before(item, resolutions) <= 1
+        replies <= 1
         and not any(at <= by for at in item.requester_messages)
         and not any(escalation.at <= by for escalation in item.escalations)
         and len({group for at, group in item.groups if at <= by}) <= 1
