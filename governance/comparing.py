@@ -11,6 +11,7 @@ from governance.targets import Status, in_words, lives, measurement_changed
 from metrics.definitions import find
 from metrics.measure import Reading
 from metrics.standing import UNDECIDABLE, Reliability, kept, silent, status
+from metrics.standing import Status as Outlook
 from portal.tenancy.models import Organisation
 
 
@@ -96,15 +97,19 @@ def _compared(reading: Reading, standing: Standing) -> Reading:
     direction = metric.direction_of(view)
     target = float(standing.target.value)
     state = Reliability(reading.reliability_state) if reading.reliability_state else None
+    # Of answers only those are counted that nothing changes any more; everything else may change.
+    settled = metric.from_answers or not reading.provisional
     observed: bool | None = None
-    decides = not metric.from_answers and not reading.provisional and state not in UNDECIDABLE
-    if decides and reading.value is not None:
-        observed = kept(reading.value, target, direction)
+    if settled and not metric.from_answers and state not in UNDECIDABLE:
+        observed = None if reading.value is None else kept(reading.value, target, direction)
+    told = Outlook.CANNOT_TELL_YET
+    if settled:
+        told = status(reading.interval, target, direction, state)
     return replace(
         reading,
         target=_described(standing),
         kept=observed,
-        status=status(reading.interval, target, direction, state).value,
+        status=told.value,
         beside={**reading.beside, **_of_the_silent(reading, target)},
     )
 

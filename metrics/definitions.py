@@ -704,6 +704,7 @@ METRICS: tuple[Metric, ...] = (
         source="METRICS.md M15",
         pair=(Pair.OBSERVATIONS,),
         not_kept="Reasons of breaches: no help desk tells them; an observation can.",
+        maturity_days=14,
     ),
     # --- C. Durability and flow -------------------------------------------------------------------
     Metric(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from io import StringIO
 from typing import Any
@@ -19,8 +19,10 @@ from governance.cosigning import accept, cosign
 from governance.targets import Wanted, propose
 from metrics import packing
 from metrics.keeping import KEPT
+from metrics.measure import Reader
 from portal.people.api_keys import create_key
 from portal.people.roles import Scope
+from portal.readings import Answering, Asked
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
@@ -216,6 +218,23 @@ def test_a_signed_target_is_kept_by_the_value_and_met_only_beyond_doubt(told: Ca
     assert reading["target"]["words"] == "at most 25.0 %"
     pooled = get(told, metric="reopen_rate", **PERIOD).json()
     assert (pooled["target"], pooled["kept"], pooled["status"]) == (None, None, None)
+
+
+def test_nothing_is_met_before_a_period_is_over_and_mature(told: Cast) -> None:
+    sheet(told, signed=True, metric="sla_attainment.resolution", value="0.50")
+    enter(told, *(news(f"P{n}", moved(1, "resolved")) for n in range(30)))
+    asked_for = Asked(date(2026, 3, 1), date(2026, 4, 1), "network")
+
+    def at(day: date) -> tuple[str | None, bool | None]:
+        moment = datetime.combine(day, time(12), tzinfo=UTC)
+        with acting(told.acme.pk):
+            found = Answering(Reader(told.acme, as_of=moment))
+            reading = found.measure("sla_attainment.resolution", asked_for)
+        return reading.status, reading.kept
+
+    assert at(date(2026, 3, 20)) == ("cannot_tell_yet", None)
+    assert at(date(2026, 4, 10)) == ("cannot_tell_yet", None), "it may come back for two weeks"
+    assert at(date(2026, 4, 20)) == ("met", True)
 
 
 @pytest.mark.parametrize(
