@@ -405,23 +405,32 @@ KINDS: Mapping[str, Kind] = {
 MIDNIGHT = "date_part('epoch', {day}::timestamp AT TIME ZONE %(zone)s)::bigint"
 
 
-def _grouped(layout: Layout, kind: Kind, tables: str, days: str = "") -> str:
-    """SELECT of packed days, from the facts: day, base, rows, capabilities, ends, packed, far."""
-    rows = layout.rows_sql(kind.at, tables, days)
+def _packed_sql(layout: Layout, kind: Kind, days: str, condition: str) -> str:
+    """SELECT of packed days, from the facts: day, base, rows, capabilities, ends, packed, far.
+
+    `days` selects `day` and `base`, `condition` says which rows are those of a day `d`. Days are
+    packed one by one, also those without rows: what is sorted and summed at once stays small.
+    """
+    rows = layout.rows_sql(
+        kind.at, f"{kind.tables} WHERE {kind.alias}.tenant_id = %(tenant)s AND {condition}"
+    )
     return f"""
-        SELECT g.day, g.base, sum(g.rows)::integer AS rows,
-               array_agg(g.capability ORDER BY g.capability) AS capabilities,
-               array_agg(g.rows_end * {ENDS} + g.far_end ORDER BY g.capability) AS ends,
-               string_agg(g.packed, ''::bytea ORDER BY g.capability) AS packed,
-               string_agg(g.far, ''::bytea ORDER BY g.capability) AS far
-          FROM (SELECT p.*, sum(p.rows) OVER before::bigint AS rows_end,
-                       sum(octet_length(p.far)) OVER before::bigint AS far_end
-                  FROM (SELECT r.day, r.base, r.capability, count(*) AS rows,
-                               string_agg(r.packed, ''::bytea) AS packed,
-                               string_agg(r.far, ''::bytea) AS far
-                          FROM ({rows}) AS r GROUP BY r.day, r.base, r.capability) AS p
-                WINDOW before AS (PARTITION BY p.day ORDER BY p.capability)) AS g
-         GROUP BY g.day, g.base
+        SELECT d.day, d.base, coalesce(f.rows, 0)::integer AS rows,
+               coalesce(f.capabilities, '{{}}') AS capabilities, coalesce(f.ends, '{{}}') AS ends,
+               coalesce(f.packed, '') AS packed, coalesce(f.far, '') AS far
+          FROM ({days} OFFSET 0) AS d CROSS JOIN LATERAL (
+            SELECT sum(g.rows) AS rows,
+                   array_agg(g.capability ORDER BY g.capability) AS capabilities,
+                   array_agg(g.rows_end * {ENDS} + g.far_end ORDER BY g.capability) AS ends,
+                   string_agg(g.packed, ''::bytea ORDER BY g.capability) AS packed,
+                   string_agg(g.far, ''::bytea ORDER BY g.capability) AS far
+              FROM (SELECT p.*, sum(p.rows) OVER before::bigint AS rows_end,
+                           sum(octet_length(p.far)) OVER before::bigint AS far_end
+                      FROM (SELECT r.capability, count(*) AS rows,
+                                   string_agg(r.packed, ''::bytea) AS packed,
+                                   string_agg(r.far, ''::bytea) AS far
+                              FROM ({rows}) AS r GROUP BY r.capability) AS p
+                    WINDOW before AS (ORDER BY p.capability)) AS g) AS f
     """  # noqa: S608 - every part is declared above
 
 
@@ -429,37 +438,23 @@ def days_sql(kind: Kind, days: str, *, sliced: bool = False) -> str:
     """Packed days from the facts; `days` selects them as `day`. `sliced`: one capability's part."""
     found = next(column for column in kind.columns if column.name == "capability")
     only = f" AND coalesce({found.source}, 0) = %(capability)s" if sliced else ""
-    return _grouped(
+    return _packed_sql(
         kind.block,
         kind,
-        f"{kind.tables} WHERE {kind.alias}.tenant_id = %(tenant)s{only}"
-        f" AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s"
-        f" AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s",
-        f"(SELECT day, {MIDNIGHT.format(day='day')} AS base FROM ({days}) AS n) AS d",  # noqa: S608
+        f"SELECT day, {MIDNIGHT.format(day='day')} AS base FROM ({days}) AS n",  # noqa: S608
+        f"{kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s"
+        f" AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s{only}",
     )
 
 
 def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) -> Rows:
     """Rows of a kind that satisfy a condition over its tables, whatever their day."""
-    day = f"({kind.at} AT TIME ZONE %(zone)s)::date"
-    tables = (
-        f"{kind.tables} CROSS JOIN LATERAL (SELECT {day} AS day,"
-        f" {MIDNIGHT.format(day=day)} AS base OFFSET 0) AS d"
-        f" WHERE {kind.alias}.tenant_id = %(tenant)s AND ({condition})"
-    )
-    statement = f"""
-        SELECT ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
-          FROM ({_grouped(kind.whole, kind, tables)}) AS f
-    """  # noqa: S608 - every part is declared above
+    packed = _packed_sql(kind.whole, kind, "SELECT NULL AS day, 0::bigint AS base", condition)
+    statement = f"SELECT ARRAY[base], capabilities, ends, packed, far FROM ({packed}) AS f"  # noqa: S608
     return kind.whole.unpack(
-        _packed(statement, {"tenant": tenant.pk, "zone": tenant.time_zone, **values})
+        Part(*told)
+        for told in ask(statement, {"tenant": tenant.pk, "zone": tenant.time_zone, **values})
     )
-
-
-def _packed(statement: str, values: Mapping[str, Any]) -> Iterator[Part]:
-    """What a statement packs, day by day."""
-    for bases, capabilities, ends, packed, far in ask(statement, values):
-        yield Part(bases, capabilities, ends, packed, far)
 
 
 def ask(statement: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -529,9 +524,7 @@ def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -
     }
     cursor.execute(
         f"""
-        WITH packed AS MATERIALIZED (
-            {days_sql(kind, "SELECT unnest(%(days)s::date[]) AS day")}
-        ), next AS (
+        WITH next AS (
             INSERT INTO metrics_packing AS p (tenant_id, kind, version)
             VALUES (%(tenant)s, %(kind)s, {_NOW})
             ON CONFLICT (tenant_id, kind) DO UPDATE SET version = greatest(p.version + 1, {_NOW})
@@ -539,10 +532,9 @@ def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -
         )
         INSERT INTO metrics_block (tenant_id, kind, day, rows, layout, capabilities, ends, columns,
                far, version)
-        SELECT %(tenant)s, %(kind)s, n.day, coalesce(p.rows, 0), %(layout)s,
-               coalesce(p.capabilities, '{{}}'), coalesce(p.ends, '{{}}'), coalesce(p.packed, ''),
-               coalesce(p.far, ''), next.version
-          FROM unnest(%(days)s::date[]) AS n(day) CROSS JOIN next LEFT JOIN packed p USING (day)
+        SELECT %(tenant)s, %(kind)s, p.day, p.rows, %(layout)s, p.capabilities, p.ends, p.packed,
+               p.far, next.version
+          FROM ({days_sql(kind, "SELECT unnest(%(days)s::date[]) AS day")}) AS p CROSS JOIN next
         ON CONFLICT (tenant_id, kind, day) DO UPDATE
            SET rows = excluded.rows, layout = excluded.layout, ends = excluded.ends,
                capabilities = excluded.capabilities, columns = excluded.columns,

@@ -13,7 +13,7 @@ from metrics.columns import ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
 from metrics.definitions import find, names
 from metrics.measure import Reader, Slice
 from metrics.models import Block, Mark
-from metrics.packing import FAR_BYTES, DamagedBlock, TooMuchToRead
+from metrics.packing import FAR_BYTES, DamagedBlock, Layout, TooMuchToRead
 from metrics.rows import Rows
 from portal.tenancy.context import NoActingTenant, acting
 from surveys.models import SurveyedEvent
@@ -70,7 +70,7 @@ def marks(cast: Cast) -> set[tuple[str, date]]:
         return set(Mark.objects.values_list("kind", "day"))
 
 
-def by_hand(cast: Cast, kind: Kind) -> Rows:
+def by_hand(cast: Cast, kind: Kind, layout: Layout | None = None) -> Rows:
     """The rows of a kind, read by field and packed by Python instead of by SQL."""
     sources = sorted({*kind.sources, "w.opened_at"})
     if kind.alias != "w":
@@ -81,7 +81,7 @@ def by_hand(cast: Cast, kind: Kind) -> Rows:
             f" WHERE {kind.alias}.tenant_id = {cast.acme.pk}"
         )
         rows = kind.pack([dict(zip(sources, row, strict=True)) for row in cursor.fetchall()])
-    names = [column.name for column in kind.block.columns]
+    names = [column.name for column in (layout or kind.block).columns]
     return Rows({name: rows[name] for name in names}, len(rows))
 
 
@@ -292,6 +292,19 @@ def test_what_no_slot_is_wide_enough_for_is_kept_exactly(told: Cast, kind: Kind)
             for row in listed(keeping.load(told.acme, kind, day, day + timedelta(days=1)))
         ]
     assert sorted(told_by_blocks) == plain(by_hand(told, kind))
+
+
+@pytest.mark.parametrize("opened", [None, datetime(1969, 7, 20, tzinfo=UTC)], ids=str)
+def test_rows_read_whatever_their_day_have_every_column(
+    told: Cast, opened: datetime | None
+) -> None:
+    if opened is not None:
+        with roles.as_role(roles.OWNER), acting(told.acme.pk):
+            WorkItem.objects.update(opened_at=opened)
+    with acting(told.acme.pk):
+        rows = columns.load_where(told.acme, ITEMS, "w.severity <> %(said)s", said="")
+    assert "state" in rows.names
+    assert plain(rows) == plain(by_hand(told, ITEMS, ITEMS.whole))
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
