@@ -85,6 +85,18 @@ def _field(name: str) -> Callable[[Mapping[str, Any]], datetime | None]:
     return lambda row: row[name]
 
 
+def _looked_up(table: str, alias: str, condition: str, join: str = "LEFT JOIN") -> str:
+    """A join with one row of another table, by its key.
+
+    Facts are packed day by day, and how few of them a day has is not known where the statement is
+    planned: without OFFSET 0 the other table would be read as a whole for every day.
+    """
+    return (
+        f" {join} LATERAL (SELECT * FROM {table} AS {alias} WHERE {condition} OFFSET 0)"  # noqa: S608
+        f" AS {alias} ON true"
+    )
+
+
 #: Promises are made in quarters of an hour.
 QUARTER = 900
 
@@ -266,17 +278,27 @@ RESOLUTION_PROMISES = _decision(
     "resolution_promises", "ended_at", "clock_s", "resolution_target_s", "resolution_deadline"
 )
 
-_SURVEYED_TABLES = (
-    "surveys_surveyedevent e"
-    " LEFT JOIN surveys_invitation i ON i.tenant_id = e.tenant_id AND i.event_id = e.id"
-    " LEFT JOIN surveys_notsent n ON n.tenant_id = e.tenant_id AND n.event_id = e.id"
-    " LEFT JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
-    " LEFT JOIN surveys_comment k ON k.tenant_id = a.tenant_id AND k.answer_id = a.id"
-    # A person's word outweighs a suggestion.
-    " LEFT JOIN (SELECT tenant_id, comment_id, coalesce(nullif(decided, ''), suggested) AS says"
-    " FROM surveys_commentreading) x ON x.tenant_id = k.tenant_id AND x.comment_id = k.id"
-    " LEFT JOIN tickets_resolution r ON r.tenant_id = e.tenant_id AND r.ticket_id = e.ticket_id"
-    " AND r.event_key = e.event_key"
+_OF_EVENT = "{one}.tenant_id = e.tenant_id AND {one}.event_id = e.id"
+_ANSWER = "surveys_answer", "a", _OF_EVENT.format(one="a")
+_OF_ANSWER = "k.tenant_id = a.tenant_id AND k.answer_id = a.id"
+# A person's word outweighs a suggestion.
+_READING = (
+    "(SELECT *, coalesce(nullif(decided, ''), suggested) AS says FROM surveys_commentreading)"
+)
+_SURVEYED_TABLES = "".join(
+    (
+        "surveys_surveyedevent e",
+        _looked_up("surveys_invitation", "i", _OF_EVENT.format(one="i")),
+        _looked_up("surveys_notsent", "n", _OF_EVENT.format(one="n")),
+        _looked_up(*_ANSWER),
+        _looked_up("surveys_comment", "k", _OF_ANSWER),
+        _looked_up(_READING, "x", "x.tenant_id = k.tenant_id AND x.comment_id = k.id"),
+        _looked_up(
+            "tickets_resolution",
+            "r",
+            "r.tenant_id = e.tenant_id AND r.ticket_id = e.ticket_id AND r.event_key = e.event_key",
+        ),
+    )
 )
 #: A denial said by somebody else, by whoever the ticket was assigned to (or nobody knows whom), and
 #: by them after the answer had come (METRICS.md G9).
@@ -334,9 +356,9 @@ THEMES = Kind(
     "themes",
     # A comment stands once for each confirmed theme it speaks of, or once for none.
     "surveys_surveyedevent e"
-    " JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
-    " JOIN surveys_comment k ON k.tenant_id = a.tenant_id AND k.answer_id = a.id AND k.text <> ''"
-    " LEFT JOIN surveys_theme th ON th.tenant_id = e.tenant_id"
+    + _looked_up(*_ANSWER, join="JOIN")
+    + _looked_up("surveys_comment", "k", f"{_OF_ANSWER} AND k.text <> ''", join="JOIN")
+    + " LEFT JOIN surveys_theme th ON th.tenant_id = e.tenant_id"
     " AND th.capability_id = e.capability_id AND th.state = 'confirmed'"
     " AND k.text ~* ('\\m(?:' || th.pattern || ')\\M')",
     "e",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -305,6 +306,27 @@ def test_rows_read_whatever_their_day_have_every_column(
         rows = columns.load_where(told.acme, ITEMS, "w.severity <> %(said)s", said="")
     assert "state" in rows.names
     assert plain(rows) == plain(by_hand(told, ITEMS, ITEMS.whole))
+
+
+def joins(cast: Cast, statement: str) -> set[str]:
+    """The ways in which PostgreSQL joins, where it takes any other rather than a nested loop."""
+    values = {"tenant": cast.acme.pk, "zone": cast.acme.time_zone, "days": [MARCH]}
+    with acting(cast.acme.pk), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute(f"EXPLAIN {statement}", values)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    return set(re.findall(r"Nested Loop|(?:Hash|Merge)(?= \w+ Join| Join)", plan))
+
+
+def test_what_stands_beside_an_event_is_looked_up_and_never_read_as_a_whole(told: Cast) -> None:
+    """Few events happen on a day, but the answers of years may be read for each of them."""
+    statement = columns.days_sql(SURVEYED, "SELECT unnest(%(days)s::date[]) AS day")
+    assert joins(told, statement) == {"Nested Loop"}
+    freely = statement
+    for table in re.findall(r"LATERAL \(SELECT \* FROM .*? OFFSET 0\)", statement):
+        freely = freely.replace(table, table.replace(" OFFSET 0", ""))
+    assert freely != statement
+    assert joins(told, freely) - {"Nested Loop"}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
