@@ -505,11 +505,11 @@ def layout(kind: Kind, zone: str) -> str:
 
 # --- refreshing ----------------------------------------------------------------------------------
 
-_TAKE_MARKS = """
-    DELETE FROM metrics_mark WHERE id IN (
-        SELECT id FROM metrics_mark WHERE tenant_id = %s
-         ORDER BY kind, day LIMIT %s FOR UPDATE SKIP LOCKED)
-    RETURNING kind, day
+#: They are deleted by their numbers, in a second statement: where both were one, PostgreSQL, which
+#: cannot know how many there are, may look for each mark among all the others.
+_LOCK_MARKS = """
+    SELECT id, kind, day FROM metrics_mark WHERE tenant_id = %s
+     ORDER BY kind, day LIMIT %s FOR UPDATE SKIP LOCKED
 """
 #: Microseconds since 1970: the least a version is (`Packing`).
 _NOW = "(date_part('epoch', clock_timestamp()) * 1000000)::bigint"
@@ -525,8 +525,13 @@ def refresh(tenant: Organisation) -> int:
     one reads what the first one's writers committed.
     """
     with acting(tenant.pk), connection.cursor() as cursor:
-        cursor.execute(_TAKE_MARKS, [tenant.pk, BATCH])
-        days = sorted({(kind, day) for kind, day in cursor.fetchall() if kind in KINDS})
+        cursor.execute(_LOCK_MARKS, [tenant.pk, BATCH])
+        marks = cursor.fetchall()
+        cursor.execute(
+            "DELETE FROM metrics_mark WHERE id = ANY(%s::bigint[])",
+            [[number for number, _, _ in marks]],
+        )
+        days = sorted({(kind, day) for _, kind, day in marks if kind in KINDS})
         for name in sorted({kind for kind, _ in days}):
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(%s::integer, hashtext(%s))", [tenant.pk, name]
