@@ -32,7 +32,8 @@ NONE_S = -1
 """A duration that is not there."""
 UNKNOWN = -1
 """A yes or no that nobody said."""
-NO_SCORE = -32768
+NO_SCORE = -1
+"""No scale goes below nought."""
 
 #: The source of the dating instant where it is no field of its own.
 DATED = "@at"
@@ -253,7 +254,7 @@ def tenths(clock: str, target: str) -> Column:
             if row[target]
             else 0
         ),
-        4,
+        5,
     )
 
 
