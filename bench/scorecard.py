@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ TABLES_ROUNDS = 1
 LARGE = 7_000
 #: Smaller ones that are compared too, by their place in the order of size.
 SMALLER = (7, 12, 20, 39)
+WORKERS = 2
 MARKED_DAYS = 10
 COMMITS = 40
 DURING_INGEST = 6
@@ -140,18 +142,35 @@ def _mark(tenant: Any, days: int | None = None) -> None:
 
 
 def _rebuilt(tenants: list[Any]) -> Iterator[str]:
+    """Ticks of the product's worker overlap: a rebuild that lasts is soon shared by several."""
+    for tenant in tenants:
+        _mark(tenant.organisation)
+    own, began = time.process_time(), time.perf_counter()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        told = list(pool.map(lambda _: _sweep(), range(WORKERS)))
+    wall = time.perf_counter() - began
+    cpu = time.process_time() - own + sum(database for _, database in told)
+    yield (
+        f"all blocks rebuilt, {sum(days for days, _ in told):,} of a day and kind, by {WORKERS}"
+        f" workers: {wall:.1f} s, {cpu:.1f} s of one processor (aim: under 20 s)"
+    )
+
+
+def _sweep() -> tuple[int, float]:
+    """Days that were packed, and processor seconds of the connection that packed them."""
+    from django.db import connection
+
     from bench.reading import world
+    from bench.reading.processes import cpu_seconds
     from metrics import columns
     from tests import roles
 
-    for tenant in tenants:
-        _mark(tenant.organisation)
-    with roles.as_role(roles.WORKER), _used() as used:
-        days = columns.sweep(world.AS_OF)
-    yield (
-        f"all blocks rebuilt, {days:,} of a day and kind: {used.wall:.1f} s,"
-        f" {used.cpu:.1f} s of one processor (aim: under 20 s)"
-    )
+    try:
+        with roles.as_role(roles.WORKER):
+            days = columns.sweep(world.AS_OF)
+        return days, cpu_seconds(connection.connection.info.backend_pid)
+    finally:
+        connection.close()
 
 
 def _sizes() -> Iterator[str]:

@@ -85,6 +85,18 @@ def _field(name: str) -> Callable[[Mapping[str, Any]], datetime | None]:
     return lambda row: row[name]
 
 
+def _looked_up(table: str, alias: str, condition: str, join: str = "LEFT JOIN") -> str:
+    """A join with one row of another table, by its key.
+
+    Facts are packed day by day, and how few of them a day has is not known where the statement is
+    planned: without OFFSET 0 the other table would be read as a whole for every day.
+    """
+    return (
+        f" {join} LATERAL (SELECT * FROM {table} AS {alias} WHERE {condition} OFFSET 0)"  # noqa: S608
+        f" AS {alias} ON true"
+    )
+
+
 #: Promises are made in quarters of an hour.
 QUARTER = 900
 
@@ -173,7 +185,7 @@ RESOLUTIONS = Kind(
     _field("r.at"),
     (
         dating("r.at"),
-        identity("item", "r.work_item_id"),
+        identity("item", "r.work_item_id", 25),
         capability("r.capability_id"),
         code("severity", "r.severity", SEVERITIES),
         code("kind", "r.kind", RESOLUTION_KINDS),
@@ -182,7 +194,7 @@ RESOLUTIONS = Kind(
         flag("policy_denial", "r.policy_denial"),
         seconds("clock", "r.clock_s"),
         seconds("elapsed", "w.requester_elapsed_s", 21),
-        seconds("paused", "w.paused_s", 16),
+        seconds("paused", "w.paused_s", 18),
         instant("reopen_at", "r.reopen_at", 1),
         code("reopen_kind", "r.reopen_kind", REOPEN_KINDS),
         flag("reopened", "r.reopened"),
@@ -239,7 +251,7 @@ def _decision(
             instant("fulfilled", f"w.{fulfilled}", 2),
             seconds("clock", f"w.{clock}"),
             seconds("target", f"w.{target}", 9, in_steps_of=QUARTER),
-            instant("deadline", f"w.{deadline}", 20),
+            instant("deadline", f"w.{deadline}", 21),
             segments("w.segments", "w.handled_by"),
             *more,
         ),
@@ -266,17 +278,27 @@ RESOLUTION_PROMISES = _decision(
     "resolution_promises", "ended_at", "clock_s", "resolution_target_s", "resolution_deadline"
 )
 
-_SURVEYED_TABLES = (
-    "surveys_surveyedevent e"
-    " LEFT JOIN surveys_invitation i ON i.tenant_id = e.tenant_id AND i.event_id = e.id"
-    " LEFT JOIN surveys_notsent n ON n.tenant_id = e.tenant_id AND n.event_id = e.id"
-    " LEFT JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
-    " LEFT JOIN surveys_comment k ON k.tenant_id = a.tenant_id AND k.answer_id = a.id"
-    # A person's word outweighs a suggestion.
-    " LEFT JOIN (SELECT tenant_id, comment_id, coalesce(nullif(decided, ''), suggested) AS says"
-    " FROM surveys_commentreading) x ON x.tenant_id = k.tenant_id AND x.comment_id = k.id"
-    " LEFT JOIN tickets_resolution r ON r.tenant_id = e.tenant_id AND r.ticket_id = e.ticket_id"
-    " AND r.event_key = e.event_key"
+_OF_EVENT = "{one}.tenant_id = e.tenant_id AND {one}.event_id = e.id"
+_ANSWER = "surveys_answer", "a", _OF_EVENT.format(one="a")
+_OF_ANSWER = "k.tenant_id = a.tenant_id AND k.answer_id = a.id"
+# A person's word outweighs a suggestion.
+_READING = (
+    "(SELECT *, coalesce(nullif(decided, ''), suggested) AS says FROM surveys_commentreading)"
+)
+_SURVEYED_TABLES = "".join(
+    (
+        "surveys_surveyedevent e",
+        _looked_up("surveys_invitation", "i", _OF_EVENT.format(one="i")),
+        _looked_up("surveys_notsent", "n", _OF_EVENT.format(one="n")),
+        _looked_up(*_ANSWER),
+        _looked_up("surveys_comment", "k", _OF_ANSWER),
+        _looked_up(_READING, "x", "x.tenant_id = k.tenant_id AND x.comment_id = k.id"),
+        _looked_up(
+            "tickets_resolution",
+            "r",
+            "r.tenant_id = e.tenant_id AND r.ticket_id = e.ticket_id AND r.event_key = e.event_key",
+        ),
+    )
 )
 #: A denial said by somebody else, by whoever the ticket was assigned to (or nobody knows whom), and
 #: by them after the answer had come (METRICS.md G9).
@@ -300,9 +322,9 @@ SURVEYED = Kind(
     _field("e.at"),
     (
         dating("e.at"),
-        identity("event", "e.id"),
+        identity("event", "e.id", 25),
         capability("e.capability_id"),
-        identity("requester", "e.requester_id"),
+        identity("requester", "e.requester_id", 25),
         code("severity", "e.severity", SEVERITIES),
         code("decision", "e.decision", DECISIONS),
         code("reason", "n.reason", REASONS),
@@ -311,7 +333,7 @@ SURVEYED = Kind(
         instant("sent", "i.sent_at", 13),
         code("invitation", "i.state", INVITATION_STATES),
         instant("window_until", "i.window_until", 21),
-        number("score", "a.score", 1, missing=NO_SCORE),
+        number("score", "a.score", 4, missing=NO_SCORE),
         instant("answered", "a.answered_at", 1),
         flag("late", "a.late"),
         flag("complete", "a.complete"),
@@ -334,9 +356,9 @@ THEMES = Kind(
     "themes",
     # A comment stands once for each confirmed theme it speaks of, or once for none.
     "surveys_surveyedevent e"
-    " JOIN surveys_answer a ON a.tenant_id = e.tenant_id AND a.event_id = e.id"
-    " JOIN surveys_comment k ON k.tenant_id = a.tenant_id AND k.answer_id = a.id AND k.text <> ''"
-    " LEFT JOIN surveys_theme th ON th.tenant_id = e.tenant_id"
+    + _looked_up(*_ANSWER, join="JOIN")
+    + _looked_up("surveys_comment", "k", f"{_OF_ANSWER} AND k.text <> ''", join="JOIN")
+    + " LEFT JOIN surveys_theme th ON th.tenant_id = e.tenant_id"
     " AND th.capability_id = e.capability_id AND th.state = 'confirmed'"
     " AND k.text ~* ('\\m(?:' || th.pattern || ')\\M')",
     "e",
@@ -405,23 +427,32 @@ KINDS: Mapping[str, Kind] = {
 MIDNIGHT = "date_part('epoch', {day}::timestamp AT TIME ZONE %(zone)s)::bigint"
 
 
-def _grouped(layout: Layout, kind: Kind, tables: str, days: str = "") -> str:
-    """SELECT of packed days, from the facts: day, base, rows, capabilities, ends, packed, far."""
-    rows = layout.rows_sql(kind.at, tables, days)
+def _packed_sql(layout: Layout, kind: Kind, days: str, condition: str) -> str:
+    """SELECT of packed days, from the facts: day, base, rows, capabilities, ends, packed, far.
+
+    `days` selects `day` and `base`, `condition` says which rows are those of a day `d`. Days are
+    packed one by one, also those without rows: what is sorted and summed at once stays small.
+    """
+    rows = layout.rows_sql(
+        kind.at, f"{kind.tables} WHERE {kind.alias}.tenant_id = %(tenant)s AND {condition}"
+    )
     return f"""
-        SELECT g.day, g.base, sum(g.rows)::integer AS rows,
-               array_agg(g.capability ORDER BY g.capability) AS capabilities,
-               array_agg(g.rows_end * {ENDS} + g.far_end ORDER BY g.capability) AS ends,
-               string_agg(g.packed, ''::bytea ORDER BY g.capability) AS packed,
-               string_agg(g.far, ''::bytea ORDER BY g.capability) AS far
-          FROM (SELECT p.*, sum(p.rows) OVER before::bigint AS rows_end,
-                       sum(octet_length(p.far)) OVER before::bigint AS far_end
-                  FROM (SELECT r.day, r.base, r.capability, count(*) AS rows,
-                               string_agg(r.packed, ''::bytea) AS packed,
-                               string_agg(r.far, ''::bytea) AS far
-                          FROM ({rows}) AS r GROUP BY r.day, r.base, r.capability) AS p
-                WINDOW before AS (PARTITION BY p.day ORDER BY p.capability)) AS g
-         GROUP BY g.day, g.base
+        SELECT d.day, d.base, coalesce(f.rows, 0)::integer AS rows,
+               coalesce(f.capabilities, '{{}}') AS capabilities, coalesce(f.ends, '{{}}') AS ends,
+               coalesce(f.packed, '') AS packed, coalesce(f.far, '') AS far
+          FROM ({days} OFFSET 0) AS d CROSS JOIN LATERAL (
+            SELECT sum(g.rows) AS rows,
+                   array_agg(g.capability ORDER BY g.capability) AS capabilities,
+                   array_agg(g.rows_end * {ENDS} + g.far_end ORDER BY g.capability) AS ends,
+                   string_agg(g.packed, ''::bytea ORDER BY g.capability) AS packed,
+                   string_agg(g.far, ''::bytea ORDER BY g.capability) AS far
+              FROM (SELECT p.*, sum(p.rows) OVER before::bigint AS rows_end,
+                           sum(octet_length(p.far)) OVER before::bigint AS far_end
+                      FROM (SELECT r.capability, count(*) AS rows,
+                                   string_agg(r.packed, ''::bytea) AS packed,
+                                   string_agg(r.far, ''::bytea) AS far
+                              FROM ({rows}) AS r GROUP BY r.capability) AS p
+                    WINDOW before AS (ORDER BY p.capability)) AS g) AS f
     """  # noqa: S608 - every part is declared above
 
 
@@ -429,37 +460,23 @@ def days_sql(kind: Kind, days: str, *, sliced: bool = False) -> str:
     """Packed days from the facts; `days` selects them as `day`. `sliced`: one capability's part."""
     found = next(column for column in kind.columns if column.name == "capability")
     only = f" AND coalesce({found.source}, 0) = %(capability)s" if sliced else ""
-    return _grouped(
+    return _packed_sql(
         kind.block,
         kind,
-        f"{kind.tables} WHERE {kind.alias}.tenant_id = %(tenant)s{only}"
-        f" AND {kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s"
-        f" AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s",
-        f"(SELECT day, {MIDNIGHT.format(day='day')} AS base FROM ({days}) AS n) AS d",  # noqa: S608
+        f"SELECT day, {MIDNIGHT.format(day='day')} AS base FROM ({days}) AS n",  # noqa: S608
+        f"{kind.at} >= d.day::timestamp AT TIME ZONE %(zone)s"
+        f" AND {kind.at} < (d.day + 1)::timestamp AT TIME ZONE %(zone)s{only}",
     )
 
 
 def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) -> Rows:
     """Rows of a kind that satisfy a condition over its tables, whatever their day."""
-    day = f"({kind.at} AT TIME ZONE %(zone)s)::date"
-    tables = (
-        f"{kind.tables} CROSS JOIN LATERAL (SELECT {day} AS day,"
-        f" {MIDNIGHT.format(day=day)} AS base OFFSET 0) AS d"
-        f" WHERE {kind.alias}.tenant_id = %(tenant)s AND ({condition})"
-    )
-    statement = f"""
-        SELECT ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
-          FROM ({_grouped(kind.whole, kind, tables)}) AS f
-    """  # noqa: S608 - every part is declared above
+    packed = _packed_sql(kind.whole, kind, "SELECT NULL AS day, 0::bigint AS base", condition)
+    statement = f"SELECT ARRAY[base], capabilities, ends, packed, far FROM ({packed}) AS f"  # noqa: S608
     return kind.whole.unpack(
-        _packed(statement, {"tenant": tenant.pk, "zone": tenant.time_zone, **values})
+        Part(*told)
+        for told in ask(statement, {"tenant": tenant.pk, "zone": tenant.time_zone, **values})
     )
-
-
-def _packed(statement: str, values: Mapping[str, Any]) -> Iterator[Part]:
-    """What a statement packs, day by day."""
-    for bases, capabilities, ends, packed, far in ask(statement, values):
-        yield Part(bases, capabilities, ends, packed, far)
 
 
 def ask(statement: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -488,11 +505,11 @@ def layout(kind: Kind, zone: str) -> str:
 
 # --- refreshing ----------------------------------------------------------------------------------
 
-_TAKE_MARKS = """
-    DELETE FROM metrics_mark WHERE id IN (
-        SELECT id FROM metrics_mark WHERE tenant_id = %s
-         ORDER BY kind, day LIMIT %s FOR UPDATE SKIP LOCKED)
-    RETURNING kind, day
+#: They are deleted by their numbers, in a second statement: where both were one, PostgreSQL, which
+#: cannot know how many there are, may look for each mark among all the others.
+_LOCK_MARKS = """
+    SELECT id, kind, day FROM metrics_mark WHERE tenant_id = %s
+     ORDER BY kind, day LIMIT %s FOR UPDATE SKIP LOCKED
 """
 #: Microseconds since 1970: the least a version is (`Packing`).
 _NOW = "(date_part('epoch', clock_timestamp()) * 1000000)::bigint"
@@ -508,8 +525,13 @@ def refresh(tenant: Organisation) -> int:
     one reads what the first one's writers committed.
     """
     with acting(tenant.pk), connection.cursor() as cursor:
-        cursor.execute(_TAKE_MARKS, [tenant.pk, BATCH])
-        days = sorted({(kind, day) for kind, day in cursor.fetchall() if kind in KINDS})
+        cursor.execute(_LOCK_MARKS, [tenant.pk, BATCH])
+        marks = cursor.fetchall()
+        cursor.execute(
+            "DELETE FROM metrics_mark WHERE id = ANY(%s::bigint[])",
+            [[number for number, _, _ in marks]],
+        )
+        days = sorted({(kind, day) for _, kind, day in marks if kind in KINDS})
         for name in sorted({kind for kind, _ in days}):
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(%s::integer, hashtext(%s))", [tenant.pk, name]
@@ -529,9 +551,7 @@ def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -
     }
     cursor.execute(
         f"""
-        WITH packed AS MATERIALIZED (
-            {days_sql(kind, "SELECT unnest(%(days)s::date[]) AS day")}
-        ), next AS (
+        WITH next AS (
             INSERT INTO metrics_packing AS p (tenant_id, kind, version)
             VALUES (%(tenant)s, %(kind)s, {_NOW})
             ON CONFLICT (tenant_id, kind) DO UPDATE SET version = greatest(p.version + 1, {_NOW})
@@ -539,10 +559,9 @@ def _pack(cursor: Any, tenant: Organisation, kind: Kind, days: Sequence[date]) -
         )
         INSERT INTO metrics_block (tenant_id, kind, day, rows, layout, capabilities, ends, columns,
                far, version)
-        SELECT %(tenant)s, %(kind)s, n.day, coalesce(p.rows, 0), %(layout)s,
-               coalesce(p.capabilities, '{{}}'), coalesce(p.ends, '{{}}'), coalesce(p.packed, ''),
-               coalesce(p.far, ''), next.version
-          FROM unnest(%(days)s::date[]) AS n(day) CROSS JOIN next LEFT JOIN packed p USING (day)
+        SELECT %(tenant)s, %(kind)s, p.day, p.rows, %(layout)s, p.capabilities, p.ends, p.packed,
+               p.far, next.version
+          FROM ({days_sql(kind, "SELECT unnest(%(days)s::date[]) AS day")}) AS p CROSS JOIN next
         ON CONFLICT (tenant_id, kind, day) DO UPDATE
            SET rows = excluded.rows, layout = excluded.layout, ends = excluded.ends,
                capabilities = excluded.capabilities, columns = excluded.columns,

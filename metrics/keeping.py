@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from itertools import accumulate
@@ -309,14 +309,11 @@ class _Reading:
         for one in held if doubtful else ():
             values |= _facts_values(one, doubtful[one.stretch.kind.name])
         told: dict[str, tuple[int, Mapping[int, int]]] = {}
-        read: dict[str, Sequence[int]] = {}
         packed: dict[tuple[str, str], list[_Packed]] = defaultdict(list)
         statement = _news_sql(tuple(doubtful), sliced=self.capability is not None)
         for what, name, version, days, counts, *rest in ask(statement, values):
             if what == _KIND:
                 told[name] = version, dict(zip(days or (), counts or (), strict=True))
-            elif what == _READ:
-                read[name] = days or ()
             else:
                 packed[what, name].append(_Packed(days, counts, *rest))
         _refuse_too_much(held, packed)
@@ -325,7 +322,7 @@ class _Reading:
                 version,
                 marks,
                 _unpacked(name, packed[_BLOCKS, name]),
-                _among(read.get(name, ()), marks, _unpacked(name, packed[_FACTS, name])),
+                _marked(_unpacked(name, packed[_FACTS, name]), marks),
             )
             for name, (version, marks) in told.items()
         }
@@ -340,23 +337,15 @@ def _renewed(held: Kept, news: _News) -> Kept:
     return held.with_days(news.facts, news.version) if len(news.facts.ordinals) else held
 
 
-def _among(ordinals: Sequence[int], marks: Mapping[int, int], found: Days) -> Days:
-    """Days that were read from the facts, also those on which nothing was found."""
-    places = {ordinal: place for place, ordinal in enumerate(found.ordinals.tolist())}
-    counts = np.diff(found.edges)
-    days = sorted(ordinals)
-    lengths = [int(counts[places[day]]) if day in places else 0 for day in days]
-    return Days(
-        np.array(days, np.int64),
-        np.full(len(days), FACTS),
-        np.array([marks.get(day, 0) for day in days], np.int64),
-        np.array([0, *accumulate(lengths)], np.int64),
-        found.rows,
+def _marked(days: Days, marks: Mapping[int, int]) -> Days:
+    """Days that were read from the facts, with the marks that stood against them."""
+    return replace(
+        days, marks=np.array([marks.get(day, 0) for day in days.ordinals.tolist()], np.int64)
     )
 
 
 #: What a row of the answer tells.
-_KIND, _BLOCKS, _READ, _FACTS = "kind", "blocks", "read", "facts"
+_KIND, _BLOCKS, _FACTS = "kind", "blocks", "facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,12 +480,9 @@ def _stale_sql(name: str) -> str:
 
 
 def _facts_sql(name: str, *, sliced: bool) -> str:
-    """The days that were read, and the packed rows of those on which something was found."""
+    """The packed rows of each of these days, also of those on which nothing is found."""
     days = days_sql(KINDS[name], f"SELECT day FROM stale_{name}", sliced=sliced)  # noqa: S608
     return f"""
-        SELECT '{_READ}', '{name}', NULL::bigint, array_agg({_ORDINAL.format(day="s.day")}),
-               NULL::bigint[], {_NOTHING} FROM stale_{name} s
-         UNION ALL
         SELECT '{_FACTS}', '{name}', NULL::bigint, ARRAY[{_ORDINAL.format(day="f.day")}],
                ARRAY[{FACTS}::bigint], ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
           FROM ({days}) AS f

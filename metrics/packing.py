@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -32,7 +32,8 @@ NONE_S = -1
 """A duration that is not there."""
 UNKNOWN = -1
 """A yes or no that nobody said."""
-NO_SCORE = -32768
+NO_SCORE = -1
+"""No scale goes below nought."""
 
 #: The source of the dating instant where it is no field of its own.
 DATED = "@at"
@@ -74,13 +75,16 @@ class Column:
     dtype: str
     #: Width of its slot in a block; a larger code follows in the stream.
     bits: int
-    #: SQL of its code, a bigint; `{at}` is the row's instant in epoch seconds.
+    #: SQL of its code, a bigint. Of an instant: of its epoch second, null where there is none; what
+    #: dates the row is the kind's own SQL.
     code: str
     from_row: Callable[[Any], int]
     #: From codes, and the instants of their rows, to values.
     value: Callable[[Numbers, Numbers], Numbers] = _same
     #: Not packed into blocks, because nobody asks for it of a period; reading it there is an error.
     in_blocks: bool = True
+    #: Its slot is wide enough for every code there is: none follows in the stream.
+    closed: bool = False
     #: UTC epoch seconds: something that is still to come, or has come, at the moment of a reading.
     is_instant: bool = False
 
@@ -95,7 +99,7 @@ def _epoch_of(value: datetime | None) -> int:
 
 def dating(source: str = DATED) -> Column:
     """The instant that dates a row, UTC epoch seconds. In a block: seconds after midnight."""
-    return Column("at", source, "i8", 17, "{at} - {base}", _epoch_of, is_instant=True)
+    return Column("at", source, "i8", 17, "", _epoch_of, is_instant=True)
 
 
 def instant(name: str, source: str, bits: int = 22, *, in_blocks: bool = True) -> Column:
@@ -105,7 +109,7 @@ def instant(name: str, source: str, bits: int = 22, *, in_blocks: bool = True) -
         source,
         "i8",
         bits,
-        f"CASE WHEN {source} IS NULL THEN 0 ELSE {_epoch(source)} - {{at}} + 1 END",
+        f"CASE WHEN {source} IS NOT NULL THEN {_epoch(source)} END",
         _epoch_of,
         lambda codes, at: np.where(codes == 0, 0, codes + at - 1),
         in_blocks,
@@ -188,6 +192,7 @@ def flag(name: str, source: str) -> Column:
         f"coalesce({source}::integer, {UNKNOWN})::bigint + 1",
         lambda found: UNKNOWN if found is None else int(bool(found)),
         _above(UNKNOWN),
+        closed=True,
     )
 
 
@@ -202,6 +207,7 @@ def code(name: str, source: str, words: Sequence[str], *, in_blocks: bool = True
         f"CASE {source} {listed} ELSE 0 END::bigint",
         lambda found: words.index(str(found)) + 1 if found else 0,
         in_blocks=in_blocks,
+        closed=True,
     )
 
 
@@ -248,7 +254,7 @@ def tenths(clock: str, target: str) -> Column:
             if row[target]
             else 0
         ),
-        4,
+        5,
     )
 
 
@@ -329,59 +335,68 @@ class Layout:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    def rows_sql(self, at: str, tables: str, days: str = "") -> str:
-        """SELECT of rows as `day`, `base`, `capability`, `packed` and `far`.
+    def rows_sql(self, at: str, tables: str) -> str:
+        """SELECT of rows as `capability`, `packed` and `far`.
 
-        `at` is SQL of the dating instant. `tables` is a FROM clause with its WHERE; in it `d.day`
-        and `d.base` are the row's local day and the epoch second it begins with. Where `days` is
-        a FROM clause of d, rows are looked for day by day.
+        `at` is SQL of the dating instant. `tables` is a FROM clause with its WHERE; in it `d.base`
+        is the epoch second that the row's local day begins with.
         """
         found = next(column for column in self.columns if column.name == "capability")
-        codes = ", ".join(
-            f"({slot.column.code.format(at=_epoch(at), base='d.base')}) AS c{place}"
+        told = ", ".join(
+            f"({_epoch(at) if slot.column.name == 'at' else slot.column.code}) AS c{place}"
             for place, slot in enumerate(self.slots)
         )
-        days = days and f"{days} CROSS JOIN LATERAL"
+        codes = [self._code_sql(place, slot) for place, slot in enumerate(self.slots)]
+        named = ", ".join(f"{code} AS c{place}" for place, code in enumerate(codes))
+        fits = " AND ".join(_fits(codes[place], slot) for place, slot in self._open)
+        # Each level is worked out once a row (OFFSET 0): what the fields say, the codes of it and
+        # whether all of them fit, and the bytes. Where they do, no column is looked at again.
         return f"""
-            SELECT s.day, s.base, s.capability, {self._words_sql()} AS packed,
-                   {self._far_sql()} AS far
-              FROM {days} (SELECT d.day, d.base,
-                                  coalesce({found.source}, 0)::integer AS capability, {codes}
-                             FROM {tables} OFFSET 0) AS s
+            SELECT f.capability,
+                   CASE WHEN f.fits THEN {self._words_sql(_whole)} ELSE {self._words_sql(_cut)} END
+                   AS packed,
+                   CASE WHEN f.fits THEN ''::bytea ELSE {self._far_sql()} END AS far
+              FROM (SELECT s.capability, {named}, {fits} AS fits
+                      FROM (SELECT d.base, coalesce({found.source}, 0)::integer AS capability,
+                                   {told} FROM {tables} OFFSET 0) AS s OFFSET 0) AS f
         """  # noqa: S608 - every part is declared by a kind
 
-    def _words_sql(self) -> str:
-        """Most rows fit: they are asked once, and packed without a look at every column."""
-        plain: list[str] = []
-        careful: list[str] = []
+    def _code_sql(self, place: int, slot: _Slot) -> str:
+        """A code from what the field says; that of an instant is counted from the row's own."""
+        if slot.column.name == "at":
+            return f"(s.c{place} - s.base)"
+        if slot.column.is_instant:
+            return f"coalesce(s.c{place} - s.c{self._at} + 1, 0)"
+        return f"s.c{place}"
+
+    @cached_property
+    def _at(self) -> int:
+        """The place of the row's own instant."""
+        return next(n for n, slot in enumerate(self.slots) if slot.column.name == "at")
+
+    def _words_sql(self, code: Callable[[int, _Slot], str]) -> str:
+        words = []
         for word, width in enumerate(self.widths):
-            mine = [(place, slot) for place, slot in enumerate(self.slots) if slot.word == word]
-            fitting = [f"(s.c{place} << {slot.shift})" for place, slot in mine]
-            checked = [
-                f"((CASE WHEN {_fits(place, slot)} THEN s.c{place} ELSE {slot.full} END)"
-                f" << {slot.shift})"
-                for place, slot in mine
-            ]
-            for told, codes in ((plain, fitting), (careful, checked)):
-                whole = f"int8send({' | '.join(codes)})"
-                told.append(whole if width == 8 else f"substr({whole}, {9 - width})")
-        return (
-            f"CASE WHEN {self._all_fit} THEN {' || '.join(plain)} ELSE {' || '.join(careful)} END"
-        )
+            codes = " | ".join(
+                f"({code(place, slot)} << {slot.shift})"
+                for place, slot in enumerate(self.slots)
+                if slot.word == word
+            )
+            whole = f"int8send({codes})"
+            words.append(whole if width == WORD // 8 else f"substr({whole}, {9 - width})")
+        return " || ".join(words)
 
     def _far_sql(self) -> str:
-        one = [
-            f"CASE WHEN {_fits(place, slot)} THEN ''::bytea"
-            f" ELSE substr(int8send(s.c{place} + {_FAR_ZERO}), {9 - FAR_BYTES}) END"
-            for place, slot in enumerate(self.slots)
-        ]
-        return f"CASE WHEN {self._all_fit} THEN ''::bytea ELSE {' || '.join(one)} END"
+        return " || ".join(
+            f"CASE WHEN {_fits(f'f.c{place}', slot)} THEN ''::bytea"
+            f" ELSE substr(int8send(f.c{place} + {_FAR_ZERO}), {9 - FAR_BYTES}) END"
+            for place, slot in self._open
+        )
 
     @property
-    def _all_fit(self) -> str:
-        signs = " | ".join(f"s.c{place}" for place in range(len(self.slots)))
-        fit = [f"s.c{place} < {slot.full}" for place, slot in enumerate(self.slots)]
-        return f"(({signs}) >= 0 AND {' AND '.join(fit)})"
+    def _open(self) -> list[tuple[int, _Slot]]:
+        """Slots that not every code fits, with their places."""
+        return [(n, slot) for n, slot in enumerate(self.slots) if not slot.column.closed]
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -414,7 +429,7 @@ class Layout:
         bases, whose, lengths = _slices(parts)
         into["capability"][where] = np.repeat(whose, lengths)
         at = np.repeat(bases, lengths)
-        at += codes[next(n for n, slot in enumerate(self.slots) if slot.column.name == "at")]
+        at += codes[self._at]
         for slot, code_ in zip(self.slots, codes, strict=True):
             into[slot.column.name][where] = (
                 at if slot.column.name == "at" else slot.column.value(code_, at)
@@ -462,8 +477,19 @@ def _at_once(parts: Sequence[Part], row_bytes: int) -> Iterable[Sequence[Part]]:
         yield some
 
 
-def _fits(place: int, slot: _Slot) -> str:
-    return f"(s.c{place} >= 0 AND s.c{place} < {slot.full})"
+def _whole(place: int, slot: _Slot) -> str:
+    return f"f.c{place}"
+
+
+def _cut(place: int, slot: _Slot) -> str:
+    code = _whole(place, slot)
+    if slot.column.closed:
+        return code
+    return f"(CASE WHEN {_fits(code, slot)} THEN {code} ELSE {slot.full} END)"
+
+
+def _fits(code: str, slot: _Slot) -> str:
+    return f"({code} >= 0 AND {code} < {slot.full})"
 
 
 class TooMuchToRead(BadRequest):
@@ -526,8 +552,18 @@ class Kind:
 
     @cached_property
     def whole(self) -> Layout:
-        """Every column, for rows that are read from the facts whatever their day."""
-        return Layout(self.columns)
+        """Every column, for rows that are read from the facts whatever their day.
+
+        Their instants are counted from 1970, not from a midnight.
+        """
+        return Layout(
+            tuple(
+                replace(column, bits=LAST_INSTANT.bit_length() + 1)
+                if column.name == "at"
+                else column
+                for column in self.columns
+            )
+        )
 
     @property
     def sources(self) -> list[str]:

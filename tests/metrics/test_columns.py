@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,7 +14,7 @@ from metrics.columns import ITEMS, KINDS, RESOLUTIONS, SURVEYED, Kind
 from metrics.definitions import find, names
 from metrics.measure import Reader, Slice
 from metrics.models import Block, Mark
-from metrics.packing import FAR_BYTES, DamagedBlock, TooMuchToRead
+from metrics.packing import FAR_BYTES, DamagedBlock, Layout, TooMuchToRead
 from metrics.rows import Rows
 from portal.tenancy.context import NoActingTenant, acting
 from surveys.models import SurveyedEvent
@@ -70,7 +71,7 @@ def marks(cast: Cast) -> set[tuple[str, date]]:
         return set(Mark.objects.values_list("kind", "day"))
 
 
-def by_hand(cast: Cast, kind: Kind) -> Rows:
+def by_hand(cast: Cast, kind: Kind, layout: Layout | None = None) -> Rows:
     """The rows of a kind, read by field and packed by Python instead of by SQL."""
     sources = sorted({*kind.sources, "w.opened_at"})
     if kind.alias != "w":
@@ -81,7 +82,7 @@ def by_hand(cast: Cast, kind: Kind) -> Rows:
             f" WHERE {kind.alias}.tenant_id = {cast.acme.pk}"
         )
         rows = kind.pack([dict(zip(sources, row, strict=True)) for row in cursor.fetchall()])
-    names = [column.name for column in kind.block.columns]
+    names = [column.name for column in (layout or kind.block).columns]
     return Rows({name: rows[name] for name in names}, len(rows))
 
 
@@ -292,6 +293,40 @@ def test_what_no_slot_is_wide_enough_for_is_kept_exactly(told: Cast, kind: Kind)
             for row in listed(keeping.load(told.acme, kind, day, day + timedelta(days=1)))
         ]
     assert sorted(told_by_blocks) == plain(by_hand(told, kind))
+
+
+@pytest.mark.parametrize("opened", [None, datetime(1969, 7, 20, tzinfo=UTC)], ids=str)
+def test_rows_read_whatever_their_day_have_every_column(
+    told: Cast, opened: datetime | None
+) -> None:
+    if opened is not None:
+        with roles.as_role(roles.OWNER), acting(told.acme.pk):
+            WorkItem.objects.update(opened_at=opened)
+    with acting(told.acme.pk):
+        rows = columns.load_where(told.acme, ITEMS, "w.severity <> %(said)s", said="")
+    assert "state" in rows.names
+    assert plain(rows) == plain(by_hand(told, ITEMS, ITEMS.whole))
+
+
+def joins(cast: Cast, statement: str) -> set[str]:
+    """The ways in which PostgreSQL joins, where it takes any other rather than a nested loop."""
+    values = {"tenant": cast.acme.pk, "zone": cast.acme.time_zone, "days": [MARCH]}
+    with acting(cast.acme.pk), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute(f"EXPLAIN {statement}", values)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    return set(re.findall(r"Nested Loop|(?:Hash|Merge)(?= \w+ Join| Join)", plan))
+
+
+def test_what_stands_beside_an_event_is_looked_up_and_never_read_as_a_whole(told: Cast) -> None:
+    """Few events happen on a day, but the answers of years may be read for each of them."""
+    statement = columns.days_sql(SURVEYED, "SELECT unnest(%(days)s::date[]) AS day")
+    assert joins(told, statement) == {"Nested Loop"}
+    freely = statement
+    for table in re.findall(r"LATERAL \(SELECT \* FROM .*? OFFSET 0\)", statement):
+        freely = freely.replace(table, table.replace(" OFFSET 0", ""))
+    assert freely != statement
+    assert joins(told, freely) - {"Nested Loop"}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
