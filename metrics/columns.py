@@ -285,9 +285,17 @@ _OF_ANSWER = "k.tenant_id = a.tenant_id AND k.answer_id = a.id"
 _READING = (
     "(SELECT *, coalesce(nullif(decided, ''), suggested) AS says FROM surveys_commentreading)"
 )
+#: What turned out to be spam, a test or part of another ticket is in no figure (METRICS.md 1.1).
+_COUNTED = _looked_up(
+    "tickets_ticket",
+    "t",
+    "t.tenant_id = e.tenant_id AND t.id = e.ticket_id AND t.left_out IN ('', 'incomplete')",
+    join="JOIN",
+)
 _SURVEYED_TABLES = "".join(
     (
         "surveys_surveyedevent e",
+        _COUNTED,
         _looked_up("surveys_invitation", "i", _OF_EVENT.format(one="i")),
         _looked_up("surveys_notsent", "n", _OF_EVENT.format(one="n")),
         _looked_up(*_ANSWER),
@@ -356,6 +364,7 @@ THEMES = Kind(
     "themes",
     # A comment stands once for each confirmed theme it speaks of, or once for none.
     "surveys_surveyedevent e"
+    + _COUNTED
     + _looked_up(*_ANSWER, join="JOIN")
     + _looked_up("surveys_comment", "k", f"{_OF_ANSWER} AND k.text <> ''", join="JOIN")
     + " LEFT JOIN surveys_theme th ON th.tenant_id = e.tenant_id"

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from metrics import intervals
+from metrics import columns, intervals
 from metrics.evaluating import ScalesPooled
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
 from portal.tenancy.context import acting
-from surveys.models import AnswerRevision
+from surveys.models import Answer, AnswerRevision, SurveyedEvent
 from tests import roles
 from tests.factories import Cast, RequesterFactory
 from tests.metrics.told import (
@@ -31,7 +31,7 @@ from tests.metrics.told import (
     replied,
 )
 from tickets.canonical import EventType
-from tickets.models import WorkItem
+from tickets.models import Resolution, WorkItem
 
 # --- answers --------------------------------------------------------------------------------------
 
@@ -390,3 +390,40 @@ def test_a_stretch_that_is_fetched_anew_is_not_answered_from_the_one_before(cast
             start = MONDAY.date() + timedelta(7 * week)
             cut = Slice(start, start + timedelta(7), network)
             assert reader.measure("reopen_rate", cut).denominator == 1
+
+
+def test_what_was_asked_about_a_ticket_that_is_left_out_later_is_in_no_figure(cast: Cast) -> None:
+    lives = [news(f"T{n}", moved(2, "resolved")) for n in range(20)]
+    enter(cast, *lives)
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        for one in Resolution.objects.select_related("ticket"):
+            event = SurveyedEvent.objects.create(
+                tenant=cast.acme,
+                ticket=one.ticket,
+                event_key=one.event_key,
+                at=one.at,
+                decision="imported",
+                capability=cast.network,
+                severity="medium",
+            )
+            Answer.objects.create(
+                tenant=cast.acme,
+                event=event,
+                score=5 if int(one.ticket.external_id[1:]) < 10 else 1,
+                answered_at=one.at + HOUR,
+                released_at=one.at + 2 * HOUR,
+            )
+    with roles.as_role(roles.WORKER):
+        columns.refresh(cast.acme)
+    assert read(cast, "csat_share").so_far is None
+    assert (read(cast, "csat_share").numerator, read(cast, "csat_share").denominator) == (10, 20)
+    spam = (3, EventType.FLAGGED, {"flag": "test", "value": True})
+    enter(cast, *(news(f"T{n}", moved(2, "resolved"), spam) for n in range(10, 20)))
+    told = read(cast, "csat_share")
+    assert (told.numerator, told.denominator) == (10, 10)
+    with roles.as_role(roles.WORKER):
+        assert columns.refresh(cast.acme)
+    assert read(cast, "csat_share").denominator == 10
+    taken_back = (4, EventType.FLAGGED, {"flag": "test", "value": False})
+    enter(cast, *(news(f"T{n}", moved(2, "resolved"), spam, taken_back) for n in range(10, 20)))
+    assert read(cast, "csat_share").denominator == 20
