@@ -9,9 +9,11 @@ from datetime import date
 from governance.models import Target
 from governance.targets import Status, in_words, lives, measurement_changed
 from metrics.definitions import find
+from metrics.kinds import Unit
 from metrics.measure import Reading
 from metrics.standing import UNDECIDABLE, Reliability, kept, silent, status
 from metrics.standing import Status as Outlook
+from metrics.suggesting import answers_to_settle
 from portal.tenancy.models import Organisation
 
 
@@ -110,8 +112,25 @@ def _compared(reading: Reading, standing: Standing) -> Reading:
         target=_described(standing),
         kept=observed,
         status=told.value,
-        beside={**reading.beside, **_of_the_silent(reading, target)},
+        beside={
+            **reading.beside,
+            **_of_the_silent(reading, target),
+            **_to_settle(reading, target, told, state),
+        },
     )
+
+
+def _to_settle(
+    reading: Reading, target: float, told: Outlook, state: Reliability | None
+) -> dict[str, int]:
+    """How many more answers would settle what cannot be told yet (METRICS.md 1.13, D7)."""
+    metric, view = find(reading.key)
+    if not metric.from_answers or view.unit is not Unit.SHARE or reading.value is None:
+        return {}
+    if told is not Outlook.CANNOT_TELL_YET or state in UNDECIDABLE or not reading.denominator:
+        return {}
+    more = answers_to_settle(reading.value, target, reading.denominator)
+    return {} if more is None else {"answers_to_settle": more}
 
 
 def _of_the_silent(reading: Reading, target: float) -> dict[str, float]:

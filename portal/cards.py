@@ -258,10 +258,22 @@ def _suffix(reading: Reading) -> str:
 
 
 def _kept_words(reading: Reading) -> str:
-    if reading.target is None or reading.kept is None:
+    """What a target in force makes of it: the fact first, then what it promises (1.13)."""
+    if reading.target is None:
         return ""
-    verdict = "Kept" if reading.kept else "Not kept"
-    return f" {verdict}: the target is {reading.target['words']}."
+    target = reading.target["words"]
+    open_still = reading.status == "cannot_tell_yet"
+    if reading.kept is not None:
+        verdict = "Kept" if reading.kept else "Not kept"
+        told = f" {verdict}: the target is {target}"
+        return f"{told}; too few to promise the same next time." if open_still else f"{told}."
+    more = reading.beside.get("answers_to_settle")
+    if open_still and more is not None:
+        return (
+            f" Against the target, {target}, that proves nothing yet: about"
+            f" {words.count(int(more), 'more answer', 'more answers')} would settle it."
+        )
+    return ""
 
 
 def _status(reading: Reading) -> Pill | None:
@@ -320,6 +332,7 @@ _BESIDE = {
     "mean": "Group changes, on average",
     "if_the_silent_were": "If all who are silent were satisfied",
     "if_the_silent_were_not": "If nobody who is silent were satisfied",
+    "answers_to_settle": "More answers that would settle it, if they are alike",
     "needed_of_the_silent": "The silent would need, for the target",
     "if_unclassified_helped": "If every reply nobody classified had helped",
     "requester_elapsed": "As the calendar counts it",

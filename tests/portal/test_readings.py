@@ -216,8 +216,26 @@ def test_a_signed_target_is_kept_by_the_value_and_met_only_beyond_doubt(told: Ca
     reading = get(told, metric="reopen_rate", capability="network", **PERIOD).json()
     assert (reading["kept"], reading["status"]) == (True, "cannot_tell_yet")
     assert reading["target"]["words"] == "at most 25.0 %"
+    olga = Client()
+    olga.force_login(told.olga)
+    page = olga.get("/acme/capabilities/network/", PERIOD).content.decode()
+    assert "Kept: the target is at most 25.0 %; too few to promise the same next time." in page
     pooled = get(told, metric="reopen_rate", **PERIOD).json()
     assert (pooled["target"], pooled["kept"], pooled["status"]) == (None, None, None)
+
+
+def test_how_many_more_answers_would_settle_it_is_said(told: Cast) -> None:
+    sheet(told, signed=True, metric="csat_share.share", value="0.80")
+    for score in [5] * 32 + [1] * 8:  # ten are satisfied already: 42 of 50
+        asked(told, score)
+    reading = get(told, metric="csat_share", capability="network", **PERIOD).json()
+    assert (reading["value"], reading["status"]) == (0.84, "cannot_tell_yet")
+    # 1.96² · 0.8 · 0.2 / 0.04² answers, less the fifty there are
+    assert reading["beside"]["answers_to_settle"] == 335
+    olga = Client()
+    olga.force_login(told.olga)
+    page = olga.get("/acme/capabilities/network/", PERIOD).content.decode()
+    assert "that proves nothing yet: about 335 more answers would settle it." in page
 
 
 def test_nothing_is_met_before_a_period_is_over_and_mature(told: Cast) -> None:
