@@ -1,9 +1,11 @@
-"""What never reaches a log: the addresses that open something by themselves (TRUST.md T24, T25)."""
+"""How logs are written, and what never reaches them: addresses that open something (T24, T25)."""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+from datetime import UTC, datetime
 
 #: Addresses that open something by themselves, and what is written in their place.
 _ADDRESSES = re.compile(r"/(s|hooks)/[^/\s?\"']+")
@@ -27,3 +29,20 @@ class MaskTokens(logging.Filter):
         if record.exc_text:
             record.exc_text = masked(record.exc_text)
         return True
+
+
+class JsonLines(logging.Formatter):
+    """One object a line, of these fields and no other: a line break in a message begins no line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON: at (UTC), level, logger, message, and the failure it tells of."""
+        told = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        failure = record.exc_text or (record.exc_info and self.formatException(record.exc_info))
+        if failure:
+            told["failure"] = failure
+        return json.dumps(told, ensure_ascii=False)
