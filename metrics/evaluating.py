@@ -403,7 +403,11 @@ def response_curve(
 
 
 def response_times(facts: Facts, reply: str, *, unclassified_helped: bool = False) -> Durations:
-    """Time to a reply for items opened in the slice; unanswered ones censored, never dropped."""
+    """Time to a reply for items opened in the slice; unanswered ones censored, never dropped.
+
+    Closing an item answers nobody: its clock stands where it is now. Only what the requester
+    withdrew is censored when it ended (METRICS.md M12).
+    """
     rows = _owed(facts, columns.ITEMS)
     _one_severity(rows)
     seconds = rows[reply].astype(np.int64)
@@ -412,8 +416,7 @@ def response_times(facts: Facts, reply: str, *, unclassified_helped: bool = Fals
         seconds[unclassified] = rows["first_response"][unclassified]
     replied = seconds != columns.NONE_S
     waiting = ~replied
-    ended = rows["ended"].astype(np.int64)
-    until = np.where(ended > 0, ended, facts.as_of)
+    until = np.where(rows["outcome"] == WITHDRAWN, rows["ended"], facts.as_of)
     seconds[waiting] = running_clocks(rows[waiting], facts, until[waiting])
     return Durations(seconds.astype(np.float64), np.asarray(replied))
 

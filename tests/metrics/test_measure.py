@@ -208,6 +208,23 @@ def test_where_replies_are_not_classified_both_bounds_of_help_are_told(cast: Cas
     assert slowest.reliability_state == "unreliable"
 
 
+@pytest.mark.parametrize("view", ["first_response", "first_meaningful_response"])
+def test_closing_without_a_word_is_no_reply_and_shortens_no_wait(cast: Cast, view: str) -> None:
+    """Fifteen closed after an hour, five answered after four: nobody can say half had a reply."""
+    enter(cast, *(news(f"closed {n}", moved(1, "resolved")) for n in range(15)))
+    enter(cast, *(news(f"answered {n}", replied(4), moved(5, "resolved")) for n in range(5)))
+    reading = read(cast, f"{view}.median", severity="medium")
+    assert (reading.value, reading.denominator, reading.still_open) == (None, 20, 15)
+    assert "More than" in reading.sentence
+
+
+def test_what_the_requester_withdrew_waited_until_then(cast: Cast) -> None:
+    """Seventeen withdrawn after an hour leave three, all of whom were answered after four."""
+    enter(cast, *(news(f"gone {n}", moved(1, "withdrawn")) for n in range(17)))
+    enter(cast, *(news(f"answered {n}", replied(4), moved(5, "resolved")) for n in range(3)))
+    assert read(cast, "first_response.median", severity="medium").value == 4 * 3_600
+
+
 def test_beside_a_time_to_resolution_stand_the_calendars_and_the_pauses(cast: Cast) -> None:
     enter(
         cast,
