@@ -6,58 +6,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns, intervals
-from metrics.evaluating import IMPORTED, Facts, share
+from metrics.evaluating import IMPORTED, Facts, answered_in, matured, share
 from metrics.kinds import Estimate, unknown
 from metrics.rows import Rows
 
 WEEK_S, QUARTER_S = 7 * 86_400, 90 * 86_400
 _NOBODY_KNOWS = "the ratings were imported, nobody knows who was asked"
+_NONE_CLOSED = "no invitation of this period has closed yet"
 
 
-def _closed(facts: Facts) -> Rows | None:
-    """Invitations of the slice whose window is over; None where ratings were imported."""
+def _sent(facts: Facts) -> Rows | None:
+    """Invitations of the slice; None where ratings were imported."""
     rows = facts.rows(columns.SURVEYED)
     if (rows["decision"] == IMPORTED).any():
         return None
-    sent = (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
-    return rows[sent & (rows["window_until"] <= facts.as_of)]
+    return rows[(rows["sent"] > 0) & (rows["sent"] <= facts.as_of)]
 
 
-def answered_in(rows: Rows, facts: Facts) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which invitations were answered in time; what was said waits for its batch."""
-    given = (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
-    return np.asarray(given & (rows["late"] != 1))
+def _of_closed(
+    rows: Rows, which: NDArray[np.bool_], facts: Facts, why: str = _NONE_CLOSED
+) -> Estimate:
+    """The share of invitations whose window is over."""
+    return matured(which, rows["window_until"] <= facts.as_of, why=why)
 
 
 def complete_rate(facts: Facts) -> Estimate:
     """RR1: every question answered, of all sent."""
-    rows = _closed(facts)
+    rows = _sent(facts)
     if rows is None:
         return unknown(_NOBODY_KNOWS)
-    complete = answered_in(rows, facts) & (rows["complete"] == 1)
-    return share(int(complete.sum()), len(rows), why="no invitation of this period has closed yet")
+    return _of_closed(rows, answered_in(rows, facts) & (rows["complete"] == 1), facts)
 
 
 def participation_rate(facts: Facts) -> Estimate:
     """Answered of those that were delivered."""
-    rows = _closed(facts)
+    rows = _sent(facts)
     if rows is None:
         return unknown(_NOBODY_KNOWS)
-    delivered = rows[rows["invitation"] != columns.BOUNCED]
-    return share(
-        int(answered_in(delivered, facts).sum()),
-        len(delivered),
-        why="no invitation of this period was delivered and has closed",
-    )
+    rows = rows[rows["invitation"] != columns.BOUNCED]
+    why = "no invitation of this period was delivered and has closed"
+    return _of_closed(rows, answered_in(rows, facts), facts, why)
 
 
 def delivery_rate(facts: Facts) -> Estimate:
     """Delivered of all sent: a failed delivery must show."""
-    rows = _closed(facts)
+    rows = _sent(facts)
     if rows is None:
         return unknown(_NOBODY_KNOWS)
-    delivered = int((rows["invitation"] != columns.BOUNCED).sum())
-    return share(delivered, len(rows), why="no invitation of this period has closed yet")
+    return _of_closed(rows, rows["invitation"] != columns.BOUNCED, facts)
 
 
 def break_off(facts: Facts) -> Estimate:

@@ -6,11 +6,25 @@ Answers of one question are never counted under another: each evaluation takes t
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metrics import columns, intervals, scales
-from metrics.evaluating import Answers, Facts, answers, fragile, satisfied_in, trusted
-from metrics.kinds import Estimate, unknown
+from metrics.evaluating import (
+    NO_MEAN,
+    SMALLEST_MEAN,
+    Answers,
+    Facts,
+    answers,
+    fragile,
+    mean_so_far,
+    satisfied_in,
+    trusted,
+)
+from metrics.kinds import Estimate, SoFar, unknown
+from metrics.rows import Rows
 from metrics.standing import Reliability
+
+_NOTHING = "no answers are counted in this period yet"
 
 
 def scales_side_by_side(facts: Facts) -> Estimate:
@@ -35,7 +49,7 @@ def scales_side_by_side(facts: Facts) -> Estimate:
         if found.sent is None:
             state = Reliability.RATE_UNKNOWN
     if not counted:
-        return unknown("no answers are counted in this period yet")
+        return unknown(_NOTHING)
     return Estimate(float(len(in_use)), counted, beside=beside, reliability=state)
 
 
@@ -43,9 +57,12 @@ def effort_share(facts: Facts) -> Estimate:
     """M04: the share who found it easy, by the wording that was asked."""
     found, wording = _effort(facts)
     rows = found.rows
-    if not len(rows) or wording is None:
-        return _nothing(found)
-    n, easy = len(rows), int(np.isin(rows["score"], sorted(wording.easy)).sum())
+    if wording is None:
+        return Estimate(None, 0, why=_NOTHING, sent=found.sent, still_open=found.still_open)
+    around = found.around(lambda so_far: SoFar(int(_easy(so_far, wording).sum()), len(so_far)))
+    if not len(rows):
+        return Estimate(None, 0, why=_NOTHING, **around)
+    n, easy = len(rows), int(_easy(rows, wording).sum())
     return Estimate(
         easy / n,
         n,
@@ -53,17 +70,22 @@ def effort_share(facts: Facts) -> Estimate:
         intervals.wilson(easy, n),
         flags=fragile(facts, easy, n),
         reliability=trusted(facts, found.sent, n),
-        sent=found.sent,
-        still_open=found.still_open,
+        **around,
     )
+
+
+def _easy(rows: Rows, wording: scales.EffortWording) -> NDArray[np.bool_]:
+    """Which answers to one wording say that it was easy."""
+    return np.isin(rows["score"], sorted(wording.easy))
 
 
 def effort_mean(facts: Facts) -> Estimate:
     """M04: the mean on the wording's own scale, and as percent of the greatest ease (POMP)."""
     found, wording = _effort(facts)
     n = len(found.rows)
-    if n < 10 or wording is None:
-        return Estimate(None, n, why="a mean is shown from 10 answers on", sent=found.sent)
+    around = found.around(mean_so_far)
+    if n < SMALLEST_MEAN or wording is None:
+        return Estimate(None, n, why=NO_MEAN, **around)
     ratings = found.rows["score"].astype(np.float64)
     mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
     return Estimate(
@@ -71,16 +93,16 @@ def effort_mean(facts: Facts) -> Estimate:
         n,
         interval=intervals.mean_interval(mean, sd, n, *wording.bounds),
         reliability=trusted(facts, found.sent, n),
-        sent=found.sent,
         beside={"ease_pomp": wording.ease_pomp(mean)},
+        **around,
     )
 
 
 def _effort(facts: Facts) -> tuple[Answers, scales.EffortWording | None]:
     found = answers(facts, policy_denial=False, among=frozenset(columns.EFFORT_SCALES))
-    if not len(found.rows):
+    if not len(found.so_far):
         return found, None
-    key = columns.SCALE_KEYS[int(found.rows["scale"][0]) - 1]
+    key = columns.SCALE_KEYS[int(found.so_far["scale"][0]) - 1]
     return found, columns.EFFORT_SCALES[key]
 
 
@@ -88,29 +110,29 @@ def recommendation(facts: Facts) -> Estimate:
     """M05: promoters less detractors, -100 to 100, from ten answers on."""
     found = answers(facts, policy_denial=False, among=frozenset({columns.RECOMMENDING}))
     n = len(found.rows)
-    if n < 10:
-        return Estimate(None, n, why="shown from 10 answers on", sent=found.sent)
-    score = scales.net_promoter(int(value) for value in found.rows["score"])
+    around = found.around(_score_so_far)
+    if n < SMALLEST_MEAN:
+        return Estimate(None, n, why=f"shown from {SMALLEST_MEAN} answers on", **around)
+    score = _net_promoter(found.rows)
     return Estimate(
         score.score,
         n,
         interval=score.interval,
         reliability=trusted(facts, found.sent, n),
-        sent=found.sent,
         beside={
             "promoters": score.promoters,
             "passives": score.passives,
             "detractors": score.detractors,
             "margin": score.margin,
         },
+        **around,
     )
 
 
-def _nothing(found: Answers) -> Estimate:
-    return Estimate(
-        None,
-        0,
-        why="no answers are counted in this period yet",
-        sent=found.sent,
-        still_open=found.still_open,
-    )
+def _net_promoter(rows: Rows) -> intervals.NetPromoter:
+    return scales.net_promoter(int(value) for value in rows["score"])
+
+
+def _score_so_far(rows: Rows) -> SoFar | None:
+    n = len(rows)
+    return SoFar(None, n, _net_promoter(rows).score) if n >= SMALLEST_MEAN else None

@@ -122,17 +122,37 @@ def fragile(facts: Facts, satisfied: int, answered: int) -> tuple[str, ...]:
 # --- small tools ---------------------------------------------------------------------------------
 
 
-def share(numerator: int, denominator: int, **more: Any) -> Estimate:
-    """A share of tickets with its Wilson interval."""
+def share(
+    numerator: int,
+    denominator: int,
+    *,
+    why: str = "nothing of the kind happened in this period",
+    **more: Any,
+) -> Estimate:
+    """A share of tickets with its Wilson interval; `why` it is unknown where there is none yet."""
     if denominator == 0:
-        return unknown(more.pop("why", "nothing of the kind happened in this period"),
-                       open=more.get("still_open", 0))  # fmt: skip
-    more.pop("why", None)
+        known = {key: more[key] for key in ("so_far", "still_open", "left_out") if key in more}
+        return Estimate(None, 0, why=why, **known)
     return Estimate(
         numerator / denominator,
         denominator,
         numerator,
         intervals.wilson(numerator, denominator),
+        **more,
+    )
+
+
+def matured(which: NDArray[np.bool_], mature: NDArray[np.bool_], **more: Any) -> Estimate:
+    """The share of mature units that are of a kind; of all units, as what is known so far.
+
+    Only mature units enter numerator and denominator: early failures would otherwise be counted
+    but not late ones (METRICS.md 1.8).
+    """
+    return share(
+        int((which & mature).sum()),
+        int(mature.sum()),
+        so_far=SoFar(int(which.sum()), len(which)) if not mature.all() else None,
+        still_open=int((~mature).sum()),
         **more,
     )
 
@@ -166,6 +186,17 @@ class Answers:
     still_open: int
     late: int
     waiting: int
+
+    def around(self, so_far: Callable[[Rows], SoFar | None]) -> dict[str, Any]:
+        """What stands around a figure from these answers; `so_far` tells it of some of them."""
+        left_out = {"answered late": self.late, "waiting for their batch": self.waiting}
+        waits = self.still_open or len(self.so_far) != len(self.rows)
+        return {
+            "so_far": so_far(self.so_far) if waits else None,
+            "still_open": self.still_open,
+            "left_out": {reason: count for reason, count in left_out.items() if count},
+            "sent": self.sent,
+        }
 
 
 #: Scales on which somebody says how satisfied they are.
@@ -229,20 +260,7 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     """M01, M09: satisfied of all counted answers, several answers of one person not as several."""
     found = answers(facts, policy_denial=policy_denial)
     rows = found.rows
-    so_far = SoFar(int(satisfied_in(found.so_far).sum()), len(found.so_far))
-    around: dict[str, Any] = {
-        "so_far": so_far if found.still_open or so_far.denominator != len(rows) else None,
-        "still_open": found.still_open,
-        "left_out": {
-            reason: count
-            for reason, count in (
-                ("answered late", found.late),
-                ("waiting for their batch", found.waiting),
-            )
-            if count
-        },
-        "sent": found.sent,
-    }
+    around = found.around(lambda so_far: SoFar(int(satisfied_in(so_far).sum()), len(so_far)))
     if not len(rows):
         return Estimate(None, 0, why="no answers are counted in this period yet", **around)
     happy = satisfied_in(rows)
@@ -309,22 +327,34 @@ def mean_rating(facts: Facts) -> Estimate:
     """M02: the mean of counted ratings, from ten answers on; a second line under M01."""
     found = answers(facts, policy_denial=False)
     n = len(found.rows)
-    if n < 10:
-        return Estimate(None, n, why="a mean is shown from 10 answers on", sent=found.sent)
-    scale = _scale(found.rows)
-    if scale.bounds is None:
+    scale = _scale(found.so_far) if len(found.so_far) else None
+    if scale is not None and scale.bounds is None:
         return Estimate(None, n, why=f"a mean is not defined on the scale {scale.name}",
                         sent=found.sent)  # fmt: skip
+    around = found.around(mean_so_far)
+    if n < SMALLEST_MEAN or scale is None or scale.bounds is None:
+        return Estimate(None, n, why=NO_MEAN, **around)
     ratings = found.rows["score"].astype(np.float64)
     mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
     return Estimate(
         mean,
         n,
         interval=intervals.mean_interval(mean, sd, n, *scale.bounds),
-        sent=found.sent,
         reliability=trusted(facts, found.sent, n),
         beside={"pomp": scale.pomp(mean)},
+        **around,
     )
+
+
+#: A mean is shown from so many answers on (METRICS.md M02).
+SMALLEST_MEAN = 10
+NO_MEAN = f"a mean is shown from {SMALLEST_MEAN} answers on"
+
+
+def mean_so_far(rows: Rows) -> SoFar | None:
+    """The mean of what was answered so far; None of too few answers for one."""
+    n = len(rows)
+    return SoFar(None, n, float(rows["score"].mean())) if n >= SMALLEST_MEAN else None
 
 
 def response_rate(facts: Facts) -> Estimate:
@@ -334,22 +364,28 @@ def response_rate(facts: Facts) -> Estimate:
         return unknown(
             "response rate unknown: the ratings were imported, nobody knows who was asked"
         )
-    sent = (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
-    closed = sent & (rows["window_until"] <= facts.as_of)
-    # Who answered is counted at once; what they said waits for its batch (TRUST.md decision 1).
-    answered = closed & (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
-    answered &= rows["late"] != 1
-    delivered = closed & (rows["invitation"] != columns.BOUNCED)
-    return share(
-        int(answered.sum()),
-        int(closed.sum()),
-        still_open=int((sent & ~closed).sum()),
+    rows = rows[(rows["sent"] > 0) & (rows["sent"] <= facts.as_of)]
+    closed = rows["window_until"] <= facts.as_of
+    answered = answered_in(rows, facts)
+    delivered = rows["invitation"] != columns.BOUNCED
+    return matured(
+        answered,
+        closed,
         beside={
-            "delivered": int(delivered.sum()),
-            "complete": int((answered & (rows["complete"] == 1)).sum()),
+            "delivered": int((closed & delivered).sum()),
+            "complete": int((closed & answered & (rows["complete"] == 1)).sum()),
         },
         why="no invitation of this period has closed yet",
     )
+
+
+def answered_in(rows: Rows, facts: Facts) -> NDArray[np.bool_]:
+    """Which events were answered in time.
+
+    Who answered is counted at once; what they said waits for its batch (TRUST.md decision 1).
+    """
+    given = (rows["score"] != columns.NO_SCORE) & (rows["answered"] <= facts.as_of)
+    return np.asarray(given & (rows["late"] != 1))
 
 
 def coverage(facts: Facts) -> Estimate:
@@ -602,11 +638,9 @@ def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> 
     solved = rows["fcr_claimed"] == 1
     if not claimed:
         solved = solved & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
-    return share(
-        int((solved & mature).sum()),
-        int(mature.sum()),
-        so_far=SoFar(int(solved.sum()), len(rows)) if not mature.all() else None,
-        still_open=int((~mature).sum()),
+    return matured(
+        solved,
+        mature,
         why=f"no first resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
 
@@ -615,13 +649,9 @@ def repeat_contact(facts: Facts) -> Estimate:
     """M17: whose requester came again for the same capability within 14 days."""
     rows = facts.rows(columns.RESOLUTIONS)
     rows = rows[rows["number"] == 1]
-    mature = is_mature(rows, facts)
-    again = rows["repeat_at"] > 0
-    return share(
-        int((again & mature).sum()),
-        int(mature.sum()),
-        so_far=SoFar(int(again.sum()), len(rows)) if not mature.all() else None,
-        still_open=int((~mature).sum()),
+    return matured(
+        rows["repeat_at"] > 0,
+        is_mature(rows, facts),
         why=f"no first resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
 
@@ -632,19 +662,23 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
     rows = rows[rows["policy_denial"] == int(policy_denial)]
     mature = is_mature(rows, facts)
     came_back = rows["reopened"] == 1
-    distinct = len(np.unique(rows["item"][mature]))
-    _, often = np.unique(rows["item"][mature & came_back], return_counts=True)
     courtesy = int((mature & (rows["reopen_kind"] == COURTESY)).sum())
     return share(
-        int((often >= times).sum()),
-        distinct,
-        so_far=SoFar(len(np.unique(rows["item"][came_back])), len(np.unique(rows["item"])))
+        _came_back(rows[mature & came_back], times),
+        len(np.unique(rows["item"][mature])),
+        so_far=SoFar(_came_back(rows[came_back], times), len(np.unique(rows["item"])))
         if not mature.all()
         else None,
-        still_open=int((~mature).sum()),
+        still_open=len(np.unique(rows["item"][~mature])),
         left_out={"courtesy reopens": courtesy} if courtesy else {},
         why=f"no resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
+
+
+def _came_back(reopened: Rows, times: int) -> int:
+    """Items with at least so many of some resolutions that did not hold."""
+    _, often = np.unique(reopened["item"], return_counts=True)
+    return int((often >= times).sum())
 
 
 def escalated(facts: Facts, *which: str) -> Estimate:

@@ -29,10 +29,13 @@ NO_INTERVAL = Interval(None, None)
 
 @dataclass(frozen=True, slots=True)
 class SoFar:
-    """What an open period says at once: counted, of, and how many are still open."""
+    """What an open period says at once: so many of so many, or a value of so many answers."""
 
-    numerator: int
+    #: None where there is none: of a mean, or of a score.
+    numerator: int | None
     denominator: int
+    #: The mean or score, in the view's unit; a share is its numerator of its denominator.
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

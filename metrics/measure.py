@@ -105,7 +105,7 @@ class Reading:
     response_rate: float | None
     flags: tuple[str, ...]
     provisional: bool
-    so_far: Mapping[str, int] | None
+    so_far: Mapping[str, Any] | None
     still_open: int
     left_out: Mapping[str, int]
     sentence: str
@@ -611,10 +611,7 @@ def _sentence(metric: Metric, view: View, estimate: Estimate) -> str:
 def _so_far(estimate: Estimate) -> str:
     if estimate.so_far is None or estimate.value is not None:
         return ""
-    return (
-        f" So far {estimate.so_far.numerator} of {estimate.so_far.denominator};"
-        f" {estimate.still_open} still open."
-    )
+    return f" So far {words.so_far(asdict(estimate.so_far))}; {estimate.still_open} still open."
 
 
 def _share_sentence(metric: Metric, view: View, estimate: Estimate) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 _NOISE = Decimal("1e-9")
 
@@ -51,3 +53,11 @@ def _two_units(seconds: float, units: tuple[tuple[int, str], ...]) -> str:
 def count(number: int, one: str, many: str) -> str:
     """A number with its noun: "1 answer", "2 answers", "1,200 answers"."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def so_far(told: Mapping[str, Any]) -> str:
+    """What an open period says at once (`SoFar`): "3 of 21", or "4.25 of 12 answers"."""
+    if told["numerator"] is None:
+        answers = count(told["denominator"], "answer", "answers")
+        return f"{rounded(told['value'], 2)} of {answers}"
+    return f"{told['numerator']} of {told['denominator']}"

@@ -301,8 +301,7 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
     if reading.kept is not None:
         told.append(("Kept in this period", "yes" if reading.kept else "no"))
     if reading.so_far is not None:
-        so_far = f"{reading.so_far['numerator']} of {reading.so_far['denominator']}"
-        told.append(("So far, everything counted", so_far))
+        told.append(("So far, everything counted", words.so_far(reading.so_far)))
     if reading.still_open:
         told.append(("Still open", str(reading.still_open)))
     told += [(f"Left out: {reason}", str(count)) for reason, count in reading.left_out.items()]

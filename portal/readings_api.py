@@ -64,8 +64,9 @@ class PeriodOut(serializers.Serializer[Any]):
 class SoFarOut(serializers.Serializer[Any]):
     """What an open period says at once."""
 
-    numerator = serializers.IntegerField()
+    numerator = serializers.IntegerField(allow_null=True, help_text="null: of a mean or a score")
     denominator = serializers.IntegerField()
+    value = serializers.FloatField(allow_null=True, help_text="the mean or score; null: a share")
 
 
 class RestsOnOut(serializers.Serializer[Any]):

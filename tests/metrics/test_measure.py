@@ -162,7 +162,7 @@ def test_while_people_may_still_answer_a_figure_is_provisional(cast: Cast) -> No
     asked(cast)
     early = read(cast, "csat_share", as_of=MONDAY + 7 * DAY)
     assert (early.value, early.provisional) == (None, True)
-    assert early.so_far == {"numerator": 10, "denominator": 10}
+    assert early.so_far == {"numerator": 10, "denominator": 10, "value": None}
     assert early.still_open == 1
     assert not read(cast, "csat_share").provisional
 
@@ -263,8 +263,57 @@ def test_a_reopen_counts_in_the_month_of_the_resolution_that_failed(cast: Cast) 
     assert (april.numerator, april.denominator) == (0, 1)
     early = read(cast, "reopen_rate", as_of=end_of_march + 5 * DAY)
     assert (early.numerator, early.denominator, early.still_open) == (0, 1, 1)
-    assert early.so_far == {"numerator": 1, "denominator": 2}
+    assert early.so_far == {"numerator": 1, "denominator": 2, "value": None}
     assert early.provisional
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("reopen_rate.rate", "So far 3 of 12; 12 still open."),
+        ("reopen_rate.twice", "So far 1 of 12; 12 still open."),
+        ("fcr.verified", "So far 9 of 12; 12 still open."),
+        ("repeat_contact.rate", "So far 0 of 12; 12 still open."),
+    ],
+)
+def test_before_anything_is_mature_a_figure_says_what_is_known_so_far(
+    cast: Cast, metric: str, said: str
+) -> None:
+    back = (moved(30, "open"), replied(31), moved(32, "resolved"))
+    again = (moved(60, "open"), replied(61), moved(62, "resolved"))
+    enter(cast, *(news(f"held {n}", replied(1), moved(2, "resolved")) for n in range(9)))
+    enter(cast, *(news(f"back {n}", replied(1), moved(2, "resolved"), *back) for n in range(2)))
+    enter(cast, news("twice", replied(1), moved(2, "resolved"), *back, *again))
+    young = read(cast, metric, as_of=MONDAY + 5 * DAY)
+    assert (young.value, young.denominator, young.provisional) == (None, 0, True)
+    assert said in young.sentence
+
+
+@pytest.mark.parametrize(
+    ("metric", "so_far", "said"),
+    [
+        ("csat_mean", {"numerator": None, "denominator": 12, "value": 4.5}, "4.50 of 12 answers"),
+        ("ces.share", {"numerator": 10, "denominator": 12, "value": None}, "10 of 12"),
+        ("ces.mean", {"numerator": None, "denominator": 12, "value": 6}, "6.00 of 12 answers"),
+        ("nps", {"numerator": None, "denominator": 12, "value": 50}, "50.00 of 12 answers"),
+        ("response_rate.rate", {"numerator": 36, "denominator": 40, "value": None}, "36 of 40"),
+        ("response_rate.participation", {"numerator": 36, "denominator": 40, "value": None}, "36"),
+        ("response_rate.complete", {"numerator": 0, "denominator": 40, "value": None}, "0 of 40"),
+        ("response_rate.delivery", {"numerator": 40, "denominator": 40, "value": None}, "40 of 40"),
+    ],
+)
+def test_while_nobody_s_time_to_answer_is_over_a_figure_says_what_was_answered(
+    cast: Cast, metric: str, so_far: dict[str, float | None], said: str
+) -> None:
+    for n in range(12):
+        asked(cast, 5 if n % 2 else 4)
+        asked(cast, 7 if n < 10 else 1, scale="ces_ease")
+        asked(cast, 10 if n < 6 else 8, scale="nps_0_10")
+    for _ in range(4):
+        asked(cast, scale="ces_ease")
+    young = read(cast, metric, as_of=MONDAY + 3 * DAY)
+    assert (young.value, young.so_far, young.provisional) == (None, so_far, True)
+    assert f"So far {said}" in young.sentence
 
 
 def test_first_contact_is_verified_only_when_nobody_needed_us_again(cast: Cast) -> None:
