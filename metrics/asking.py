@@ -10,7 +10,7 @@ from metrics.evaluating import IMPORTED, Facts, answered_in, matured, share
 from metrics.kinds import Estimate, unknown
 from metrics.rows import Rows
 
-WEEK_S, QUARTER_S = 7 * 86_400, 90 * 86_400
+WEEK_S, QUARTER_S = 7 * 86_400, columns.BURDEN_DAYS * 86_400
 _NOBODY_KNOWS = "the ratings were imported, nobody knows who was asked"
 _NONE_CLOSED = "no invitation of this period has closed yet"
 
@@ -62,40 +62,56 @@ def break_off(facts: Facts) -> Estimate:
 
 
 def effective_coverage(facts: Facts) -> Estimate:
-    """Answered of eligible events."""
+    """Answered of eligible events, once it is over when somebody could still answer.
+
+    What was not asked about waits as long as if it had been: events asked about would otherwise
+    join those that never will be late.
+    """
     rows = facts.rows(columns.SURVEYED)
     if (rows["decision"] == IMPORTED).any():
         return unknown(_NOBODY_KNOWS)
-    return share(
-        int(answered_in(rows, facts).sum()),
-        len(rows),
-        why="nothing that could be asked about happened in this period",
+    sent = (rows["sent"] > 0) & (rows["sent"] <= facts.as_of)
+    until = rows["at"] + round(86_400 * facts.settings.answer_days)
+    return matured(
+        answered_in(rows, facts),
+        np.where(sent, rows["window_until"], until) <= facts.as_of,
+        why="of nothing that could be asked about in this period is the time to answer over",
     )
 
 
 def burden(facts: Facts) -> Estimate:
-    """Share of the people asked who were asked more often than the limits allow."""
-    rows = facts.rows(columns.SURVEYED)
+    """Share of the people asked who were asked more often than the limits allow.
+
+    An invitation of the period is one too many together with those before it, also of the 90 days
+    before the period.
+    """
+    rows = facts.reaching_back(columns.SURVEYED)
     sent = rows[(rows["sent"] > 0) & (rows["sent"] <= facts.as_of) & (rows["requester"] != 0)]
-    order = np.lexsort((sent["sent"], sent["requester"]))
-    people, counts = np.unique(sent["requester"], return_counts=True)
-    by_person = np.split(sent["sent"][order], np.cumsum(counts)[:-1]) if len(people) else []
-    too_often = sum(
-        _more_than(instants, WEEK_S, int(facts.settings.burden_week))
-        or _more_than(instants, QUARTER_S, int(facts.settings.burden_quarter))
-        for instants in by_person
-    )
+    sent = sent[np.lexsort((sent["sent"], sent["requester"]))]
+    mine = np.isin(sent["event"], facts.rows(columns.SURVEYED)["event"])
+    people, counts = np.unique(sent["requester"][mine], return_counts=True)
+    too_many = _too_many(sent, WEEK_S, int(facts.settings.burden_week))
+    too_many |= _too_many(sent, QUARTER_S, int(facts.settings.burden_quarter))
     p90 = intervals.percentile(counts.astype(np.float64), 0.9) if len(people) else None
     return share(
-        int(too_often), len(people), beside={"p90": p90}, why="nobody was asked in this period"
+        len(np.unique(sent["requester"][mine & too_many])),
+        len(people),
+        beside={"p90": p90},
+        why="nobody was asked in this period",
     )
 
 
-def _more_than(instants: NDArray[np.int64], stretch: int, limit: int) -> bool:
-    """Whether more than `limit` of ascending instants lie within a stretch of seconds."""
-    if len(instants) <= limit:
-        return False
-    return bool((instants[limit:] - instants[:-limit] < stretch).any())
+def _too_many(sent: Rows, stretch: int, limit: int) -> NDArray[np.bool_]:
+    """Which invitations follow `limit` others to the same person within a stretch of seconds.
+
+    They are ordered by person and instant.
+    """
+    found = np.zeros(len(sent), dtype=bool)
+    person, at = sent["requester"], sent["sent"]
+    before = max(0, len(sent) - limit)
+    found[limit:] = person[limit:] == person[:before]
+    found[limit:] &= at[limit:] - at[:before] < stretch
+    return found
 
 
 def timeliness(facts: Facts) -> Estimate:

@@ -322,6 +322,8 @@ def _denial(row: Mapping[str, Any]) -> int:
     return 3 if answered is not None and row["r.denied_at"] > answered else 2
 
 
+#: How far back it matters how often somebody was asked (METRICS.md M07).
+BURDEN_DAYS = 90
 SURVEYED = Kind(
     "surveyed",
     _SURVEYED_TABLES,
@@ -358,6 +360,7 @@ SURVEYED = Kind(
             2,
         ),
     ),
+    reach_days=BURDEN_DAYS,
 )
 
 THEMES = Kind(

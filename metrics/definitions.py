@@ -411,8 +411,9 @@ METRICS: tuple[Metric, ...] = (
         evidence="the ledger of what was not asked, with its reasons",
         guardrail="response rate (M06)",
         gaming="leaving out hard capabilities or unhappy tickets",
-        depends_on=frozenset({"timely_minutes", "burden_week", "burden_quarter"}),
+        depends_on=ANSWERS | {"timely_minutes", "burden_week", "burden_quarter"},
         source="METRICS.md M07",
+        maturity_days=14,
         pair=(Pair.NOT_ASKED,),
     ),
     Metric(

@@ -162,7 +162,8 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
         window=rules.windows.reopen,
         problem_kinds=kinds,
     )
-    folded[SURVEYED.name] = _answers_then(tenant, as_of, start, until_day)
+    reach = timedelta(days=SURVEYED.reach_days)
+    folded[SURVEYED.name] = _answers_then(tenant, as_of, start - reach, until_day)
     for kind in (CHECKS, THEMES, ATTEMPTS, USAGE):
         folded[kind.name] = _known_then(load(tenant, kind, start, until_day), epoch(as_of))
     return FoldedReader(tenant, as_of=as_of, folded=folded)

@@ -113,6 +113,41 @@ class TestAsking:
         assert (told.numerator, told.denominator) == (2, 3)
         assert told.beside["p90"] == pytest.approx(3.6)
 
+    def test_what_was_asked_in_the_ninety_days_before_the_period_counts(self, cast: Cast) -> None:
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            fourth, third, second, earlier = (
+                RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(4)
+            )
+        for person, days in {
+            fourth: (-80, -20, -10, 3),  # the fourth within 90 days
+            third: (-90, -20, -10, 3),  # the first is 93 days before the fourth
+            second: (-2, 4),  # six days later
+            earlier: (-12, -10, 20),  # too often, but not in March
+        }.items():
+            for at in days:
+                asked(cast, at=MONDAY + at * DAY, requester=person)
+        told = read(cast, "survey_coverage.burden")
+        assert (told.numerator, told.denominator, told.beside["p90"]) == (2, 4, 1)
+        one_service = read(cast, "survey_coverage.burden", capability=cast.network)
+        assert (one_service.numerator, one_service.denominator) == (2, 4)
+
+    def test_what_can_still_be_answered_is_not_yet_counted_as_not_heard_about(
+        self, cast: Cast
+    ) -> None:
+        for n in range(4):
+            asked(cast, 5, at=MONDAY)
+            asked(cast, 5 if n else None, at=MONDAY + 7 * DAY)
+        never = asked(cast, at=MONDAY + 6 * DAY)
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            never.invitation.delete()
+        first = read(cast, "survey_coverage.effective", as_of=MONDAY + 16 * DAY)
+        assert (first.numerator, first.denominator, first.still_open) == (4, 4, 5)
+        assert first.so_far == {"numerator": 7, "denominator": 9, "value": None}
+        assert first.provisional
+        then = read(cast, "survey_coverage.effective", as_of=MONDAY + 20 * DAY)
+        assert (then.numerator, then.denominator, then.still_open) == (4, 5, 4)
+        assert read(cast, "survey_coverage.effective").value == pytest.approx(7 / 9)
+
     def test_timeliness_effective_coverage_and_participation(self, cast: Cast) -> None:
         for score in (5, None, None, None):
             asked(cast, score)
