@@ -399,6 +399,8 @@ ATTEMPTS = Kind(
     ),
 )
 USAGE_TYPES = [one.value for one in UsageType]
+#: Over how many days events that were answered about tell what others think (METRICS.md M10).
+PAIRED_DAYS = 90
 USAGE = Kind(
     "usage",
     "tickets_usageevent u",
@@ -414,6 +416,7 @@ USAGE = Kind(
         number("duration", "u.duration_ms", 14, missing=NONE_S, most=LONGEST_MS, wide=True),
         number("errors", "u.errors_shown", 3, missing=UNKNOWN, most=32_767),
     ),
+    reach_days=PAIRED_DAYS,
 )
 
 KINDS: Mapping[str, Kind] = {

@@ -520,9 +520,9 @@ METRICS: tuple[Metric, ...] = (
         question="What would people who never answer probably say?",
         formula="Events are likely satisfied (worked, quick enough, no error shown), likely"
         " dissatisfied (failed, four times as slow, three errors) or unclear; each class counts"
-        " with the satisfied share of those in it who answered. Shown only where 100 events have an"
-        " answer, ten in each class, the classes tell answers apart (AUC 0.65) and the last answers"
-        " lie inside the estimate.",
+        " with the satisfied share of those in it who answered in the last 90 days. Shown only"
+        " where 100 events have an answer, ten in each class, the classes tell answers apart (AUC"
+        " 0.65) and what the other answers foretell of last month's people holds what those said.",
         population="outcomes of a platform",
         dating="the event",
         direction=Direction.HIGHER,

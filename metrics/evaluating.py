@@ -47,6 +47,15 @@ class RunningClocks(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """Where a slice ends and the last local month that was over by then; UTC epoch seconds."""
+
+    at: int
+    month_from: int
+    month_until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """The rows of a slice, by kind, and the moment they are read at (UTC epoch seconds)."""
 
@@ -57,6 +66,8 @@ class Facts:
     clocks: RunningClocks
     #: Rows with those of the days before the period that a kind reaches back to.
     reaching_back: Callable[[columns.Kind], Rows]
+    #: The end of the slice's period, or the moment of reading where that comes first.
+    ending: Callable[[], Ending]
     #: Capabilities not to be solved at first contact (hardware, approvals, moves).
     not_first_contact: frozenset[int] = frozenset()
     #: Capabilities that people can serve themselves.

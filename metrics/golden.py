@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from metrics import columns, evaluating
-from metrics.evaluating import Facts, epoch
+from metrics.evaluating import Ending, Facts, epoch
 from metrics.folded import pack
 from metrics.kinds import Estimate
 from metrics.measure import CalendarClocks
@@ -166,7 +166,9 @@ class _Month:
             there = (items["at"] <= high) & ((items["ended"] == 0) | (items["ended"] > high))
             return items[there & ~np.isin(items["item"], paused)], high
 
-        return Facts(rows, backlog, epoch(self.as_of), CalendarClocks(calendars), rows)
+        ending = Ending(high, low, high)
+        clocks = CalendarClocks(calendars)
+        return Facts(rows, backlog, epoch(self.as_of), clocks, rows, lambda: ending)
 
     def _calendars(self) -> Calendars:
         capabilities = {self.ids[ticket["capability"]] for ticket in self.data["tickets"]}

@@ -22,6 +22,7 @@ from metrics.deciding_settings import settings_of
 from metrics.definitions import Metric, View, find
 from metrics.evaluating import (
     SATISFACTION,
+    Ending,
     Facts,
     NoSegment,
     NoSeverity,
@@ -355,6 +356,7 @@ class Reader:
                 kind, replace(cut, start=cut.start - timedelta(days=kind.reach_days))
             ),
             backlog=lambda: self._backlog(cut),
+            ending=lambda: self._ending(cut),
             as_of=epoch(self.as_of),
             clocks=CalendarClocks(self.calendars),
             not_first_contact=self._not_first_contact,
@@ -460,6 +462,12 @@ class Reader:
     def end_of(self, cut: Slice) -> datetime:
         """The end of a slice's period, or the moment of reading where that comes first."""
         return min(self.midnight(cut.until), self.as_of)
+
+    def _ending(self, cut: Slice) -> Ending:
+        end = self.end_of(cut)
+        over = end.astimezone(self.tenant.zone).date().replace(day=1)
+        begun = (over - timedelta(days=1)).replace(day=1)
+        return Ending(epoch(end), epoch(self.midnight(begun)), epoch(self.midnight(over)))
 
     def midnight(self, day: date) -> datetime:
         """Local midnight at the beginning of a day."""

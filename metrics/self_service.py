@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from metrics import columns, telemetry
 from metrics.evaluating import INVITED, Facts, answers, satisfied_in, share
@@ -57,7 +60,9 @@ def self_service_share(facts: Facts) -> Estimate:
 def telemetry_estimate(facts: Facts) -> Estimate:
     """M10: what people who never answer would probably say; only where it has been calibrated.
 
-    Pairs are answers of the slice to events of the same person and capability in the day before.
+    Pairs are answers to events of the same person and capability in the day before, of the 90 days
+    up to the end of the slice. Those of the last month that is over are what the others must
+    foretell.
     """
     events = facts.rows(columns.USAGE)
     events = events[(events["type"] == OUTCOME) & (events["at"] <= facts.as_of)]
@@ -71,11 +76,13 @@ def telemetry_estimate(facts: Facts) -> Estimate:
         return unknown("nobody has said how quick is quick enough for this capability")
     classes = event_classes(events, threshold)
     volumes = {each: int((classes == place).sum()) for place, each in enumerate(EventClass)}
-    paired = _pairs(events, classes, facts)
+    found_pairs = _pairs(facts, int(capabilities[0]), threshold)
+    paired, last_month = found_pairs.tallied(), found_pairs.tallied(in_last_month=True)
+    others = found_pairs.tallied(in_last_month=False)
     index = telemetry.raw_index(volumes)
     decided = facts.settings
     doubts = telemetry.why_not_shown(
-        paired, paired, pairs=int(decided.proxy_pairs), smallest_auc=decided.proxy_auc
+        last_month, others, pairs=int(decided.proxy_pairs), smallest_auc=decided.proxy_auc
     )
     found = telemetry.calibrated(volumes, paired)
     if doubts or found is None:
@@ -94,7 +101,7 @@ def telemetry_estimate(facts: Facts) -> Estimate:
     )
 
 
-def event_classes(events: Rows, threshold: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def event_classes(events: Rows, threshold: int) -> NDArray[np.int64]:
     """The place of each event's class in `EventClass`; `telemetry.event_class` for many at once."""
     failed = (events["success"] != 1) | (events["duration"] > 4 * threshold)
     failed |= events["errors"] >= 3
@@ -102,24 +109,51 @@ def event_classes(events: Rows, threshold: int) -> np.ndarray[tuple[int], np.dty
     return np.where(failed, 2, np.where(quick, 0, 1))
 
 
-def _pairs(
-    events: Rows, classes: np.ndarray[tuple[int], np.dtype[np.int64]], facts: Facts
-) -> dict[EventClass, Pairs]:
-    """Satisfied answers by the class of the event each is about: the latest one before it."""
-    rows = answers(facts, policy_denial=False).so_far
-    rows = rows[rows["decision"] == INVITED] if len(rows) else rows
-    happy = satisfied_in(rows)
-    order = np.lexsort((events["at"], events["requester"]))
-    people, at = events["requester"][order], events["at"][order]
-    tally = {each: [0, 0] for each in EventClass}
-    for requester, answered, satisfied in zip(
-        rows["requester"], rows["answered"], happy, strict=True
-    ):
-        end = np.searchsorted(people, requester, side="right")
-        start = np.searchsorted(people, requester, side="left")
-        place = start + np.searchsorted(at[start:end], answered, side="right") - 1
-        if place >= start and answered - at[place] <= PAIRED_S:
-            each = list(EventClass)[int(classes[order][place])]
-            tally[each][0] += int(satisfied)
-            tally[each][1] += 1
-    return {each: Pairs(*counts) for each, counts in tally.items()}
+@dataclass(frozen=True, slots=True)
+class _Paired:
+    """Events with an answer, one entry a pair. Shapes (n,)."""
+
+    classes: NDArray[np.int64]
+    satisfied: NDArray[np.bool_]
+    in_last_month: NDArray[np.bool_]
+
+    def tallied(self, *, in_last_month: bool | None = None) -> dict[EventClass, Pairs]:
+        """By class: satisfied, of how many; of the last month, of the rest, or (None) of all."""
+        mine = np.ones(len(self.classes), dtype=bool)
+        if in_last_month is not None:
+            mine = self.in_last_month == in_last_month
+        return {
+            each: Pairs(
+                int((self.satisfied & mine & (self.classes == place)).sum()),
+                int((mine & (self.classes == place)).sum()),
+            )
+            for place, each in enumerate(EventClass)
+        }
+
+
+def _pairs(facts: Facts, capability: int, threshold: int) -> _Paired:
+    """Answers with the latest event before each: the one it is about."""
+    ending = facts.ending()
+    events = facts.reaching_back(columns.USAGE)
+    events = events[(events["type"] == OUTCOME) & (events["capability"] == capability)]
+    since = ending.at - columns.PAIRED_DAYS * 86_400
+    events = events[(events["at"] >= since) & (events["at"] < ending.at)]
+    rows = answers(replace(facts, rows=facts.reaching_back), policy_denial=False).so_far
+    rows = rows[(rows["decision"] == INVITED) & (rows["capability"] == capability)]
+    events, rows = events[events["requester"] > 0], rows[rows["requester"] > 0]
+    happened, answered = _of_person(events, "at"), _of_person(rows, "answered")
+    order = np.argsort(happened, kind="stable")
+    places = np.searchsorted(happened[order], answered, side="right") - 1
+    rows, answered, places = rows[places >= 0], answered[places >= 0], places[places >= 0]
+    # of somebody else it is further away than any day
+    near = answered - happened[order][places] <= PAIRED_S
+    mine = events[order[places[near]]]
+    in_last_month = (mine["at"] >= ending.month_from) & (mine["at"] < ending.month_until)
+    return _Paired(
+        event_classes(mine, threshold), satisfied_in(rows[near]), np.asarray(in_last_month)
+    )
+
+
+def _of_person(rows: Rows, instant: str) -> NDArray[np.int64]:
+    """Instants that grow by person first: those of two people lie centuries apart."""
+    return np.asarray(rows["requester"].astype(np.int64) * 2**34 + rows[instant])

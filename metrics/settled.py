@@ -107,8 +107,9 @@ class Noting:
             rows=lambda kind: self._note(kind, days[0], facts.rows(kind)),
             reaching_back=lambda kind: self._note(kind, begin(kind), facts.reaching_back(kind)),
             clocks=_Clocks(facts.clocks, self._doubt),
-            # Neither of these follows from the rows of the slice alone.
+            # None of these follows from the rows of the slice alone.
             backlog=self._doubted(facts.backlog),
+            ending=self._doubted(facts.ending),
             agreement=self._doubted(facts.agreement),
             tells_escalations=self._doubted(facts.tells_escalations),
             tells_messages=self._doubted(facts.tells_messages),

@@ -95,43 +95,51 @@ def auc(paired: Mapping[EventClass, Pairs]) -> float | None:
 
 
 def why_not_shown(
-    paired: Mapping[EventClass, Pairs],
     last_period: Mapping[EventClass, Pairs],
+    others: Mapping[EventClass, Pairs],
     *,
     pairs: int = PAIRS,
     smallest_auc: float = SMALLEST_AUC,
 ) -> list[str]:
     """Everything that speaks against showing the estimate; empty if it may be shown.
 
-    `last_period` are the pairs of the last complete period: their own satisfied share must lie
-    inside the estimate's interval for the same people (calibration in the large).
+    `last_period` are the pairs of the last complete period, `others` the rest of the 90 days. What
+    the others foretell of the people of the last period must hold what those said themselves
+    (calibration in the large): an estimate made of the same answers could not fail.
     """
     reasons = []
+    paired = {
+        each: Pairs(
+            sum(some[each].satisfied for some in (last_period, others) if each in some),
+            sum(some[each].n for some in (last_period, others) if each in some),
+        )
+        for each in EventClass
+    }
     total = sum(pair.n for pair in paired.values())
     if total < pairs:
         reasons.append(f"{total} of {pairs} events that also have an answer")
     reasons += [
-        f"{paired[each].n if each in paired else 0} of {PAIRS_A_CLASS} answers for {each.value}"
+        f"{paired[each].n} of {PAIRS_A_CLASS} answers for {each.value}"
         for each in EventClass
-        if each not in paired or paired[each].n < PAIRS_A_CLASS
+        if paired[each].n < PAIRS_A_CLASS
     ]
     sharpness = auc(paired)
     if sharpness is None:
         reasons.append("every answer says the same: nothing tells satisfied events from others")
     elif sharpness < smallest_auc:
         reasons.append(f"the classes hardly tell satisfied from others (AUC {sharpness:.2f})")
-    return reasons + _why_off(paired, last_period)
+    return reasons + _why_off(others, last_period)
 
 
 def _why_off(
-    paired: Mapping[EventClass, Pairs], last_period: Mapping[EventClass, Pairs]
+    others: Mapping[EventClass, Pairs], last_period: Mapping[EventClass, Pairs]
 ) -> list[str]:
     answered = sum(pair.n for pair in last_period.values())
     if not answered:
         return ["nobody answered in the last period"]
-    expected = calibrated({each: pair.n for each, pair in last_period.items()}, paired)
+    expected = calibrated({each: pair.n for each, pair in last_period.items()}, others)
     if expected is None:
-        return ["a class of the last period has no earlier answers"]
+        return ["a class of the last period has no other answers to foretell it from"]
     told = sum(pair.satisfied for pair in last_period.values()) / answered
     low, high = expected.interval.lower, expected.interval.upper
     assert low is not None

@@ -25,7 +25,7 @@ from metrics.columns import (
     Kind,
 )
 from metrics.definitions import View, find
-from metrics.evaluating import Facts, epoch
+from metrics.evaluating import Ending, Facts, epoch
 from metrics.kinds import Estimate
 from metrics.measure import Reader, Slice
 from metrics.rows import Rows
@@ -167,10 +167,13 @@ def _rests_on(name: str) -> tuple[Kind, bool]:
         backlog.append(True)
         return ITEMS.pack([]), 0
 
+    def never() -> Ending:
+        return Ending(0, 0, 0)
+
     def none_before(kind: Kind) -> Rows:
         return kind.pack([])
 
-    view.evaluate(Facts(rows, none_open, 0, _NoClocks(), none_before))
+    view.evaluate(Facts(rows, none_open, 0, _NoClocks(), none_before, never))
     others = [kind.name for kind in asked if kind not in OF_TICKETS]
     if metric.from_answers or others or not (asked or backlog):
         raise Untraceable(

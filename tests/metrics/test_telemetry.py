@@ -14,6 +14,9 @@ GOOD, MIDDLE, BAD = EventClass
 #: METRICS.md M10.
 VOLUMES = {GOOD: 700, MIDDLE: 200, BAD: 100}
 PAIRED = {GOOD: Pairs(55, 60), MIDDLE: Pairs(15, 25), BAD: Pairs(3, 15)}
+#: The same pairs, those of the last month apart.
+LAST_MONTH = {GOOD: Pairs(18, 20), MIDDLE: Pairs(5, 8), BAD: Pairs(1, 5)}
+OTHERS = {GOOD: Pairs(37, 40), MIDDLE: Pairs(10, 17), BAD: Pairs(2, 10)}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ def test_the_handbooks_estimate() -> None:
     told = (found.value, found.interval.lower, found.interval.upper)
     assert told == pytest.approx((0.782, 0.716, 0.847), abs=5e-4)
     assert telemetry.auc(PAIRED) == pytest.approx(0.82, abs=5e-3)
-    assert telemetry.why_not_shown(PAIRED, PAIRED) == []
+    assert telemetry.why_not_shown(LAST_MONTH, OTHERS) == []
 
 
 def test_no_event_has_no_index_and_no_estimate() -> None:
@@ -64,25 +67,31 @@ def test_an_estimate_from_unanimous_answers_is_not_certain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paired", "last", "why"),
+    ("last", "others", "why"),
     [
-        (PAIRED | {GOOD: Pairs(54, 59)}, PAIRED, "99 of 100 events"),
+        (LAST_MONTH, OTHERS | {GOOD: Pairs(36, 39)}, "99 of 100 events"),
         (
-            PAIRED | {BAD: Pairs(2, 9), GOOD: Pairs(60, 66)},
-            PAIRED,
+            LAST_MONTH,
+            OTHERS | {BAD: Pairs(1, 4), GOOD: Pairs(50, 60)},
             "9 of 10 answers for likely_dis",
         ),
-        ({GOOD: Pairs(40, 60), MIDDLE: Pairs(20, 30), BAD: Pairs(7, 10)}, PAIRED, "hardly tell"),
-        ({GOOD: Pairs(80, 80), MIDDLE: Pairs(20, 20), BAD: Pairs(10, 10)}, PAIRED, "the same"),
-        (PAIRED, {GOOD: Pairs(30, 60)}, "the last period's answers say 50.0%"),
-        (PAIRED, {}, "nobody answered in the last period"),
-        ({GOOD: Pairs(90, 100)}, {BAD: Pairs(1, 10)}, "no earlier answers"),
+        (
+            {GOOD: Pairs(4, 6), MIDDLE: Pairs(2, 3), BAD: Pairs(1, 1)},
+            {GOOD: Pairs(36, 54), MIDDLE: Pairs(18, 27), BAD: Pairs(6, 9)},
+            "hardly tell",
+        ),
+        ({GOOD: Pairs(9, 9)}, {GOOD: Pairs(80, 80), MIDDLE: Pairs(20, 20)}, "the same"),
+        ({GOOD: Pairs(30, 60)}, OTHERS, "the last period's answers say 50.0%"),
+        ({BAD: Pairs(8, 10)}, OTHERS, "the last period's answers say 80.0%"),
+        ({}, PAIRED, "nobody answered in the last period"),
+        (PAIRED, {}, "no other answers to foretell it from"),
+        ({BAD: Pairs(1, 10)}, {GOOD: Pairs(90, 100)}, "no other answers to foretell it from"),
     ],
 )
 def test_the_estimate_is_not_shown_unless_it_was_checked(
-    paired: dict[EventClass, Pairs], last: dict[EventClass, Pairs], why: str
+    last: dict[EventClass, Pairs], others: dict[EventClass, Pairs], why: str
 ) -> None:
-    assert why in "; ".join(telemetry.why_not_shown(paired, last))
+    assert why in "; ".join(telemetry.why_not_shown(last, others))
 
 
 pairs = st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
