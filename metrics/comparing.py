@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from metrics.intervals import Interval, mover, newcombe, t_tails
 from metrics.small_numbers import OTHERS, SMALLEST
-from metrics.standing import UNDECIDABLE, Direction, Reliability
+from metrics.standing import Direction, Reliability
 from metrics.survival import Curve, kaplan_meier
 
 #: What each side of a comparison needs.
@@ -50,9 +50,10 @@ def _of_one_degree(chi2: float, excess: float = 0.0) -> ChiSquared:
     return ChiSquared(chi2, erfc(sqrt(chi2 / 2)), excess)
 
 
-def n_minus_1(x1: int, n1: int, x2: int, n2: int) -> ChiSquared:
+def n_minus_1(x1: float, n1: float, x2: float, n2: float) -> ChiSquared:
     """N-1 chi-squared of two independent shares x1/n1 and x2/n2; n1, n2 > 0.
 
+    Where one person gave several answers the counts are effective ones and not whole.
     Where everybody or nobody did, the shares are the same and nothing speaks against that: p = 1.
     """
     n, x = n1 + n2, x1 + x2
@@ -246,6 +247,8 @@ class Side:
     unknown: str = ""
     #: The scale of the answers; empty for figures over all tickets, and without an answer.
     scale: str = ""
+    #: As how many answers those of this side count, where one person gave several; None: as all.
+    effective: float | None = None
 
     @property
     def why_not(self) -> str:
@@ -254,13 +257,20 @@ class Side:
             return self.unknown
         if self.n < SMALLEST_SIDE:
             return f"fewer than {SMALLEST_SIDE}"
-        return str(self.reliability) if self.reliability in UNDECIDABLE else ""
+        return str(self.reliability) if self.reliability is Reliability.UNRELIABLE else ""
+
+    @property
+    def counted(self) -> tuple[float, float]:
+        """Satisfied of answered as the interval counts them (METRICS.md 1.9)."""
+        if self.effective is None:
+            return self.x, self.n
+        return self.x / self.n * self.effective, self.effective
 
     def against(self, other: Side) -> Difference:
         """N-1 chi-squared, and the difference with Newcombe's interval."""
         value = self.x / self.n - other.x / other.n
-        interval = newcombe(self.x, self.n, other.x, other.n)
-        return Difference(value, interval, n_minus_1(self.x, self.n, other.x, other.n).p, value > 0)
+        both = *self.counted, *other.counted
+        return Difference(value, newcombe(*both), n_minus_1(*both).p, value > 0)
 
 
 def other_scale(one: object, other: object) -> str:
@@ -347,6 +357,9 @@ class Part:
     n_before: int
     x_after: int
     n_after: int
+    #: As how many answers they count, where one person gave several; None: as all.
+    effective_before: float | None = None
+    effective_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,10 +469,12 @@ def change_in_words(difference: Interval, better: Direction) -> Change:
 
 def change(part: Part) -> tuple[float, Interval]:
     """A share after minus before, with its Newcombe interval; both totals > 0."""
-    return (
-        part.x_after / part.n_after - part.x_before / part.n_before,
-        newcombe(part.x_after, part.n_after, part.x_before, part.n_before),
-    )
+    after = Side(part.x_after, part.n_after, effective=part.effective_after)
+    before = Side(part.x_before, part.n_before, effective=part.effective_before)
+    found = after.against(before)
+    assert found.value is not None
+    assert found.interval is not None
+    return found.value, found.interval
 
 
 def difference_of_changes(action: Part, comparison: Part) -> tuple[float, Interval]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics import columns, intervals
-from metrics.evaluating import Facts, answers, dissatisfied_in, satisfied_in
+from metrics import columns
+from metrics.evaluating import Facts, answers, clustered, dissatisfied_in, satisfied_in
 from metrics.kinds import Estimate
 from metrics.rows import Rows
 from metrics.standing import Reliability
@@ -32,14 +32,16 @@ def mismatch(facts: Facts) -> Estimate:
     left_out = {"comments that could not be classified": unclear} if unclear else {}
     if not len(clear):
         return Estimate(None, 0, why="no comment of this period is classified", left_out=left_out)
-    n, x = len(clear), int(contradicts(clear).sum())
+    told = clustered(clear, contradicts(clear))
+    n, x = told.n, told.satisfied
     agreement = facts.agreement()
     state, flags = _trusted(agreement)
     return Estimate(
         x / n,
         n,
         x,
-        intervals.wilson(x, n),
+        told.interval,
+        told.effective_n,
         reliability=state,
         flags=flags,
         left_out=left_out,

@@ -307,7 +307,7 @@ METRICS: tuple[Metric, ...] = (
         " comments.",
         from_answers=True,
         maturity_days=14,
-        never_pooled_across="wordings",
+        never_pooled_across="wordings; across capabilities only weighted by eligible events",
     ),
     Metric(
         code="M05",

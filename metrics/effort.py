@@ -15,8 +15,11 @@ from metrics.evaluating import (
     Answers,
     Facts,
     answers,
+    effective_size,
     fragile,
+    mean_of_answers,
     mean_so_far,
+    of_answers,
     satisfied_in,
     trusted,
 )
@@ -62,13 +65,16 @@ def effort_share(facts: Facts) -> Estimate:
     around = found.around(lambda so_far: SoFar(int(_easy(so_far, wording).sum()), len(so_far)))
     if not len(rows):
         return Estimate(None, 0, why=_NOTHING, **around)
-    n, easy = len(rows), int(_easy(rows, wording).sum())
+    found_easy = _easy(rows, wording)
+    n, easy = len(rows), int(found_easy.sum())
+    told = of_answers(facts, rows, found_easy)
     return Estimate(
-        easy / n,
+        told.value,
         n,
         easy,
-        intervals.wilson(easy, n),
-        flags=fragile(facts, easy, n),
+        told.interval,
+        told.effective,
+        flags=fragile(facts, easy, n) + told.flags,
         reliability=trusted(facts, found.sent, n),
         **around,
     )
@@ -86,14 +92,15 @@ def effort_mean(facts: Facts) -> Estimate:
     around = found.around(mean_so_far)
     if n < SMALLEST_MEAN or wording is None:
         return Estimate(None, n, why=NO_MEAN, **around)
-    ratings = found.rows["score"].astype(np.float64)
-    mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
+    told = mean_of_answers(facts, found.rows, *wording.bounds)
     return Estimate(
-        mean,
+        told.value,
         n,
-        interval=intervals.mean_interval(mean, sd, n, *wording.bounds),
+        interval=told.interval,
+        effective=told.effective,
+        flags=told.flags,
         reliability=trusted(facts, found.sent, n),
-        beside={"ease_pomp": wording.ease_pomp(mean)},
+        beside={"ease_pomp": wording.ease_pomp(told.value)},
         **around,
     )
 
@@ -114,16 +121,21 @@ def recommendation(facts: Facts) -> Estimate:
     if n < SMALLEST_MEAN:
         return Estimate(None, n, why=f"shown from {SMALLEST_MEAN} answers on", **around)
     score = _net_promoter(found.rows)
+    scores = found.rows["score"]
+    effective = effective_size(found.rows, ((scores >= 9) * 1.0 - (scores <= 6)).astype(np.float64))
+    counts = score.promoters, score.passives, score.detractors
+    counted = intervals.NetPromoter(*(count * effective / n for count in counts))
     return Estimate(
         score.score,
         n,
-        interval=score.interval,
+        interval=counted.interval,
+        effective=effective,
         reliability=trusted(facts, found.sent, n),
         beside={
             "promoters": score.promoters,
             "passives": score.passives,
             "detractors": score.detractors,
-            "margin": score.margin,
+            "margin": counted.margin,
         },
         **around,
     )

@@ -6,7 +6,7 @@ for clocks that still run. Nothing here knows where the columns came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -278,17 +278,22 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     n, x = len(rows), int(happy.sum())
     state = trusted(facts, found.sent, n)
     flags = fragile(facts, x, n)
-    capabilities = np.unique(rows["capability"])
-    if len(capabilities) > 1:
-        value, interval = _weighted(facts, rows, happy, policy_denial=policy_denial)
-        flags += ("weighted by eligible events",)
-    else:
-        value, interval = x / n, _clustered(rows, happy).interval
+    told = of_answers(facts, rows, happy, policy_denial=policy_denial)
     beside = _classes(rows)
-    if found.sent and len(capabilities) == 1:
+    if found.sent and told.flags != WEIGHTED:
         bounds = silent(found.sent, n, x)
         beside |= {"if_the_silent_were_not": bounds.lower, "if_the_silent_were": bounds.upper}
-    return Estimate(value, n, x, interval, flags=flags, reliability=state, beside=beside, **around)
+    return Estimate(
+        told.value,
+        n,
+        x,
+        told.interval,
+        told.effective,
+        flags=flags + told.flags,
+        reliability=state,
+        beside=beside,
+        **around,
+    )
 
 
 def dissatisfied(facts: Facts) -> tuple[int, int, int]:
@@ -301,29 +306,98 @@ def dissatisfied(facts: Facts) -> tuple[int, int, int]:
     return len(rows), unhappy, int((eligible["policy_denial"] == 0).sum())
 
 
-def _clustered(rows: Rows, happy: NDArray[np.bool_]) -> intervals.Clustered:
-    """One entry a requester; somebody unknown is a person of their own."""
+#: The flag of a figure over several capabilities.
+WEIGHTED = ("weighted by eligible events",)
+
+
+@dataclass(frozen=True, slots=True)
+class OfAnswers:
+    """A share or mean of answers, as many as the interval counts them, and how it was formed."""
+
+    value: float
+    interval: intervals.Interval
+    #: None over several capabilities: the interval is no share's of so many answers.
+    effective: float | None
+    flags: tuple[str, ...] = ()
+
+
+def of_answers(
+    facts: Facts, rows: Rows, which: NDArray[np.bool_], *, policy_denial: bool = False
+) -> OfAnswers:
+    """The share of answers, at least one, of which something holds; its interval (METRICS.md 1.9).
+
+    Several answers of one person are not as several, and capabilities are never pooled: a total
+    over them is weighted by eligible events (M01).
+    """
+    parts = [(one, clustered(rows[one], which[one])) for one in _by_capability(rows)]
+    if len(parts) == 1:
+        [(_, told)] = parts
+        return OfAnswers(told.satisfied / told.n, told.interval, told.effective_n)
+    value, interval = intervals.weighted_total(
+        _weights(facts, [rows[one] for one, _ in parts], policy_denial=policy_denial),
+        [told.satisfied / told.n * told.effective_n for _, told in parts],
+        [told.effective_n for _, told in parts],
+    )
+    return OfAnswers(value, interval, None, WEIGHTED)
+
+
+def mean_of_answers(facts: Facts, rows: Rows, low: float, high: float) -> OfAnswers:
+    """The mean of ratings on a scale, as `of_answers` forms a share; at least two answers."""
+    parts = [rows[one] for one in _by_capability(rows)]
+    if len(parts) == 1:
+        return plain_mean(rows, low, high)
+    weights = _weights(facts, parts, policy_denial=False)
+    spread = float(rows["score"].std(ddof=1))
+    told = [_ratings(part) for part in parts]
+    value, interval = intervals.weighted_mean(weights, told, spread, low, high)
+    return OfAnswers(value, interval, None, WEIGHTED)
+
+
+def plain_mean(rows: Rows, low: float, high: float) -> OfAnswers:
+    """The mean of ratings on a scale with Student's interval; at least two answers."""
+    told = _ratings(rows)
+    assert told.sd is not None
+    interval = intervals.mean_interval(told.mean, told.sd, told.effective_n, low, high)
+    return OfAnswers(told.mean, interval, told.effective_n)
+
+
+def clustered(rows: Rows, which: NDArray[np.bool_]) -> intervals.Clustered:
+    """Answers by person, and of how many of each something holds; at least one answer."""
+    person = _people(rows)
+    holding = np.bincount(person, weights=which.astype(np.float64)).astype(np.int64)
+    return intervals.clustered(np.bincount(person), holding)
+
+
+def _ratings(rows: Rows) -> intervals.Ratings:
+    scores = rows["score"].astype(np.float64)
+    sd = float(scores.std(ddof=1)) if len(rows) > 1 else None
+    return intervals.Ratings(float(scores.mean()), sd, effective_size(rows, scores))
+
+
+def effective_size(rows: Rows, values: NDArray[np.float64]) -> float:
+    """As how many answers those count that tell some values, several of one person being fewer."""
+    person = _people(rows)
+    sums = np.bincount(person, weights=values)
+    effect = intervals.design_effect(np.bincount(person), sums, float(values.var()))
+    return len(rows) / max(1.0, effect)
+
+
+def _people(rows: Rows) -> NDArray[np.int64]:
+    """The place of each answer's person among all; somebody unknown is a person of their own."""
     unknown_people = rows["requester"] == 0
     people = np.where(unknown_people, -rows["event"].astype(np.int64), rows["requester"])
-    _, person = np.unique(people, return_inverse=True)
-    sizes = np.bincount(person)
-    satisfied = np.bincount(person, weights=happy.astype(np.float64)).astype(np.int64)
-    return intervals.clustered(sizes, satisfied)
+    return np.asarray(np.unique(people, return_inverse=True)[1])
 
 
-def _weighted(
-    facts: Facts, rows: Rows, happy: NDArray[np.bool_], *, policy_denial: bool
-) -> tuple[float, intervals.Interval]:
-    """The total over capabilities, weighted by eligible events (METRICS.md M01)."""
+def _by_capability(rows: Rows) -> list[NDArray[np.bool_]]:
+    return [rows["capability"] == one for one in np.unique(rows["capability"])]
+
+
+def _weights(facts: Facts, parts: Sequence[Rows], *, policy_denial: bool) -> list[float]:
+    """The eligible events of each part's capability."""
     eligible = facts.rows(columns.SURVEYED)
     eligible = eligible[eligible["policy_denial"] == int(policy_denial)]
-    weights, successes, totals = [], [], []
-    for capability in np.unique(rows["capability"]):
-        mine = rows["capability"] == capability
-        weights.append(float((eligible["capability"] == capability).sum()))
-        successes.append(int(happy[mine].sum()))
-        totals.append(int(mine.sum()))
-    return intervals.weighted_total(weights, successes, totals)
+    return [float((eligible["capability"] == part["capability"][0]).sum()) for part in parts]
 
 
 def _classes(rows: Rows) -> dict[str, float | int | None]:
@@ -335,7 +409,10 @@ def _classes(rows: Rows) -> dict[str, float | int | None]:
 
 
 def mean_rating(facts: Facts) -> Estimate:
-    """M02: the mean of counted ratings, from ten answers on; a second line under M01."""
+    """M02: the mean of counted ratings, from ten answers on; a second line under M01.
+
+    Of whatever capabilities they are: the card and the golden month weight shares and not this.
+    """
     found = answers(facts, policy_denial=False)
     n = len(found.rows)
     scale = _scale(found.so_far) if len(found.so_far) else None
@@ -345,14 +422,14 @@ def mean_rating(facts: Facts) -> Estimate:
     around = found.around(mean_so_far)
     if n < SMALLEST_MEAN or scale is None or scale.bounds is None:
         return Estimate(None, n, why=NO_MEAN, **around)
-    ratings = found.rows["score"].astype(np.float64)
-    mean, sd = float(ratings.mean()), float(ratings.std(ddof=1))
+    told = plain_mean(found.rows, *scale.bounds)
     return Estimate(
-        mean,
+        told.value,
         n,
-        interval=intervals.mean_interval(mean, sd, n, *scale.bounds),
+        interval=told.interval,
+        effective=told.effective,
         reliability=trusted(facts, found.sent, n),
-        beside={"pomp": scale.pomp(mean)},
+        beside={"pomp": scale.pomp(told.value)},
         **around,
     )
 

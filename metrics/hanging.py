@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from metrics.comparing import Comparison, Side, Wording, compare
-from metrics.evaluating import answers, satisfied_in, trusted
+from metrics.evaluating import answers, clustered, satisfied_in, trusted
 from metrics.measure import Reader, Slice
+from metrics.rows import Rows
+from metrics.standing import Reliability
 from surveys.models import SurveyedEvent
 from tickets.models import Resolution
 
@@ -106,27 +110,33 @@ def hanging(reader: Reader, cut: Slice) -> list[Hanging]:
     facts = reader.facts(cut)
     found = answers(facts, policy_denial=False)
     state = trusted(facts, found.sent, len(found.rows))
-    satisfied = dict(
-        zip(found.rows["event"].tolist(), satisfied_in(found.rows).tolist(), strict=True)
-    )
     items = _items(reader, cut)
-    counted = [(items[event], happy) for event, happy in satisfied.items() if event in items]
+    rows = found.rows[np.isin(found.rows["event"], list(items))]
+    behind = [items[event] for event in rows["event"].tolist()]
     sides: dict[str, tuple[Side, Side]] = {}
     window = timedelta(days=reader.settings.reopen_days)
     for factor in FACTORS:
-        counts = {True: [0, 0], False: [0, 0]}
-        for item, happy in counted:
-            as_of = reader.as_of - window if factor.waits else reader.as_of
-            which = factor.is_first(item, as_of)
-            if which is not None:
-                counts[which][0] += happy
-                counts[which][1] += 1
-        first, second = counts[True], counts[False]
-        sides[factor.first] = Side(first[0], first[1], state), Side(second[0], second[1], state)
+        as_of = reader.as_of - window if factor.waits else reader.as_of
+        which = [factor.is_first(item, as_of) for item in behind]
+        first, second = (
+            _side(rows[np.array([one is sort for one in which], dtype=bool)], state)
+            for sort in (True, False)
+        )
+        sides[factor.first] = first, second
     told = compare(sides, discovery_rate=reader.settings.discovery_rate)
     smallest = int(reader.settings.suppressed_below)
-    rows = [_told(factor, *sides[factor.first], told[factor.first], smallest) for factor in FACTORS]
-    return sorted(rows, key=_largest_proven_first)
+    hanging = [
+        _told(factor, *sides[factor.first], told[factor.first], smallest) for factor in FACTORS
+    ]
+    return sorted(hanging, key=_largest_proven_first)
+
+
+def _side(rows: Rows, state: Reliability) -> Side:
+    """The satisfied of some answers, several of one person not as several."""
+    if not len(rows):
+        return Side(0, 0, state)
+    told = clustered(rows, satisfied_in(rows))
+    return Side(told.satisfied, told.n, state, effective=told.effective_n)
 
 
 def _told(factor: Factor, first: Side, second: Side, told: Comparison, smallest: int) -> Hanging:

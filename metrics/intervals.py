@@ -36,8 +36,11 @@ def wilson(successes: float, n: float) -> Interval:
     return Interval(lower, upper)
 
 
-def newcombe(x1: int, n1: int, x2: int, n2: int) -> Interval:
-    """Difference p1 - p2 of independent proportions (hybrid score, Newcombe's method 10)."""
+def newcombe(x1: float, n1: float, x2: float, n2: float) -> Interval:
+    """Difference p1 - p2 of independent proportions (hybrid score, Newcombe's method 10).
+
+    Where one person gave several answers the counts are effective ones and not whole.
+    """
     p1, p2 = x1 / n1, x2 / n2
     first, second = wilson(x1, n1), wilson(x2, n2)
     return mover(p1, first, p2, second)
@@ -78,36 +81,82 @@ def clustered(sizes: NDArray[np.int64], satisfied: NDArray[np.int64]) -> Cluster
     nought by nought and says nothing about how much a person's answers echo each other; each
     person then counts once, so that one person's twenty answers are not twenty people's.
     """
-    n, x, k = int(sizes.sum()), int(satisfied.sum()), int((sizes > 0).sum())
+    n, x = int(sizes.sum()), int(satisfied.sum())
     p = x / n
-    plain = p * (1 - p) / n
-    if k == n:
-        effect = 1.0
-    elif k == 1 or plain == 0:
-        effect = n / k
-    else:
-        spread = float(((satisfied - p * sizes) ** 2).sum())
-        effect = (k / (k - 1) * spread / n**2) / plain
+    effect = design_effect(sizes, satisfied, p * (1 - p))
     effective = n / max(1.0, effect)
     return Clustered(n, x, effect, effective, wilson(p * effective, effective))
 
 
-def mean_interval(mean: float, sd: float, n: int, low: float, high: float) -> Interval:
-    """Student t interval of a mean rating, clipped to the scale. `n` >= 2."""
+def design_effect(
+    sizes: NDArray[np.int64], sums: NDArray[np.int64] | NDArray[np.float64], variance: float
+) -> float:
+    """How much wider answers that come several from one person make an interval, squared.
+
+    One entry a person: answers given, and their sum; `variance` is that of one answer among all.
+    """
+    n, k = int(sizes.sum()), int((sizes > 0).sum())
+    if k == n:
+        return 1.0
+    if k == 1 or variance == 0:
+        return n / k
+    spread = float(((sums - sums.sum() / n * sizes) ** 2).sum())
+    return (k / (k - 1) * spread / n**2) / (variance / n)
+
+
+def mean_interval(mean: float, sd: float, n: float, low: float, high: float) -> Interval:
+    """Student t interval of a mean rating, clipped to the scale.
+
+    `n` may be an effective number of answers; of one alone nothing can be said.
+    """
+    if n <= 1:
+        return Interval(None, None)
     half = student_t(n - 1) * sd / sqrt(n)
     return Interval(max(low, mean - half), min(high, mean + half))
 
 
 @dataclass(frozen=True, slots=True)
-class NetPromoter:
-    """A net promoter score, -100 to 100, from counts; at least one answer (METRICS.md M05)."""
+class Ratings:
+    """Ratings of one part: their mean and spread, and how many answers they count as."""
 
-    promoters: int
-    passives: int
-    detractors: int
+    mean: float
+    #: Standard deviation; None of a single answer.
+    sd: float | None
+    effective_n: float
+
+
+def weighted_mean(
+    weights: Sequence[float], parts: Sequence[Ratings], sd: float, low: float, high: float
+) -> tuple[float, Interval]:
+    """Stratified mean of ratings: value and normal interval, clipped (METRICS.md 1.9, M01).
+
+    Weights are eligible events and not all nought. `sd` is the spread of all ratings: a part with a
+    single answer, or whose answers all say the same, takes it, since it shows none of its own.
+    """
+    shares = [weight / sum(weights) for weight in weights]
+    value = fsum(w * part.mean for w, part in zip(shares, parts, strict=True))
+    half = Z * sqrt(
+        fsum(
+            (w * (part.sd or sd)) ** 2 / part.effective_n
+            for w, part in zip(shares, parts, strict=True)
+        )
+    )
+    return value, Interval(max(low, value - half), min(high, value + half))
+
+
+@dataclass(frozen=True, slots=True)
+class NetPromoter:
+    """A net promoter score, -100 to 100, from counts; at least one answer (METRICS.md M05).
+
+    Effective counts are not whole: several answers of one person are fewer.
+    """
+
+    promoters: float
+    passives: float
+    detractors: float
 
     @property
-    def n(self) -> int:
+    def n(self) -> float:
         """Everybody who answered."""
         return self.promoters + self.passives + self.detractors
 
@@ -158,11 +207,12 @@ def _variance_of_signs(up: float, down: float) -> float:
 
 
 def weighted_total(
-    weights: Sequence[float], successes: Sequence[int], totals: Sequence[int]
+    weights: Sequence[float], successes: Sequence[float], totals: Sequence[float]
 ) -> tuple[float, Interval]:
     """Stratified total of shares: value and interval (METRICS.md 1.9, M01, M10).
 
-    Weights are eligible events and not all nought; every total is positive. The half-widths of the
+    Weights are eligible events and not all nought; every total is positive, and not whole where
+    answers of one person count as fewer. The half-widths of the
     parts are squared and added, weighted. A part's own is the normal one, z·sqrt(p(1-p)/n), so that
     the interval is the handbook's wherever every part has both satisfied and others. A part at
     nought or at all has a normal variance of nought: where everybody was satisfied the plain normal
@@ -178,7 +228,7 @@ def weighted_total(
     return value, Interval(max(0.0, value - down), min(1.0, value + up))
 
 
-def _widths(x: int, n: int) -> tuple[float, float]:
+def _widths(x: float, n: float) -> tuple[float, float]:
     """How far a part's share may lie below and above what was seen."""
     p = x / n
     if 0 < x < n:
@@ -245,7 +295,7 @@ def t_tails(t: float, degrees: float) -> float:
     return _regularised_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
 
 
-def student_t(degrees: int) -> float:
+def student_t(degrees: float) -> float:
     """The 0.975 quantile of Student's t, by bisection on its distribution function."""
     low, high = 0.0, 20.0
     for _ in range(200):

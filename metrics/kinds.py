@@ -50,6 +50,9 @@ class Estimate:
     denominator: int
     numerator: int | None = None
     interval: Interval = NO_INTERVAL
+    #: As how many answers the interval counts those of the denominator, where it is from answers:
+    #: several of one person are fewer (METRICS.md 1.9).
+    effective: float | None = None
     why: str = ""
     #: A duration that is not reached by the longest clock seen: "more than" this.
     more_than: float | None = None

@@ -53,4 +53,5 @@ def side(reader: Reader, name: str, cut: Slice) -> Side | Durations:
         return Side(0, 0, unknown=found.why)
     # On more than one it would not be one figure.
     scale = "".join(reader.scales(cut)) if metric.from_answers else ""
-    return Side(found.numerator, found.denominator, found.reliability, scale=scale)
+    counts = found.numerator, found.denominator
+    return Side(*counts, found.reliability, scale=scale, effective=found.effective)

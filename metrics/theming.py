@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import columns
-from metrics.evaluating import Answers, Facts, answers, dissatisfied_in, share, trusted
+from metrics.evaluating import Answers, Facts, answers, clustered, dissatisfied_in, trusted
 from metrics.kinds import Estimate
+from metrics.rows import Rows
 from metrics.small_numbers import Shown, hidden_parts, proportion
 
 
@@ -24,7 +25,7 @@ class _Found:
     """Counted answers with a comment: which are dissatisfied, and which speak of each theme."""
 
     answers: Answers
-    commented: int
+    commented: Rows
     dissatisfied: NDArray[np.bool_]
     #: By the theme's name, one entry a commented answer.
     themes: Mapping[str, NDArray[np.bool_]]
@@ -32,7 +33,7 @@ class _Found:
     @property
     def themed(self) -> NDArray[np.bool_]:
         """Which comments speak of any theme."""
-        held = np.zeros(self.commented, dtype=bool)
+        held = np.zeros(len(self.commented), dtype=bool)
         for mine in self.themes.values():
             held |= mine
         return held
@@ -71,7 +72,7 @@ def _found(facts: Facts) -> _Found | Estimate:
         names[theme]: np.isin(commented["event"], rows["event"][rows["theme"] == theme])
         for theme in present
     }
-    return _Found(counted, len(commented), dissatisfied_in(commented), themes)
+    return _Found(counted, commented, dissatisfied_in(commented), themes)
 
 
 def themed(facts: Facts) -> Estimate:
@@ -80,7 +81,7 @@ def themed(facts: Facts) -> Estimate:
     if isinstance(found, Estimate):
         return found
     counts = {f"theme: {name}": int(mine.sum()) for name, mine in found.shown.items()}
-    return _told(facts, found, int(found.themed.sum()), found.commented, counts)
+    return _told(facts, found, found.commented, found.themed, counts)
 
 
 def dissatisfied(facts: Facts) -> Estimate:
@@ -96,18 +97,26 @@ def dissatisfied(facts: Facts) -> Estimate:
         for name, mine in found.shown.items()
         if proportion(int(mine.sum())) is Shown.FULL
     }
-    themed_ones = found.themed
-    unhappy = int(found.dissatisfied[themed_ones].sum())
-    return _told(facts, found, unhappy, int(themed_ones.sum()), shares)
+    mine = found.themed
+    return _told(facts, found, found.commented[mine], found.dissatisfied[mine], shares)
 
 
 def _told(
-    facts: Facts, found: _Found, numerator: int, denominator: int, beside: Mapping[str, float]
+    facts: Facts,
+    found: _Found,
+    rows: Rows,
+    which: NDArray[np.bool_],
+    beside: Mapping[str, float],
 ) -> Estimate:
-    without = len(found.answers.rows) - found.commented
-    return share(
-        numerator,
-        denominator,
+    """The share of some comments, at least one, of which something holds."""
+    without = len(found.answers.rows) - len(found.commented)
+    told = clustered(rows, which)
+    return Estimate(
+        told.satisfied / told.n,
+        told.n,
+        told.satisfied,
+        told.interval,
+        told.effective_n,
         left_out={"answers without a comment": without} if without else {},
         sent=found.answers.sent,
         reliability=trusted(facts, found.answers.sent, len(found.answers.rows)),

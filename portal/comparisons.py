@@ -232,7 +232,7 @@ class Telling:
     def _in_one_sentence(self, then: Side, now: Side) -> str:
         if unlike := other_scale(then, now):
             return f"Unknown: {unlike}, which are never told as one figure."
-        whole = Part(then.x, then.n, now.x, now.n)
+        whole = Part(then.x, then.n, now.x, now.n, then.effective, now.effective)
         smallest = SMALLEST_SIDE if self.metric.from_answers else 1
         if min(whole.n_before, whole.n_after) < smallest:
             return "Unknown: in one of the periods too little is counted."

@@ -12,7 +12,7 @@ from lifelines.statistics import logrank_test
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from metrics import comparing
+from metrics import comparing, intervals
 from metrics.comparing import (
     Change,
     Durations,
@@ -268,6 +268,7 @@ def test_small_and_unreliable_sides_are_not_compared_and_do_not_weigh_on_the_oth
             "small": (Side(9, 9), Side(1, 100)),
             "nobody": (Side(0, 0), Side(0, 0)),
             "silent": (Side(70, 100, Reliability.UNRELIABLE), Side(84, 100)),
+            "imported": (Side(70, 100, Reliability.RATE_UNKNOWN), Side(84, 100)),
             "heard": (Side(70, 100, Reliability.LIMITED_LOW_VOLUME), Side(84, 100)),
         }
     )
@@ -276,6 +277,18 @@ def test_small_and_unreliable_sides_are_not_compared_and_do_not_weigh_on_the_oth
     assert found["small"].why_not == "fewer than 10"
     assert found["silent"].why_not == "unreliable"
     assert found["tenure"].adjusted_p == comparing.compare({"a": good, "b": good})["a"].adjusted_p
+
+
+def test_answers_of_a_few_people_are_compared_as_those_of_a_few() -> None:
+    many, few = (Side(40, 80), Side(60, 80)), (Side(40, 80, effective=4), Side(60, 80, effective=4))
+    found = comparing.compare({"many": many, "few": few})
+    assert found["many"].wording is Wording.LOWER
+    assert found["few"].wording is Wording.NO_CLEAR_DIFFERENCE
+    assert found["few"].difference == found["many"].difference == -0.25
+    assert found["few"].interval == intervals.newcombe(2, 4, 3, 4)
+    assert found["few"].p == comparing.n_minus_1(2, 4, 3, 4).p
+    assert comparing.change(Part(40, 80, 60, 80, 4, 4))[1] == intervals.newcombe(3, 4, 2, 4)
+    assert comparing.change(Part(40, 80, 60, 80))[1] == intervals.newcombe(60, 80, 40, 80)
 
 
 def test_a_part_that_comes_or_goes_is_a_change_of_mix() -> None:

@@ -137,6 +137,27 @@ def test_one_persons_twenty_answers_are_not_twenty_peoples() -> None:
     assert nobody.interval.upper == pytest.approx(intervals.wilson(0, 2).upper)
 
 
+def test_ratings_of_a_few_people_make_a_mean_as_wide_as_those_of_a_few() -> None:
+    # Two people, two equal ratings each, 1 and 5: one of four varies by 4, four ratings count as 1.
+    sizes, sums = np.array([2, 2]), np.array([2.0, 10.0])
+    assert intervals.design_effect(sizes, sums, 4.0) == 4
+    assert intervals.mean_interval(3, 2, 1, 1, 5) == Interval(None, None)
+    one_each = intervals.design_effect(np.ones(4, dtype=np.int64), np.array([1.0, 1, 5, 5]), 4.0)
+    assert one_each == 1
+
+
+def test_a_weighted_mean_has_the_stratified_interval() -> None:
+    parts = [intervals.Ratings(4.0, 1.0, 25), intervals.Ratings(2.0, 0.5, 100)]
+    value, interval = intervals.weighted_mean([30, 10], parts, 1.5, 1, 5)
+    assert value == 3.5
+    half = intervals.Z * math.sqrt(0.75**2 / 25 + 0.25**2 * 0.25 / 100)
+    assert (interval.lower, interval.upper) == pytest.approx((3.5 - half, 3.5 + half))
+    for shows_none in (intervals.Ratings(2.0, None, 1), intervals.Ratings(2.0, 0.0, 1)):
+        _, wider = intervals.weighted_mean([30, 10], [parts[0], shows_none], 1.5, 1, 5)
+        half = intervals.Z * math.sqrt(0.75**2 / 25 + (0.25 * 1.5) ** 2)
+        assert (wider.lower, wider.upper) == pytest.approx((3.5 - half, min(5, 3.5 + half)))
+
+
 def test_a_hand_calculated_design_effect() -> None:
     # Two people, two answers each, one wholly happy, one not at all: p = 1/2, n = 4, k = 2;
     # v = 2 * ((2 - 1)^2 + (0 - 1)^2) / 16 = 1/4, plain = 1/16, so 4 answers count as 1.

@@ -144,6 +144,85 @@ def test_several_answers_of_one_person_widen_the_interval(cast: Cast) -> None:
     assert reading.interval == intervals.wilson(0.5, 1)
 
 
+@pytest.mark.parametrize(
+    ("metric", "scale", "best"),
+    [
+        ("ces.share", "ces_ease", 7),
+        ("csat_mean", "csat_1_5", 5),
+        ("ces.mean", "ces_ease", 7),
+        ("policy_denial_satisfaction", "csat_1_5", 5),
+    ],
+)
+def test_whatever_is_formed_of_answers_counts_people_and_not_answers(
+    cast: Cast, metric: str, scale: str, best: int
+) -> None:
+    """Forty answers of four people who always say the same are no more than four."""
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        four = [RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(4)]
+    denied = metric.startswith("policy")
+    for place, person in enumerate(four):
+        for _ in range(10):
+            score = best if place < 3 else 1
+            asked(cast, score, scale=scale, requester=person, policy_denial=denied)
+    reading = read(cast, metric)
+    assert reading.denominator == 40
+    low, high = reading.interval.lower, reading.interval.upper
+    assert low is not None
+    assert high is not None
+    # of four people: v = 4/3 * (3 * 2.5² + 7.5²)/40² = 1/16, plain = 3/640, so 40 count as 3
+    if reading.unit == "share":
+        expected = intervals.wilson(0.75 * 3, 3)
+    else:
+        sd = (best - 1) * (0.75 * 0.25 * 40 / 39) ** 0.5
+        expected = intervals.mean_interval(0.75 * best + 0.25, sd, 3, 1, best)
+    assert (low, high) == pytest.approx((expected.lower, expected.upper))
+
+
+@pytest.mark.parametrize(
+    ("metric", "scale", "best", "value"),
+    [
+        ("ces.share", "ces_ease", 7, 0.1),
+        ("ces.mean", "ces_ease", 7, 1.6),
+        ("csat_share", "csat_1_5", 5, 0.1),
+    ],
+)
+def test_over_capabilities_nothing_that_is_formed_of_answers_is_pooled(
+    cast: Cast, metric: str, scale: str, best: int, value: float
+) -> None:
+    for _ in range(10):
+        asked(cast, best, scale=scale, capability=cast.network)
+        asked(cast, 1, scale=scale, capability=cast.accounts)
+    for _ in range(80):
+        asked(cast, scale=scale, capability=cast.accounts)
+    if metric == "csat_share":
+        assert read(cast, "csat_mean").value == 3  # the card says: the mean of counted ratings
+    reading = read(cast, metric)
+    assert reading.value == pytest.approx(value)
+    assert "weighted by eligible events" in reading.flags
+    assert reading.interval.lower is not None
+    assert reading.interval.upper is not None
+    assert reading.interval.lower <= value <= reading.interval.upper
+
+
+def test_a_weighted_share_counts_people_too(cast: Cast) -> None:
+    def lower() -> float | None:
+        return read(cast, "csat_share").interval.lower
+
+    for capability in (cast.network, cast.accounts):
+        for n in range(12):
+            asked(cast, 5 if n < 6 else 1, capability=capability, at=MONDAY)
+    many = lower()
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        two = [RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(2)]
+        for event in SurveyedEvent.objects.select_related("answer"):
+            event.requester = two[event.answer.score == 5]
+            event.save()
+    few = lower()
+    assert many is not None
+    assert few is not None
+    assert few < many
+
+
 def test_over_capabilities_a_share_is_weighted_by_eligible_events(cast: Cast) -> None:
     for _ in range(10):
         asked(cast, 5, capability=cast.accounts)

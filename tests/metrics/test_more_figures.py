@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from metrics import intervals
 from metrics.evaluating import ScalesPooled
 from portal.tenancy.context import acting
 from tests import roles
@@ -16,12 +17,14 @@ from tests.metrics.told import (
     MONDAY,
     asked,
     assigned,
+    commented,
     enter,
     moved,
     news,
     promise,
     read,
     replied,
+    themed,
 )
 from tickets.canonical import ActorKind, Event, EventType
 from tickets.news import event_key
@@ -76,6 +79,31 @@ class TestRecommending:
     def test_nine_answers_show_no_score(self, cast: Cast) -> None:
         answers(cast, "nps_0_10", {10: 9})
         assert read(cast, "nps").value is None
+
+    def test_several_answers_of_one_person_widen_it(self, cast: Cast) -> None:
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            two = [RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(2)]
+        for person, said in zip(two, (10, 3), strict=True):
+            for _ in range(10):
+                asked(cast, said, scale="nps_0_10", requester=person)
+        score = read(cast, "nps")
+        assert (score.value, score.denominator, score.beside["promoters"]) == (0, 20, 10)
+        of_two = intervals.NetPromoter(0.5, 0, 0.5)  # two people who always say the same: one
+        assert score.interval == of_two.interval
+        assert score.beside["margin"] == pytest.approx(of_two.margin)
+
+
+class TestThemes:
+    def test_several_comments_of_one_person_widen_their_shares(self, cast: Cast) -> None:
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            two = [RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(2)]
+        for person, (score, text) in zip(two, ((1, "the vpn"), (5, "the printer")), strict=True):
+            for _ in range(10):
+                commented(cast, score, text, requester=person)
+        themed(cast, "vpn")
+        told = read(cast, "comment_themes.share", capability=cast.network)
+        assert (told.value, told.denominator) == (0.5, 20)
+        assert told.interval == intervals.wilson(0.5, 1)
 
 
 class TestScales:

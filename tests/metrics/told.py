@@ -255,9 +255,9 @@ def asked(
         return found
 
 
-def commented(cast: Cast, score: int, text: str) -> Comment:
+def commented(cast: Cast, score: int, text: str, **event_of: Any) -> Comment:
     """An answer with words beside it."""
-    event = asked(cast, score)
+    event = asked(cast, score, **event_of)
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         return Comment.objects.create(
             tenant=cast.acme, answer=event.answer, text=text, at=event.answer.answered_at
