@@ -46,6 +46,7 @@ def mismatch(facts: Facts) -> Estimate:
         flags=flags,
         left_out=left_out,
         sent=found.sent,
+        answered=len(found.rows),
         beside={
             "negative_found": agreement.sensitivity,
             "others_spared": agreement.specificity,

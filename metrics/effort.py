@@ -25,13 +25,17 @@ from metrics.evaluating import (
 )
 from metrics.kinds import Estimate, SoFar, unknown
 from metrics.rows import Rows
+from metrics.small_numbers import Shown, hidden_parts, proportion
 from metrics.standing import Reliability
 
 _NOTHING = "no answers are counted in this period yet"
 
 
 def scales_side_by_side(facts: Facts) -> Estimate:
-    """M03: the satisfied share of each satisfaction scale in use, side by side, never pooled."""
+    """M03: the satisfied share of each satisfaction scale in use, side by side, never pooled.
+
+    Each with its interval, answers and response rate; it is as reliable as the least of them.
+    """
     rows = facts.rows(columns.SURVEYED)
     in_use = [
         name
@@ -39,21 +43,38 @@ def scales_side_by_side(facts: Facts) -> Estimate:
         if name in scales.SCALES
         and (rows["scale"][rows["score"] != columns.NO_SCORE] == number).any()
     ]
-    beside: dict[str, float | int | None] = {}
-    state = Reliability.RELIABLE
-    counted = 0
-    for name in in_use:
-        found = answers(facts, policy_denial=False, among=frozenset({name}))
-        n = len(found.rows)
-        counted += n
-        # A share of fewer than ten answers is not shown (METRICS.md 1.11).
-        shown = n >= 10
-        beside[name] = int(satisfied_in(found.rows).sum()) / n if shown else None
-        if found.sent is None:
-            state = Reliability.RATE_UNKNOWN
-    if not counted:
+    found = {name: answers(facts, policy_denial=False, among=frozenset({name})) for name in in_use}
+    counts = {name: len(one.rows) for name, one in found.items()}
+    if not sum(counts.values()):
         return unknown(_NOTHING)
-    return Estimate(float(len(in_use)), counted, beside=beside, reliability=state)
+    smallest = int(facts.settings.suppressed_below)
+    hidden = hidden_parts({name: n for name, n in counts.items() if n}, smallest)
+    states = {trusted(facts, one.sent, counts[name]) for name, one in found.items()}
+    sent = [one.sent for one in found.values()]
+    beside: dict[str, float | int | None] = {}
+    for name, one in found.items():
+        beside |= {name: None} if name in hidden else _beside_others(facts, name, one)
+    return Estimate(
+        float(len(in_use)),
+        sum(counts.values()),
+        still_open=sum(one.still_open for one in found.values()),
+        sent=None if None in sent else sum(each or 0 for each in sent),
+        beside=beside,
+        reliability=next(state for state in Reliability if state in states),
+    )
+
+
+def _beside_others(facts: Facts, name: str, found: Answers) -> dict[str, float | int | None]:
+    """One scale's satisfied share with what stands around it; a share from ten answers on."""
+    n, smallest = len(found.rows), int(facts.settings.suppressed_below)
+    told: dict[str, float | int | None] = {name: None, f"{name}_answers": n}
+    if found.sent:
+        told[f"{name}_response_rate"] = n / found.sent
+    if proportion(n, smallest) is not Shown.FULL:
+        return told
+    share = of_answers(facts, found.rows, satisfied_in(found.rows))
+    limits = {f"{name}_from": share.interval.lower, f"{name}_to": share.interval.upper}
+    return told | {name: share.value} | limits
 
 
 def effort_share(facts: Facts) -> Estimate:

@@ -19,6 +19,7 @@ from metrics.comparing import Durations
 from metrics.kinds import Estimate, SoFar, unknown
 from metrics.rows import Rows
 from metrics.settings import Settings
+from metrics.small_numbers import Shown, proportion
 from metrics.standing import Reliability, is_fragile, reliability, silent
 from surveys.blind_reading import NOBODY_READ, Agreement
 
@@ -280,6 +281,8 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     flags = fragile(facts, x, n)
     told = of_answers(facts, rows, happy, policy_denial=policy_denial)
     beside = _classes(rows)
+    if policy_denial:
+        beside |= _of_all_dissatisfied(facts, int(dissatisfied_in(rows).sum()))
     if found.sent and told.flags != WEIGHTED:
         bounds = silent(found.sent, n, x)
         beside |= {"if_the_silent_were_not": bounds.lower, "if_the_silent_were": bounds.upper}
@@ -294,6 +297,22 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
         beside=beside,
         **around,
     )
+
+
+def _of_all_dissatisfied(facts: Facts, denied: int) -> dict[str, float | int | None]:
+    """Of all dissatisfied answers, those about a policy's no; of how many (METRICS.md M09).
+
+    Not told where so few answers are about service that their own figure tells none of it.
+    """
+    try:
+        service = answers(facts, policy_denial=False).rows
+    except ScalesPooled:
+        return {}
+    if proportion(len(service), int(facts.settings.suppressed_below)) is not Shown.FULL:
+        return {}
+    everybody = denied + int(dissatisfied_in(service).sum())
+    share_of_them = denied / everybody if everybody else None
+    return {"policy_of_dissatisfied": share_of_them, "dissatisfied_in_all": everybody}
 
 
 def dissatisfied(facts: Facts) -> tuple[int, int, int]:
@@ -620,17 +639,27 @@ def quantile(curve: survival.Curve, p: float, *, not_done: str = "are still open
 
 
 def within_target(facts: Facts) -> Estimate:
-    """F(target): the share of a cohort resolved within its promised time."""
+    """F(target): the share of a cohort resolved within its promised time.
+
+    No number of items over another: what is still open, or was withdrawn, counts as long as it was
+    watched. How many were seen to be resolved in time stands beside it.
+    """
     rows = facts.rows(columns.ITEMS)
     rows = rows[rows["resolution_target"] > 0]
     targets = np.unique(rows["resolution_target"])
     if len(targets) != 1:
         return unknown("no one promised time holds for all of these items")
     _one_severity(rows)
-    curve = survival.kaplan_meier(
-        resolution_clocks(facts, rows).astype(np.float64), rows["outcome"] == RESOLVED
+    clocks, target = resolution_clocks(facts, rows).astype(np.float64), float(targets[0])
+    resolved = rows["outcome"] == RESOLVED
+    curve = survival.kaplan_meier(clocks, resolved)
+    return Estimate(
+        curve.done_by(target),
+        curve.n,
+        interval=curve.done_by_interval(target, watched=int((clocks >= target).sum())),
+        still_open=curve.n - curve.events,
+        beside={"resolved_within_target": int((resolved & (clocks <= target)).sum())},
     )
-    return Estimate(curve.done_by(float(targets[0])), curve.n, still_open=curve.n - curve.events)
 
 
 def held(facts: Facts) -> Rows:

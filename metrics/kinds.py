@@ -62,6 +62,8 @@ class Estimate:
     flags: tuple[str, ...] = ()
     #: Invitations behind a survey figure; None where nobody knows, or it is no survey figure.
     sent: int | None = None
+    #: Answers to those invitations where the denominator is only some of them, as of comments.
+    answered: int | None = None
     reliability: Reliability | None = None
     #: Further figures of the same evaluation, by name.
     beside: Mapping[str, float | int | None] = field(default_factory=dict)

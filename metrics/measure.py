@@ -550,7 +550,9 @@ def reading(
 
 
 def _response_rate(estimate: Estimate) -> float | None:
-    return estimate.denominator / estimate.sent if estimate.sent else None
+    """Counted answers of invitations sent; None where nobody knows who was asked."""
+    answered = estimate.denominator if estimate.answered is None else estimate.answered
+    return answered / estimate.sent if estimate.sent else None
 
 
 #: A denominator that is not told, because even the number of answers would say too much.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.intervals import Interval, Z
+from metrics.intervals import Interval, Z, wilson
 
 #: Two values of S are the same stretch if they differ by less than the rounding of a long product;
 #: true steps are never smaller than one in the number of items.
@@ -39,6 +39,19 @@ class Curve:
     def done_by(self, t: float) -> float:
         """F(t) = 1 - S(t): the share done within t."""
         return 1 - self.at(t)
+
+    def done_by_interval(self, t: float, *, watched: int) -> Interval:
+        """The log-log band of F(t); `watched` is how many were seen at least until t.
+
+        Where nobody is done by t, or everybody, the band has no width: it is then Wilson's, of
+        those who were watched, or of all who are done.
+        """
+        position = int(np.searchsorted(self.times, t, side="right")) - 1
+        if position < 0:
+            return wilson(0, watched) if watched else Interval(0.0, None)
+        if self.survival[position] <= _SAME:
+            return wilson(self.events, self.events)
+        return Interval(1 - float(self.upper[position]), 1 - float(self.lower[position]))
 
     def quantile(self, p: float) -> float | None:
         """The time by which the share p is done; None if the curve never gets there.

@@ -119,6 +119,7 @@ def _told(
         told.effective_n,
         left_out={"answers without a comment": without} if without else {},
         sent=found.answers.sent,
+        answered=len(found.answers.rows),
         reliability=trusted(facts, found.answers.sent, len(found.answers.rows)),
         beside=dict(beside),
     )

@@ -357,7 +357,20 @@ _BESIDE = {
     "read_unlike": "Read by two people, who do not read the same",
     "sensitivity": "Of what is routine, flagged",
     "specificity": "Of what is not, not flagged",
-    **{key: f"Satisfied on the scale {scale.name}" for key, scale in SCALES.items()},
+    "resolved_within_target": "Seen to be resolved in time",
+    "policy_of_dissatisfied": "Of all dissatisfied answers, about a policy",
+    "dissatisfied_in_all": "Dissatisfied answers in all",
+    **{
+        f"{key}{ending}": f"{text} the scale {scale.name}"
+        for key, scale in SCALES.items()
+        for ending, text in (
+            ("", "Satisfied on"),
+            ("_from", "Satisfied at least, on"),
+            ("_to", "Satisfied at most, on"),
+            ("_answers", "Answers on"),
+            ("_response_rate", "Response rate on"),
+        )
+    },
 }
 
 
@@ -365,7 +378,8 @@ _BESIDE = {
 _SHARES = frozenset(
     {
         "pause_share", "corrected", "read_agreeing", "sensitivity", "specificity",
-        "negative_found", "others_spared",
+        "negative_found", "others_spared", "policy_of_dissatisfied",
+        *(f"{key}{ending}" for key in SCALES for ending in ("", "_from", "_to", "_response_rate")),
     }
 )  # fmt: skip
 
@@ -377,7 +391,7 @@ def _beside(name: str, value: float, unit: Unit) -> str:
         return value_words(value, unit)
     if name == "needed_of_the_silent":
         return _needed(value)
-    if name.startswith(("if_", "dissatisfied: ")) or name in _SHARES or name in SCALES:
+    if name.startswith(("if_", "dissatisfied: ")) or name in _SHARES:
         return words.percent(value)
     return words.rounded(value, 1) if isinstance(value, float) else str(value)
 

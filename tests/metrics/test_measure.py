@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from metrics import columns, intervals
 from metrics.evaluating import ScalesPooled
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
+from metrics.survival import kaplan_meier
 from portal.tenancy.context import acting
 from surveys.models import Answer, AnswerRevision, SurveyedEvent
 from tests import roles
@@ -320,6 +322,24 @@ def test_beside_a_time_to_resolution_stand_the_calendars_and_the_pauses(cast: Ca
         assert reading.value == 8 * 3_600
         assert reading.beside["requester_elapsed"] == 26 * 3_600
         assert reading.beside["pause_share"] == 0.2
+
+
+def test_a_share_resolved_in_time_has_the_curves_interval_and_its_count(cast: Cast) -> None:
+    """Sixteen business hours are promised: eight resolved within them, two later, one open."""
+    promise(cast)
+    quick = [news(f"quick {n}", moved(1, "resolved")) for n in range(8)]
+    late = [news(f"late {n}", moved(49, "resolved")) for n in range(2)]
+    young = [news("young")]
+    enter(cast, *quick, *late, *young)
+    then = MONDAY + timedelta(hours=50)  # Wednesday at ten: eighteen business hours
+    told = read(cast, "resolution_time.within_target", severity="medium", as_of=then)
+    curve = kaplan_meier(
+        np.array([3600.0] * 8 + [61_200.0] * 2 + [64_800.0]), np.array([True] * 10 + [False])
+    )
+    assert told.value == pytest.approx(curve.done_by(57_600)) == pytest.approx(8 / 11)
+    assert told.interval == curve.done_by_interval(57_600, watched=3)
+    assert (told.numerator, told.denominator) == (None, 11)
+    assert told.beside == {"resolved_within_target": 8}
 
 
 def test_a_reopen_counts_in_the_month_of_the_resolution_that_failed(cast: Cast) -> None:

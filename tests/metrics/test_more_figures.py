@@ -9,6 +9,7 @@ import pytest
 from metrics import intervals
 from metrics.evaluating import ScalesPooled
 from portal.tenancy.context import acting
+from surveys.models import CommentReading
 from tests import roles
 from tests.factories import Cast, RequesterFactory
 from tests.metrics.told import (
@@ -93,6 +94,49 @@ class TestRecommending:
         assert score.beside["margin"] == pytest.approx(of_two.margin)
 
 
+class TestComments:
+    def test_their_response_rate_is_that_of_the_answers(self, cast: Cast) -> None:
+        for n in range(10):
+            comment = commented(cast, 1, "the vpn is slow")
+            asked(cast, 5)
+            with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+                CommentReading.objects.create(
+                    tenant=cast.acme, comment=comment, suggested="negative", at=MONDAY
+                )
+            if n < 5:
+                asked(cast)
+        themed(cast, "vpn")
+        for name in (
+            "score_comment_mismatch",
+            "comment_themes.share",
+            "comment_themes.dissatisfied",
+        ):
+            told = read(cast, name, capability=cast.network)
+            assert (told.denominator, told.response_rate) == (10, 0.8), name
+
+
+class TestPolicies:
+    def test_of_all_dissatisfied_answers_those_about_a_policy_are_told(self, cast: Cast) -> None:
+        for score, denied, service in ((1, 12, 6), (5, 4, 20)):
+            for policy_denial, number in ((True, denied), (False, service)):
+                for _ in range(number):
+                    asked(cast, score, policy_denial=policy_denial)
+        told = read(cast, "policy_denial_satisfaction").beside
+        assert told["policy_of_dissatisfied"] == pytest.approx(12 / 18)
+        assert told["dissatisfied_in_all"] == 18
+
+    def test_nine_answers_about_service_are_not_told_by_those_about_policies(
+        self, cast: Cast
+    ) -> None:
+        for _ in range(12):
+            asked(cast, 1, policy_denial=True)
+        for _ in range(9):
+            asked(cast, 1)
+        told = read(cast, "policy_denial_satisfaction").beside
+        assert told["dissatisfied"] == 12
+        assert "policy_of_dissatisfied" not in told
+
+
 class TestThemes:
     def test_several_comments_of_one_person_widen_their_shares(self, cast: Cast) -> None:
         with roles.as_role(roles.OWNER), acting(cast.acme.pk):
@@ -112,7 +156,20 @@ class TestScales:
         answers(cast, "two_point", {1: 9, 0: 1})
         told = read(cast, "csat_scale_rules")
         assert told.value == 2
-        assert told.beside == {"csat_1_5": pytest.approx(8 / 12), "two_point": 0.9}
+        five, two = intervals.wilson(8, 12), intervals.wilson(9, 10)
+        assert told.beside == {
+            "csat_1_5": pytest.approx(8 / 12),
+            "csat_1_5_answers": 12,
+            "csat_1_5_response_rate": 1,
+            "csat_1_5_from": five.lower,
+            "csat_1_5_to": five.upper,
+            "two_point": 0.9,
+            "two_point_answers": 10,
+            "two_point_response_rate": 1,
+            "two_point_from": two.lower,
+            "two_point_to": two.upper,
+        }
+        assert (told.response_rate, told.reliability_state) == (1, "reliable")
         with pytest.raises(ScalesPooled):
             read(cast, "csat_share")
 
@@ -120,7 +177,23 @@ class TestScales:
         answers(cast, "csat_1_5", {5: 8})
         answers(cast, "two_point", {1: 12})
         told = read(cast, "csat_scale_rules").beside
-        assert told == {"csat_1_5": None, "two_point": 1.0}
+        assert (told["csat_1_5"], told["csat_1_5_answers"], told["two_point"]) == (None, 8, 1.0)
+        assert "csat_1_5_from" not in told
+
+    def test_of_a_scale_with_four_answers_not_even_that_is_told(self, cast: Cast) -> None:
+        answers(cast, "csat_1_5", {5: 4})
+        answers(cast, "two_point", {1: 12})  # the whole less these would tell it
+        assert read(cast, "csat_scale_rules").beside == {"csat_1_5": None, "two_point": None}
+
+    def test_scales_side_by_side_are_as_reliable_as_the_least_of_them(self, cast: Cast) -> None:
+        answers(cast, "csat_1_5", {5: 12})
+        for _ in range(150):
+            asked(cast, scale="csat_1_5")
+        answers(cast, "two_point", {1: 40})
+        share = read(cast, "csat_scale_rules")
+        assert share.reliability_state == "unreliable"
+        assert share.beside["csat_1_5_response_rate"] == pytest.approx(12 / 162)
+        assert share.response_rate == pytest.approx(52 / 202)
 
 
 class TestAsking:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 
+from metrics.intervals import Interval, Z, wilson
 from metrics.survival import kaplan_meier
 
 observed = st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=80).map(
@@ -80,6 +81,23 @@ def test_rounding_of_a_long_product_does_not_hide_a_flat_stretch() -> None:
     curve = kaplan_meier(np.arange(n, dtype=float), np.ones(n, dtype=bool))
     assert curve.quantile(0.5) == (n - 1) / 2
     assert curve.quantile(0.9) == pytest.approx(0.9 * n - 0.5)
+
+
+def test_the_share_done_by_a_time_has_the_bands_interval() -> None:
+    """Eight of ten done, at 1 to 8, two open at 9: Greenwood by hand at 4 is 0.4 / (10 * 0.6)."""
+    curve = kaplan_meier(np.arange(1.0, 11), np.array([True] * 8 + [False] * 2))
+    got = curve.done_by_interval(4, watched=6)
+    theta = Z * math.sqrt(4 / (10 * 6)) / math.log(0.6)
+    assert got.lower == pytest.approx(1 - 0.6 ** math.exp(theta))
+    assert got.upper == pytest.approx(1 - 0.6 ** math.exp(-theta))
+    assert got.lower < curve.done_by(4) < got.upper
+
+
+def test_where_nobody_or_everybody_is_done_the_share_is_not_certain() -> None:
+    done = kaplan_meier(np.array([1.0, 2, 3]), np.array([True] * 3))
+    assert done.done_by_interval(3, watched=1) == wilson(3, 3)
+    assert done.done_by_interval(0.5, watched=3) == wilson(0, 3)
+    assert done.done_by_interval(0.5, watched=0) == Interval(0.0, None)
 
 
 def test_a_quantile_that_is_not_reached_is_unknown() -> None:
