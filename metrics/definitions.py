@@ -456,8 +456,8 @@ METRICS: tuple[Metric, ...] = (
         formula="Answers whose comment speaks of a theme, of all counted answers with a comment."
         " Themes are suggested from words and frequent phrases, by language, and counted only once"
         " a person has confirmed or renamed them. Beside it each theme with five comments or more,"
-        " and from ten on the share that came with a dissatisfied score. A comment may speak of"
-        " several.",
+        " or as many as the settings ask for, and from ten on the share that came with a"
+        " dissatisfied score. A comment may speak of several.",
         population="counted answers with a comment",
         dating="the resolution that was asked about",
         direction=Direction.NONE,

@@ -29,6 +29,8 @@ class _Found:
     dissatisfied: NDArray[np.bool_]
     #: By the theme's name, one entry a commented answer.
     themes: Mapping[str, NDArray[np.bool_]]
+    #: Of fewer comments nothing is told.
+    smallest: int
 
     @property
     def themed(self) -> NDArray[np.bool_]:
@@ -42,7 +44,7 @@ class _Found:
     def shown(self) -> dict[str, NDArray[np.bool_]]:
         """Themes whose number of comments may be told, the most frequent first."""
         counts = {name: int(mine.sum()) for name, mine in self.themes.items()}
-        hidden = hidden_parts(counts)
+        hidden = hidden_parts(counts, self.smallest)
         told = sorted(counts.keys() - set(hidden), key=lambda name: (-counts[name], name))
         return {name: self.themes[name] for name in told}
 
@@ -72,7 +74,8 @@ def _found(facts: Facts) -> _Found | Estimate:
         names[theme]: np.isin(commented["event"], rows["event"][rows["theme"] == theme])
         for theme in present
     }
-    return _Found(counted, commented, dissatisfied_in(commented), themes)
+    smallest = int(facts.settings.suppressed_below)
+    return _Found(counted, commented, dissatisfied_in(commented), themes, smallest)
 
 
 def themed(facts: Facts) -> Estimate:
@@ -95,7 +98,7 @@ def dissatisfied(facts: Facts) -> Estimate:
     shares = {
         f"dissatisfied: {name}": float(found.dissatisfied[mine].mean())
         for name, mine in found.shown.items()
-        if proportion(int(mine.sum())) is Shown.FULL
+        if proportion(int(mine.sum()), found.smallest) is Shown.FULL
     }
     mine = found.themed
     return _told(facts, found, found.commented[mine], found.dissatisfied[mine], shares)

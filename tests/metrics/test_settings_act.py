@@ -27,6 +27,7 @@ from tests.metrics.told import (
     MARCH,
     MAY,
     asked,
+    commented,
     enter,
     month,
     moved,
@@ -34,6 +35,7 @@ from tests.metrics.told import (
     promise,
     read,
     replied,
+    themed,
     used,
 )
 from tests.portal.test_one_number import browser
@@ -169,6 +171,25 @@ def test_fewer_answers_than_decided_are_not_shown(cast: Cast) -> None:
     assert "fewer than 8 answers" in told.sentence
     with pytest.raises(SettingsRefused, match="is not between 5 and 30"):
         Settings().changed({"suppressed_below": 4})
+
+
+def test_a_theme_of_fewer_comments_than_the_settings_tell_is_hidden(cast: Cast) -> None:
+    for n in range(14):
+        commented(cast, 1, "the vpn" if n < 6 else "the printer")
+    for _ in range(12):
+        commented(cast, 5, "the line")
+    for phrase in ("vpn", "printer", "line"):
+        themed(cast, phrase)
+
+    def told(view: str) -> list[str]:
+        return sorted(read(cast, f"comment_themes.{view}", capability=cast.network).beside)
+
+    assert told("share") == ["theme: Line", "theme: Printer", "theme: Vpn"]
+    change(cast, suppressed_below=7)  # eight comments of the printer would tell the six
+    assert told("share") == ["theme: Line"]
+    assert told("dissatisfied") == ["dissatisfied: Line"]
+    change(cast, suppressed_below=13)
+    assert told("share") == told("dissatisfied") == []
 
 
 def test_the_line_of_self_service_is_told_where_it_is_passed(cast: Cast) -> None:
