@@ -11,10 +11,10 @@ from portal import comparisons
 from portal.tenancy.context import acting
 from surveys.models import SurveyedEvent
 from tests import roles
-from tests.factories import Cast
+from tests.factories import Cast, RequesterFactory
 from tests.metrics.told import DAY, MONDAY, asked, asked_of_blocks, enter, moved, news, replied
 from tests.portal.test_one_number import browser
-from tickets.models import Resolution
+from tickets.models import Requester, Resolution
 
 SPRING = {"from": "2026-04-01", "until": "2026-05-01"}
 
@@ -168,8 +168,12 @@ def test_what_a_page_is_asked_for_in_vain_is_told_for_the_usual_period(cast: Cas
 # --- what satisfaction goes together with ---------------------------------------------------------
 
 
-def answered_about(cast: Cast, scores: list[int]) -> None:
-    """Answers about the resolutions that are there, in the order of their tickets' names."""
+def answered_about(cast: Cast, scores: list[int], people: list[Requester] | None = None) -> None:
+    """Answers about the resolutions that are there, in the order of their tickets' names.
+
+    Each by somebody else, or everybody who gives the same score is one of `people`, lowest first.
+    """
+    whose = dict(zip(sorted(set(scores)), people, strict=True)) if people else {}
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         resolutions = list(
             Resolution.objects.for_tenant(cast.acme)
@@ -178,7 +182,7 @@ def answered_about(cast: Cast, scores: list[int]) -> None:
         )
         assert len(resolutions) == len(scores)
     for resolution, score in zip(resolutions, scores, strict=True):
-        event = asked(cast, score, at=resolution.at)
+        event = asked(cast, score, at=resolution.at, requester=whose.get(score))
         with roles.as_role(roles.OWNER), acting(cast.acme.pk):
             SurveyedEvent.objects.filter(pk=event.pk).update(
                 ticket_id=resolution.ticket_id, event_key=resolution.event_key
@@ -206,6 +210,16 @@ def test_satisfaction_is_told_beside_what_happened_to_the_items(cast: Cast) -> N
     )
     assert "too few answers to say" in row(page, "not escalated")  # nothing was escalated
     assert "too few answers to say" in row(page, "resolved in time")  # nothing was promised
+
+
+def test_two_people_who_answer_often_prove_no_difference(cast: Cast) -> None:
+    enter(cast, *(news(f"H{n:02}", *story(back=n < 15)) for n in range(40)))
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        two = [RequesterFactory(tenant=cast.acme, connection=cast.desk) for _ in range(2)]
+    answered_about(cast, [1] * 15 + [5] * 25, two)
+    held = row(browser(cast).get("/acme/drivers/", MARCH_ONLY).content.decode(), "held")
+    assert "100.0 % (25 of 25)" in held
+    assert "no clear difference" in held
 
 
 def test_two_sides_of_few_answers_are_both_kept_back(cast: Cast) -> None:
