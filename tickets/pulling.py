@@ -10,8 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+
+from django.db import Error
+from django.db import connection as database
 
 from portal.sealing import CannotOpen, open_sealed
 from portal.tenancy import due
@@ -94,15 +98,36 @@ def _visit(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int
         return 0, waits
     pages = 0
     try:
-        with acting(connection.tenant_id):
-            http = opened(connection)
-        pages += _fetch_asked(connection, connector, http, now)
-        if waits is None or waits <= now:
-            pages += _pull(connection, connector, http, now)
+        with _any_trouble(connection):
+            with acting(connection.tenant_id):
+                http = opened(connection)
+            pages += _fetch_asked(connection, connector, http, now)
+            if waits is None or waits <= now:
+                pages += _pull(connection, connector, http, now)
     except HttpTrouble as trouble:
         return pages, _note_trouble(connection, trouble, now)
     _note_success(connection, now)
     return pages, now + INTERVAL
+
+
+@contextmanager
+def _any_trouble(connection: Connection) -> Iterator[None]:
+    """While a help desk is asked: what nobody foresaw is its own trouble and no other's.
+
+    Raises HttpTrouble, and what a database raises that is gone: that is everybody's trouble.
+    """
+    try:
+        yield
+    except HttpTrouble:
+        raise
+    except Exception as error:
+        if isinstance(error, Error) and not database.is_usable():
+            raise
+        logger.exception("connection %s: nobody foresaw this", connection.pk)
+        raise HttpTrouble(
+            f"Something that nobody foresaw went wrong ({type(error).__name__}); the workers' log"
+            " says where. It is tried again later."
+        ) from error
 
 
 def _next_pull(connection: Connection) -> datetime | None:
@@ -199,22 +224,23 @@ def _answer_checks(
     if not asked:
         return
     try:
-        with acting(connection.tenant_id):
-            http = opened(connection)
-        with known_shape():
-            answer, passed = connector.check(http, options=connection.options), True
+        with _any_trouble(connection):
+            with acting(connection.tenant_id):
+                http = opened(connection)
+            with known_shape():
+                answer, passed = connector.check(http, options=connection.options), True
     except HttpTrouble as trouble:
         answer, passed = str(trouble), False
     with acting(connection.tenant_id):
         ConnectionCheck.objects.for_tenant(connection.tenant_id).filter(pk__in=asked).update(
-            answered_at=now, answer=answer[:500], passed=passed
+            answered_at=now, answer=_kept(answer), passed=passed
         )
 
 
 def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -> datetime:
     """Say what went wrong where people look, and when it is tried again."""
     logger.warning("connection %s: %s", connection.pk, trouble)
-    connection.trouble, connection.pulled_at = str(trouble)[:500], now
+    connection.trouble, connection.pulled_at = _kept(str(trouble)), now
     connection.troubles += 1
     with acting(connection.tenant_id):
         connection.save(update_fields=["trouble", "troubles", "pulled_at"])
@@ -222,6 +248,11 @@ def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -
     if trouble.retry_after is not None:
         wait = max(wait, timedelta(seconds=trouble.retry_after))
     return now + wait
+
+
+def _kept(said: str) -> str:
+    """A sentence as it is kept: a help desk's words in it may hold what no database takes."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in said)[:500]
 
 
 def _note_success(connection: Connection, now: datetime) -> None:

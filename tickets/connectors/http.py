@@ -23,8 +23,17 @@ CONNECT_SECONDS, READ_SECONDS = 5, 30
 #: The longest pause that is waited out here; a longer one ends the pull, and the next goes on.
 LONGEST_WAIT = 60.0
 TRIES = 4
+#: The longest a help desk's word is taken for: a day. It says more by mistake only.
+MOST_PATIENCE = 24 * 3600.0
 #: The largest page that is taken.
 LARGEST = 32 * 1024 * 1024
+#: What another try may mend: the way was cut, at the latest within the answer.
+_PASSING = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
 
 
 class HttpTrouble(Exception):
@@ -34,8 +43,6 @@ class HttpTrouble(Exception):
         self, message: str, *, retry_after: float | None = None, status: int | None = None
     ) -> None:
         super().__init__(message)
-        #: The status it answered with; None where it did not answer.
-        self.status = status
         #: Seconds after which it may be tried again, where the help desk said so.
         self.retry_after = retry_after
         #: The answer's status, where there was an answer.
@@ -59,10 +66,10 @@ class Answer:
     status: int
 
     def json(self) -> Any:
-        """The page as JSON. Raises HttpTrouble where it is none."""
+        """The page as JSON. Raises HttpTrouble where it is none, or deeper than anybody means."""
         try:
             return json.loads(self.raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise HttpTrouble(
                 "The address answered, but not with JSON: is it the help desk's API?"
             ) from None
@@ -156,8 +163,8 @@ class Http:
                     raw = _read(response)
                     headers = {name.lower(): value for name, value in response.headers.items()}
                     status = response.status_code
-            except (requests.ConnectionError, requests.Timeout) as error:
-                if attempt == TRIES:
+            except requests.RequestException as error:
+                if attempt == TRIES or not isinstance(error, _PASSING):
                     raise HttpTrouble(_cannot_reach(self.base.netloc, error)) from error
                 self._sleep(2.0**attempt)
                 continue
@@ -198,16 +205,23 @@ def _wait(headers: Mapping[str, str], attempt: int) -> float:
     if said is None:
         return 2.0**attempt
     if said.isdecimal():
-        return float(said)
+        return min(float(said), MOST_PATIENCE)
     try:
         at = email.utils.parsedate_to_datetime(said)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 2.0**attempt
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), MOST_PATIENCE)
 
 
 def _cannot_reach(host: str, error: Exception) -> str:
-    kind = "did not answer in time" if isinstance(error, requests.Timeout) else "cannot be reached"
+    if isinstance(error, requests.Timeout):
+        kind = "did not answer in time"
+    elif isinstance(error, requests.ConnectionError):
+        kind = "cannot be reached"
+    elif isinstance(error, _PASSING):
+        return f"{host} broke off within its answer: the pull is tried again later."
+    else:
+        return f"{host} cannot be asked ({type(error).__name__}): check what was entered."
     return f"{host} {kind}. Check the address, and that this machine may reach it."
 
 

@@ -1,0 +1,151 @@
+"""Pulling when a help desk misbehaves: its trouble is its own, is told, and ends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import requests
+
+from portal.tenancy import due
+from portal.tenancy.context import acting
+from tests import roles
+from tests.factories import Cast, ConnectionFactory
+from tests.tickets.connectors import zammad, zendesk
+from tests.tickets.connectors.desk import Reply, open_http
+from tests.tickets.connectors.entering import NOW, connected
+from tests.tickets.connectors.test_pull_to_facts import Installation
+from tickets import fetching, pulling
+from tickets.connectors import CONNECTORS
+from tickets.connectors.http import MOST_PATIENCE, Http, HttpTrouble
+from tickets.models import Connection, ConnectionCheck
+
+ZAMMAD = CONNECTORS["zammad"]
+BROKEN_OFF = requests.exceptions.ChunkedEncodingError("IncompleteRead(5 read, 995 expected)")
+DEEP = Reply(b"[" * 200_000)
+
+
+class Two:
+    """Two help desks of one organisation: the first misbehaves, the second is well."""
+
+    def __init__(self, cast: Cast) -> None:
+        self.first = connected(cast, "zammad", zammad.WORDS, options={"since": 60})
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            self.second = ConnectionFactory(
+                tenant=cast.acme,
+                name="zzz",
+                kind="zammad",
+                base_url="https://desk.example.org",
+                options={"since": 60},
+            )
+        self.desk, self.other = zammad.desk(), zammad.desk()
+        self.https = {
+            self.first.pk: open_http(ZAMMAD, self.desk, secrets=zammad.SECRETS),
+            self.second.pk: open_http(ZAMMAD, self.other, secrets=zammad.SECRETS),
+        }
+        with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+            due.note(cast.acme.pk, fetching.PULL, NOW)
+
+    def visited(self, minutes: float = 0) -> int:
+        with roles.as_role(roles.WORKER):
+            return pulling.sweep(
+                NOW + timedelta(minutes=minutes), opened=lambda one: self.https[one.pk]
+            )
+
+    @property
+    def trouble(self) -> str:
+        return Connection.objects.get(pk=self.first.pk).trouble
+
+
+@pytest.fixture
+def two(cast: Cast) -> Iterator[Two]:
+    made = Two(cast)
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        yield made
+
+
+# --- a trouble is one connection's ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(failure=BROKEN_OFF), "broke off"),
+        (Reply(failure=requests.exceptions.InvalidHeader("a line break")), "InvalidHeader"),
+        (DEEP, "not with JSON"),
+        (Reply({}, 429, {"Retry-After": "99999999999999"}), "slow down"),
+        (Reply(failure=LookupError("a mistake of ours")), "LookupError"),
+    ],
+)
+def test_whatever_goes_wrong_is_told_and_keeps_no_other_waiting(
+    two: Two, reply: Reply, said: str
+) -> None:
+    two.desk.always = reply
+    assert two.visited() == 2
+    assert said in two.trouble
+    assert Connection.objects.get(pk=two.second.pk).trouble == ""
+    two.desk.always = None
+    assert two.visited(MOST_PATIENCE / 60 + 61) == 2
+    assert two.trouble == ""
+
+
+def test_what_nobody_foresaw_is_in_the_log_with_its_place(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.desk.always = Reply(failure=LookupError("a mistake of ours"))
+    two.visited()
+    [record] = [one for one in caplog.records if one.exc_info]
+    assert "a mistake of ours" in str(record.exc_info)
+
+
+def test_a_cursor_that_cannot_be_kept_is_trouble(cast: Cast) -> None:
+    installation = Installation(cast, zendesk)
+    users = {"users": [], "after_cursor": "a\0b", "end_of_stream": True}
+    installation.desk.before("/api/v2/incremental/users/cursor.json", users)
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        assert installation.visited() == 0
+        assert "DataError" in installation.stored.trouble
+
+
+def test_words_of_a_help_desk_that_no_database_takes_are_told_all_the_same(two: Two) -> None:
+    two.desk.always = Reply(failure=HttpTrouble("It says \0 and \ud83d."))
+    assert two.visited() == 2
+    assert two.trouble == "It says \ufffd and \ufffd."
+
+
+def test_a_check_that_fails_as_nobody_foresaw_is_answered(two: Two) -> None:
+    with roles.as_role(roles.OWNER):
+        ConnectionCheck.objects.create(
+            tenant_id=two.first.tenant_id, connection=two.first, asked_at=NOW
+        )
+    two.desk.always = Reply(failure=LookupError("a mistake of ours"))
+    two.visited()
+    check = ConnectionCheck.objects.get()
+    assert (check.answered_at, check.passed) == (NOW, False)
+    assert "LookupError" in check.answer
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again() -> None:
+    """Over a socket, since what a cut raises is the libraries' own."""
+    server = socket.create_server(("127.0.0.1", 0))
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\n"
+    bodies = [b'{"a"', b'{"a": 77}']
+
+    def serve() -> None:
+        for body in bodies:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(head + body)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    slept: list[float] = []
+    http = Http(f"http://127.0.0.1:{server.getsockname()[1]}", sleep=slept.append)
+    with server:
+        assert http.get("/x").json() == {"a": 77}
+        thread.join(5)
+    assert len(slept) == 1
