@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
@@ -20,8 +22,10 @@ from tests.tickets.connectors.entering import NOW, connected
 from tests.tickets.connectors.test_pull_to_facts import Installation
 from tickets import fetching, pulling
 from tickets.connectors import CONNECTORS
+from tickets.connectors.base import Context
 from tickets.connectors.http import MOST_PATIENCE, Http, HttpTrouble
 from tickets.models import Connection, ConnectionCheck
+from tickets.reading import Unread, read_one
 
 ZAMMAD = CONNECTORS["zammad"]
 BROKEN_OFF = requests.exceptions.ChunkedEncodingError("IncompleteRead(5 read, 995 expected)")
@@ -149,3 +153,61 @@ def test_an_answer_that_is_cut_off_is_asked_for_again() -> None:
         assert http.get("/x").json() == {"a": 77}
         thread.join(5)
     assert len(slept) == 1
+
+
+# --- a record is one record -----------------------------------------------------------------------
+
+_STAMPS = {"created_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-10T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("key", "topic", "records", "odd"),
+    [
+        (
+            "zendesk",
+            "tickets",
+            [{"id": n, "subject": "x", "requester_id": 5, "status": "open"} for n in (1, 2, 3)],
+            {"metric_set": [1]},
+        ),
+        (
+            "zendesk",
+            "survey_responses",
+            [
+                {
+                    "id": f"01HZZZZZZ{n}0000000000000000",
+                    "subjects": [{"zrn": "zen:ticket:1"}],
+                    "answers": [{"type": "rating_scale", "rating": 5, **_STAMPS}],
+                }
+                for n in (1, 2, 3)
+            ],
+            {"id": "Z" * 26},
+        ),
+        (
+            "freshdesk",
+            "tickets",
+            [{"id": n, "status": 2, "priority": 1, "stats": {}} for n in (1, 2, 3)],
+            {"custom_fields": ["a"]},
+        ),
+    ],
+)
+def test_an_odd_record_is_a_remark_and_takes_no_other_along(
+    key: str, topic: str, records: list[dict[str, Any]], odd: dict[str, Any]
+) -> None:
+    """Its page's cursor has moved on: what is left out here would not come again."""
+
+    def told(*rows: dict[str, Any]) -> Any:
+        context = Context(received_at=NOW, options={"fields": "cf_service"})
+        raw = json.dumps({topic: rows}).encode()
+        read = read_one(Unread(key, topic, raw, context))
+        assert read.told is not None, read.errors
+        return read.told
+
+    rows = [{**_STAMPS, **row} for row in records]
+    whole, [first, _, last] = told(*rows), rows
+    assert not whole.remarks
+    spoilt = told(first, {**rows[1], **odd}, last)
+    without = told(first, last)
+    assert (spoilt.tickets, spoilt.ratings) == (without.tickets, without.ratings)
+    assert (without.tickets, without.ratings) != (whole.tickets, whole.ratings)
+    [remark] = spoilt.remarks
+    assert remark.reason.endswith("the record was left out")
