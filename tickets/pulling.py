@@ -12,7 +12,9 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import Error
 from django.db import connection as database
@@ -22,10 +24,19 @@ from portal.tenancy import due
 from portal.tenancy.context import acting
 from tickets.connectors import connector_of
 from tickets.connectors.base import Connector, Page, in_known_shape, known_shape
-from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.http import LIMITED, Http, HttpTrouble
+from tickets.connectors.records import compact
 from tickets.fetching import PULL
-from tickets.inbound import receive
-from tickets.models import Connection, ConnectionCheck, Credential, FetchWork
+from tickets.inbound import CREATED, QUARANTINED, Receipt, receive
+from tickets.models import (
+    Connection,
+    ConnectionCheck,
+    Credential,
+    FetchWork,
+    InboundOutcome,
+    InboundWork,
+)
+from tickets.reading import NOT_FETCHED
 
 #: Between two pulls of one connection.
 INTERVAL = timedelta(minutes=5)
@@ -35,10 +46,26 @@ RECONCILE_DAYS = timedelta(days=30)
 #: After a failure: doubled each time, up to an hour.
 BACK_OFF, LONGEST_BACK_OFF = timedelta(minutes=1), timedelta(hours=1)
 
+#: What a help desk says of one ticket, not of us: 401 and 429 are said of whoever asks.
+REFUSED = frozenset(range(400, 500)) - {401, 408, LIMITED}
+#: Tries at one ticket before it is a dead letter.
+TICKET_TRIES = 5
+
 #: Makes the session for a connection; tests put their own in its place.
 OpenHttp = Callable[[Connection], Http]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NotFetched:
+    """A ticket that a hint asked for and that could not be fetched."""
+
+    ticket: str
+    asked_at: datetime
+    #: Tries, this one included.
+    tries: int
+    trouble: HttpTrouble
 
 
 def open_http(connection: Connection) -> Http:
@@ -94,18 +121,27 @@ def _visit(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int
     if connection.paused:
         return 0, None
     waits = _next_pull(connection)
-    if waits is not None and waits > now and not _asked(connection):
+    pulls = waits is None or waits <= now
+    if not pulls and not _has_asked(connection, now):
         return 0, waits
     pages = 0
     try:
         with _any_trouble(connection):
             with acting(connection.tenant_id):
                 http = opened(connection)
-            pages += _fetch_asked(connection, connector, http, now)
-            if waits is None or waits <= now:
+            fetched, stopped = _fetch_asked(connection, connector, http, now)
+            pages += fetched
+            if stopped is not None and (not pulls or stopped.trouble.status == LIMITED):
+                raise stopped.trouble
+            if pulls:
                 pages += _pull(connection, connector, http, now)
+            if stopped is not None:
+                # All else could be read: it was the ticket's own trouble.
+                _put_off(connection, stopped, now)
     except HttpTrouble as trouble:
         return pages, _note_trouble(connection, trouble, now)
+    if not pulls:
+        return pages, waits
     _note_success(connection, now)
     return pages, now + INTERVAL
 
@@ -144,31 +180,82 @@ def _pause(connection: Connection) -> timedelta:
     return min(doubled, LONGEST_BACK_OFF)
 
 
-def _asked(connection: Connection) -> bool:
-    with acting(connection.tenant_id):
-        asked = FetchWork.objects.for_tenant(connection.tenant_id)
-        return asked.filter(connection=connection).exists()
+def _asked(connection: Connection, now: datetime) -> Any:
+    """The tickets that hints ask for and that are due, as a query."""
+    return (
+        FetchWork.objects.for_tenant(connection.tenant_id)
+        .filter(connection=connection, asked_at__lte=now)
+        .exclude(due_at__gt=now)
+        .order_by("asked_at")
+    )
 
 
-def _fetch_asked(connection: Connection, connector: Connector, http: Http, now: datetime) -> int:
-    """Fetch the tickets that hints name; a ticket is taken off with its pages stored."""
+def _has_asked(connection: Connection, now: datetime) -> bool:
     with acting(connection.tenant_id):
-        asked = list(
-            FetchWork.objects.for_tenant(connection.tenant_id)
-            .filter(connection=connection, asked_at__lte=now)
-            .order_by("asked_at")
-            .values_list("external_id", "asked_at")
-        )
+        return bool(_asked(connection, now).exists())
+
+
+def _fetch_asked(
+    connection: Connection, connector: Connector, http: Http, now: datetime
+) -> tuple[int, NotFetched | None]:
+    """Fetch the tickets that hints name; a ticket is taken off with its pages stored.
+
+    One that the help desk refuses is put off and stops no other. Where it is not known whether the
+    trouble is the ticket's or the help desk's, fetching stops with what it stopped at.
+    """
+    with acting(connection.tenant_id):
+        asked = list(_asked(connection, now).values_list("external_id", "asked_at", "tries"))
     new = 0
-    for ticket, asked_at in asked:
-        told = connector.fetch(http, ticket, options=connection.options)
-        pages = list(in_known_shape(told))
+    for ticket, asked_at, tries in asked:
+        try:
+            told = connector.fetch(http, ticket, options=connection.options)
+            pages = list(in_known_shape(told))
+        except HttpTrouble as trouble:
+            failed = NotFetched(ticket, asked_at, tries + 1, trouble)
+            if trouble.status not in REFUSED:
+                return new, failed
+            _put_off(connection, failed, now)
+            continue
         with acting(connection.tenant_id):
             new += sum(store_page(connection, page, now) for page in pages)
-            FetchWork.objects.for_tenant(connection.tenant_id).filter(
-                connection=connection, external_id=ticket, asked_at=asked_at
-            ).delete()
-    return new
+            _work(connection, ticket).filter(asked_at=asked_at).delete()
+    return new, None
+
+
+def _work(connection: Connection, ticket: str) -> Any:
+    works = FetchWork.objects.for_tenant(connection.tenant_id)
+    return works.filter(connection=connection, external_id=ticket)
+
+
+def _put_off(connection: Connection, failed: NotFetched, now: datetime) -> None:
+    """Count a try at a ticket, and try it later; after the last it is a dead letter.
+
+    Replayed, a dead letter asks for the ticket again (tickets/reading.py).
+    """
+    logger.warning("connection %s, ticket %s: %s", connection.pk, failed.ticket, failed.trouble)
+    with acting(connection.tenant_id):
+        work = _work(connection, failed.ticket)
+        if failed.tries < TICKET_TRIES:
+            later = now + BACK_OFF * 2 ** (failed.tries - 1)
+            work.update(tries=failed.tries, due_at=later)
+            return
+        reason = f"the ticket could not be fetched in {failed.tries} tries: {failed.trouble}"
+        _bury(connection, failed.ticket, _kept(reason), now)
+        work.filter(asked_at=failed.asked_at).delete()
+
+
+def _bury(connection: Connection, ticket: str, reason: str, now: datetime) -> None:
+    """Make a ticket that cannot be fetched a dead letter with its reason, one for each ticket."""
+    page = Page("fetched", NOT_FETCHED, compact({"ticket": ticket}), {})
+    message = _receive(connection, page, now).message_id
+    InboundWork.objects.for_tenant(connection.tenant_id).filter(message=message).delete()
+    InboundOutcome.objects.create(
+        tenant_id=connection.tenant_id,
+        message_id=message,
+        at=now,
+        status=QUARANTINED,
+        errors=[{"field": "ticket", "reason": reason}],
+    )
 
 
 def _pull(connection: Connection, connector: Connector, http: Http, now: datetime) -> int:
@@ -200,8 +287,12 @@ def _store_all(connection: Connection, pages: Iterable[Page], now: datetime) -> 
 
 def store_page(connection: Connection, page: Page, now: datetime) -> bool:
     """Store a page as a delivery, known by its bytes; say whether it is new."""
+    return _receive(connection, page, now).status == CREATED
+
+
+def _receive(connection: Connection, page: Page, now: datetime) -> Receipt:
     digest = hashlib.sha256(page.raw).hexdigest()[:40]
-    receipt = receive(
+    return receive(
         tenant_id=connection.tenant_id,
         connection=connection,
         delivery_id=f"{page.topic}:{digest}",
@@ -209,7 +300,6 @@ def store_page(connection: Connection, page: Page, now: datetime) -> bool:
         raw=page.raw,
         at=now,
     )
-    return receipt.status == "created"
 
 
 def _answer_checks(

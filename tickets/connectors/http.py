@@ -23,6 +23,8 @@ CONNECT_SECONDS, READ_SECONDS = 5, 30
 #: The longest pause that is waited out here; a longer one ends the pull, and the next goes on.
 LONGEST_WAIT = 60.0
 TRIES = 4
+#: The status of “ask less often”.
+LIMITED = 429
 #: The longest a help desk's word is taken for: a day. It says more by mistake only.
 MOST_PATIENCE = 24 * 3600.0
 #: The largest page that is taken.
@@ -170,7 +172,7 @@ class Http:
                 continue
             if status < 300:
                 return Answer(raw, headers, status)
-            wait = _wait(headers, attempt) if status == 429 or status >= 500 else None
+            wait = _wait(headers, attempt) if status == LIMITED or status >= 500 else None
             if wait is None or attempt == TRIES or wait > LONGEST_WAIT:
                 raise HttpTrouble(_said(status, self.base.netloc), retry_after=wait, status=status)
             self._sleep(wait)
@@ -235,6 +237,6 @@ def _said(status: int, host: str) -> str:
         return f"{host} knows us but does not let us read this (403): see the rights it needs."
     if status == 404:
         return f"{host} has nothing at this address (404): check the address."
-    if status == 429:
+    if status == LIMITED:
         return f"{host} asks us to slow down (429): the pull goes on later."
     return f"{host} answered {status}: the pull is tried again later."

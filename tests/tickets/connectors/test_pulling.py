@@ -20,11 +20,11 @@ from tests.tickets.connectors import zammad, zendesk
 from tests.tickets.connectors.desk import Reply, open_http
 from tests.tickets.connectors.entering import NOW, connected
 from tests.tickets.connectors.test_pull_to_facts import Installation
-from tickets import fetching, pulling
+from tickets import fetching, inbound, pulling
 from tickets.connectors import CONNECTORS
 from tickets.connectors.base import Context
 from tickets.connectors.http import MOST_PATIENCE, Http, HttpTrouble
-from tickets.models import Connection, ConnectionCheck
+from tickets.models import Connection, ConnectionCheck, FetchWork, InboundMessage, InboundOutcome
 from tickets.reading import Unread, read_one
 
 ZAMMAD = CONNECTORS["zammad"]
@@ -211,3 +211,95 @@ def test_an_odd_record_is_a_remark_and_takes_no_other_along(
     assert (without.tickets, without.ratings) != (whole.tickets, whole.ratings)
     [remark] = spoilt.remarks
     assert remark.reason.endswith("the record was left out")
+
+
+# --- one ticket is one ticket ---------------------------------------------------------------------
+
+
+def asked_for(installation: Installation, ticket: str, *, minute: int) -> None:
+    fetching.ask(installation.connection, [ticket], at=NOW + timedelta(minutes=minute))
+
+
+def fetches(installation: Installation, ticket: str) -> int:
+    return sum(ticket in asked.path.split("/") for asked in installation.desk.asked)
+
+
+def pulls(installation: Installation) -> int:
+    return sum(asked.path.endswith("/search") for asked in installation.desk.asked)
+
+
+@pytest.fixture
+def installation(cast: Cast) -> Iterator[Installation]:
+    made = Installation(cast, zammad)
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        made.visited()
+        yield made
+
+
+#: 500 may be the help desk's own trouble: the pull that works says it is not.
+@pytest.mark.parametrize("status", [403, 422, 500])
+def test_a_ticket_that_cannot_be_fetched_stops_no_pull_and_ends_as_a_dead_letter(
+    installation: Installation, status: int
+) -> None:
+    installation.desk.before("/api/v1/tickets/999", Reply({"error": "no"}, status))
+    asked_for(installation, "999", minute=1)
+    asked_for(installation, "1", minute=2)
+    before = pulls(installation)
+    for visits in range(1, 12):
+        installation.visited(minutes=6 * visits)
+        assert installation.stored.trouble == ""
+        assert pulls(installation) == before + visits
+        if not FetchWork.objects.exists():
+            break
+    each_try = 4 if status == 500 else 1
+    assert fetches(installation, "999") == pulling.TICKET_TRIES * each_try
+    letters = InboundMessage.objects.in_status(inbound.QUARANTINED)
+    [error] = InboundOutcome.objects.filter(message=letters.get()).latest("pk").errors
+    assert error["field"] == "ticket"
+    assert str(status) in error["reason"]
+
+
+def test_a_ticket_in_back_off_is_not_asked_for_at_each_visit(installation: Installation) -> None:
+    installation.desk.before("/api/v1/tickets/999", Reply({}, 403))
+    asked_for(installation, "999", minute=1)
+    for minute in (1, 2, 3):
+        asked_for(installation, "1", minute=minute)
+        installation.visited(minute)
+    assert fetches(installation, "999") == 2
+
+
+def test_a_replayed_dead_letter_asks_for_its_ticket_again(installation: Installation) -> None:
+    refused = Reply({}, 403)
+    installation.desk.before("/api/v1/tickets/2", lambda _: refused)
+    asked_for(installation, "2", minute=1)
+    for visits in range(1, 8):
+        installation.visited(minutes=6 * visits)
+    letter = InboundMessage.objects.in_status(inbound.QUARANTINED).get()
+    refused = Reply(zammad.FORGOTTEN["ticket"])
+    later = NOW + timedelta(minutes=60)
+    inbound.replay(tenant_id=letter.tenant_id, message_id=letter.pk, at=later)
+    asked = fetches(installation, "2")
+    for minute in (60, 61):
+        installation.visited(minute)
+    assert fetches(installation, "2") > asked
+    assert not FetchWork.objects.exists()
+    assert not InboundMessage.objects.in_status(inbound.QUARANTINED).exists()
+
+
+def test_a_help_desk_that_is_away_costs_no_ticket_its_tries(installation: Installation) -> None:
+    asked_for(installation, "1", minute=1)
+    installation.desk.always = Reply({}, 503)
+    for hour in range(1, 8):
+        installation.visited(minutes=61 * hour)
+    assert FetchWork.objects.get().tries == 0
+    installation.desk.always = None
+    installation.visited(minutes=61 * 9)
+    assert not FetchWork.objects.exists()
+
+
+def test_hints_that_never_end_do_not_put_off_the_pull(installation: Installation) -> None:
+    before = pulls(installation)
+    for minute in range(1, 12):
+        asked_for(installation, "1", minute=minute)
+        installation.visited(minute)
+    assert pulls(installation) == before + 2
