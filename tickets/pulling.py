@@ -120,6 +120,8 @@ def _visit(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int
     _answer_checks(connection, connector, now, opened)
     if connection.paused:
         return 0, None
+    if connection.not_before is not None and connection.not_before > now:
+        return 0, connection.not_before
     waits = _next_pull(connection)
     pulls = waits is None or waits <= now
     if not pulls and not _has_asked(connection, now):
@@ -168,16 +170,9 @@ def _any_trouble(connection: Connection) -> Iterator[None]:
 
 def _next_pull(connection: Connection) -> datetime | None:
     """When the connection may be pulled next; None: at once."""
-    if connection.pulled_at is None:
+    if connection.pulled_at is None or connection.troubles:
         return None
-    return connection.pulled_at + _pause(connection)
-
-
-def _pause(connection: Connection) -> timedelta:
-    if not connection.troubles:
-        return INTERVAL
-    doubled: timedelta = BACK_OFF * 2 ** min(connection.troubles - 1, 10)
-    return min(doubled, LONGEST_BACK_OFF)
+    return connection.pulled_at + INTERVAL
 
 
 def _asked(connection: Connection, now: datetime) -> Any:
@@ -328,16 +323,17 @@ def _answer_checks(
 
 
 def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -> datetime:
-    """Say what went wrong where people look, and when it is tried again."""
+    """Say what went wrong where people look, and when it is tried again; no hint asks before."""
     logger.warning("connection %s: %s", connection.pk, trouble)
-    connection.trouble, connection.pulled_at = _kept(str(trouble)), now
-    connection.troubles += 1
-    with acting(connection.tenant_id):
-        connection.save(update_fields=["trouble", "troubles", "pulled_at"])
-    wait = _pause(connection)
+    wait = min(BACK_OFF * 2 ** min(connection.troubles, 10), LONGEST_BACK_OFF)
     if trouble.retry_after is not None:
         wait = max(wait, timedelta(seconds=trouble.retry_after))
-    return now + wait
+    connection.trouble, connection.pulled_at = _kept(str(trouble)), now
+    connection.troubles += 1
+    connection.not_before = again = now + wait
+    with acting(connection.tenant_id):
+        connection.save(update_fields=["trouble", "troubles", "pulled_at", "not_before"])
+    return again
 
 
 def _kept(said: str) -> str:
@@ -347,5 +343,8 @@ def _kept(said: str) -> str:
 
 def _note_success(connection: Connection, now: datetime) -> None:
     connection.trouble, connection.troubles, connection.pulled_at = "", 0, now
+    connection.not_before = None
     with acting(connection.tenant_id):
-        connection.save(update_fields=["trouble", "troubles", "pulled_at", "reconciled_at"])
+        connection.save(
+            update_fields=["trouble", "troubles", "pulled_at", "not_before", "reconciled_at"]
+        )

@@ -25,6 +25,12 @@ LONGEST_WAIT = 60.0
 TRIES = 4
 #: The status of “ask less often”.
 LIMITED = 429
+#: GitHub says the same with the status of “you may not”, and headers.
+FORBIDDEN = 403
+#: Whose headers say when a limit is over and how much of it is left: after each of these names.
+_LIMITS = ("ratelimit-", "rate-limit-", "x-ratelimit-", "x-rate-limit-")
+#: A reset in seconds since 1970 is none of so many seconds from now.
+_AN_INSTANT = 1_000_000_000
 #: The longest a help desk's word is taken for: a day. It says more by mistake only.
 MOST_PATIENCE = 24 * 3600.0
 #: The largest page that is taken.
@@ -97,6 +103,8 @@ class Http:
         self._sleep, self._clock = sleep, clock
         self._budgets = {budget: deque[float](maxlen=budget.a_minute) for budget in budgets}
         self._lists: dict[str, Answer | HttpTrouble] = {}
+        #: When the help desk's own limit lets us ask again; None: it is not known to be used up.
+        self._free_at: float | None = None
         self._session = session or requests.Session()
         self._session.trust_env = False
         self._session.headers.update(
@@ -153,6 +161,7 @@ class Http:
         url = self.url(path)
         for attempt in range(1, TRIES + 1):
             self._keep_budgets(urlsplit(url).path)
+            self._keep_limit()
             try:
                 with self._session.request(
                     method,
@@ -171,8 +180,11 @@ class Http:
                 self._sleep(2.0**attempt)
                 continue
             if status < 300:
+                self._note_limit(headers)
                 return Answer(raw, headers, status)
-            wait = _wait(headers, attempt) if status == LIMITED or status >= 500 else None
+            if status == FORBIDDEN and _is_limit(headers):
+                status = LIMITED
+            wait = _wait(headers, status, attempt) if status == LIMITED or status >= 500 else None
             if wait is None or attempt == TRIES or wait > LONGEST_WAIT:
                 raise HttpTrouble(_said(status, self.base.netloc), retry_after=wait, status=status)
             self._sleep(wait)
@@ -187,6 +199,19 @@ class Http:
                 self._sleep(wait)
             asked.append(self._clock())
 
+    def _note_limit(self, headers: Mapping[str, str]) -> None:
+        """Keep until when nothing more is left, where the help desk says both."""
+        seconds = _reset(headers) if _used_up(headers) else None
+        self._free_at = None if seconds is None else self._clock() + seconds
+
+    def _keep_limit(self) -> None:
+        """Do not ask for what is known to be refused. Raises HttpTrouble where that is long."""
+        wait = 0.0 if self._free_at is None else self._free_at - self._clock()
+        if wait > LONGEST_WAIT:
+            raise HttpTrouble(_said(LIMITED, self.base.netloc), retry_after=wait, status=LIMITED)
+        if wait > 0:
+            self._sleep(wait)
+
 
 def _read(response: requests.Response) -> bytes:
     raw = bytearray()
@@ -200,19 +225,53 @@ def _read(response: requests.Response) -> bytes:
     return bytes(raw)
 
 
-def _wait(headers: Mapping[str, str], attempt: int) -> float:
+def _wait(headers: Mapping[str, str], status: int, attempt: int) -> float:
     """Seconds to wait: as the help desk says, else longer with every try."""
-    names = ("retry-after", "rate-limit-reset", "ratelimit-reset")
-    said = next((headers[name] for name in names if headers.get(name)), None)
-    if said is None:
-        return 2.0**attempt
+    said = _seconds(headers.get("retry-after", ""))
+    if said is None and status == LIMITED:
+        said = _reset(headers)  # they stand on every answer: of a failure they say nothing
+    return 2.0**attempt if said is None else said
+
+
+def _is_limit(headers: Mapping[str, str]) -> bool:
+    """Whether a refusal is only for now, as GitHub means it."""
+    return bool(headers.get("retry-after")) or _used_up(headers)
+
+
+def _used_up(headers: Mapping[str, str]) -> bool:
+    """Whether the help desk says that nothing of a limit is left."""
+    return any(headers.get(f"{limit}remaining") == "0" for limit in _LIMITS)
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the limit is whole again; None where that is not told."""
+    told = (_seconds(headers.get(f"{limit}reset", "")) for limit in _LIMITS)
+    return next((seconds for seconds in told if seconds is not None), None)
+
+
+def _seconds(said: str) -> float | None:
+    """Seconds from now, at most `MOST_PATIENCE`: from seconds, seconds since 1970 or an instant.
+
+    An instant without a zone is one of UTC. None for what is none of these.
+    """
+    now = datetime.now(UTC)
     if said.isdecimal():
-        return min(float(said), MOST_PATIENCE)
+        seconds = float(said)
+        seconds -= now.timestamp() if seconds >= _AN_INSTANT else 0
+    else:
+        try:
+            at = _instant(said)
+        except (ValueError, OverflowError):
+            return None
+        seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+    return min(max(0.0, seconds), MOST_PATIENCE)
+
+
+def _instant(said: str) -> datetime:
     try:
-        at = email.utils.parsedate_to_datetime(said)
-    except (ValueError, OverflowError):
-        return 2.0**attempt
-    return min(max(0.0, (at - datetime.now(UTC)).total_seconds()), MOST_PATIENCE)
+        return datetime.fromisoformat(said)
+    except ValueError:
+        return email.utils.parsedate_to_datetime(said)
 
 
 def _cannot_reach(host: str, error: Exception) -> str:

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, ConnectionFactory
 from tests.tickets.connectors import zammad, zendesk
-from tests.tickets.connectors.desk import Reply, open_http
+from tests.tickets.connectors.desk import Desk, Reply, open_http
 from tests.tickets.connectors.entering import NOW, connected
 from tests.tickets.connectors.test_pull_to_facts import Installation
 from tickets import fetching, inbound, pulling
@@ -303,3 +303,100 @@ def test_hints_that_never_end_do_not_put_off_the_pull(installation: Installation
         asked_for(installation, "1", minute=minute)
         installation.visited(minute)
     assert pulls(installation) == before + 2
+
+
+# --- what a help desk says of its limits ----------------------------------------------------------
+
+
+def limited(reply: Reply) -> tuple[HttpTrouble, list[float]]:
+    """What a session meets that is answered so each time, and its pauses until then."""
+    desk = Desk()
+    desk.always = reply
+    http = open_http(ZAMMAD, desk, secrets=zammad.SECRETS)
+    with pytest.raises(HttpTrouble) as met:
+        http.get("/x")
+    return met.value, desk.slept
+
+
+def from_now(seconds: float, form: str = "") -> str:
+    at = datetime.now(UTC) + timedelta(seconds=seconds)
+    return at.strftime(form) if form else str(int(at.timestamp()))
+
+
+DATE = "%a, %d %b %Y %H:%M:%S"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, {"Retry-After": "1800"}),
+        (503, {"Retry-After": "1800"}),
+        (429, {"Retry-After": from_now(1800, f"{DATE} GMT")}),
+        (429, {"Retry-After": from_now(1800, DATE)}),
+        (429, {"RateLimit-Reset": from_now(1800)}),
+        (429, {"rate-limit-reset": "1800"}),
+        (429, {"X-RateLimit-Reset": from_now(1800)}),
+        (429, {"X-RateLimit-Reset": from_now(1800, "%Y-%m-%dT%H:%MZ")}),
+        (403, {"Retry-After": "1800", "X-RateLimit-Remaining": "4000"}),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": from_now(1800)}),
+    ],
+)
+def test_a_limit_is_waited_for_however_it_is_told(status: int, headers: dict[str, str]) -> None:
+    trouble, slept = limited(Reply({}, status, headers))
+    assert trouble.retry_after == pytest.approx(1800, abs=120)
+    assert trouble.status == (429 if status == 403 else status)
+    assert slept == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        # A reset stands on every answer of GitHub's: of a failure it says nothing.
+        Reply({}, 502, {"X-RateLimit-Remaining": "4000", "X-RateLimit-Reset": from_now(1800)}),
+        Reply({}, 429, {"Retry-After": "soon"}),
+    ],
+)
+def test_what_tells_no_pause_is_tried_again_as_we_think(reply: Reply) -> None:
+    assert limited(reply)[1] == [2, 4, 8]
+
+
+def test_a_refusal_that_is_no_limit_is_none() -> None:
+    headers = {"X-RateLimit-Remaining": "4000", "X-RateLimit-Reset": from_now(1800)}
+    trouble, slept = limited(Reply({}, 403, headers))
+    assert (trouble.status, trouble.retry_after, slept) == (403, None, [])
+
+
+@pytest.mark.parametrize("said", ["99999999999999", "99999999", from_now(10**9)])
+def test_a_help_desk_is_taken_at_its_word_for_a_day(said: str) -> None:
+    assert limited(Reply({}, 429, {"Retry-After": said}))[0].retry_after == MOST_PATIENCE
+
+
+def test_what_is_known_to_be_used_up_is_not_asked_for() -> None:
+    desk = Desk()
+    http = open_http(ZAMMAD, desk, secrets=zammad.SECRETS)
+    used_up = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "20"}
+    desk.first = [Reply({}, 200, used_up), Reply({}), Reply({})]
+    for _ in range(3):
+        http.get("/x")
+    assert desk.slept == [20]
+    desk.first = [Reply({}, 200, {**used_up, "X-RateLimit-Reset": "1800"})]
+    http.get("/x")
+    with pytest.raises(HttpTrouble, match="slow down") as trouble:
+        http.get("/x")
+    assert trouble.value.retry_after == 1800
+    assert len(desk.asked) == 4
+
+
+def test_no_hint_asks_before_the_help_desk_lets_us(installation: Installation) -> None:
+    installation.desk.always = Reply({}, 429, {"Retry-After": "3600"})
+    installation.visited(6)
+    asked = len(installation.desk.asked)
+    asked_for(installation, "1", minute=7)
+    for minute in (8, 30, 65):
+        installation.visited(minute)
+    assert len(installation.desk.asked) == asked
+    installation.desk.always = None
+    installation.visited(67)
+    assert installation.stored.not_before is None
+    assert not FetchWork.objects.exists()
+    assert len(installation.desk.asked) > asked
