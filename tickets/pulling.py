@@ -46,6 +46,10 @@ RECONCILE_DAYS = timedelta(days=30)
 #: After a failure: doubled each time, up to an hour.
 BACK_OFF, LONGEST_BACK_OFF = timedelta(minutes=1), timedelta(hours=1)
 
+#: When to look again at a connection that another worker visits.
+ELSEWHERE = timedelta(minutes=1)
+#: The key of the advisory lock on a connection, by its id.
+LOCK = "hashtextextended('tickets.pulling', %s)"
 #: What a help desk says of one ticket, not of us: 401 and 429 are said of whoever asks.
 REFUSED = frozenset(range(400, 500)) - {401, 408, LIMITED}
 #: Tries at one ticket before it is a dead letter.
@@ -115,6 +119,33 @@ def sweep(now: datetime, *, opened: OpenHttp = open_http) -> int:
 
 
 def _visit(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int, datetime | None]:
+    """Visit a connection unless another worker does; return new pages and when to come again."""
+    with _alone(connection) as alone:
+        if not alone:
+            return 0, now + ELSEWHERE
+        with acting(connection.tenant_id):
+            connection.refresh_from_db()  # whoever was here before us moved its cursor
+        return _served(connection, now, opened)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[bool]:
+    """Hold a connection as long as it is visited, however long; False: another worker does.
+
+    The lock is the session's, so a worker that dies leaves it.
+    """
+    with database.cursor() as cursor:
+        cursor.execute(f"SELECT pg_try_advisory_lock({LOCK})", [connection.pk])
+        [(alone,)] = cursor.fetchall()
+    try:
+        yield alone
+    finally:
+        if alone:
+            with database.cursor() as cursor:
+                cursor.execute(f"SELECT pg_advisory_unlock({LOCK})", [connection.pk])
+
+
+def _served(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int, datetime | None]:
     """Answer checks, fetch what hints ask for, pull; return new pages and when to come again."""
     connector = connector_of(connection.kind)
     _answer_checks(connection, connector, now, opened)

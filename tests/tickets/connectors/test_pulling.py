@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from django.db import connection as database
 
 from portal.tenancy import due
 from portal.tenancy.context import acting
@@ -400,3 +401,74 @@ def test_no_hint_asks_before_the_help_desk_lets_us(installation: Installation) -
     assert installation.stored.not_before is None
     assert not FetchWork.objects.exists()
     assert len(installation.desk.asked) > asked
+
+
+# --- one worker a connection ----------------------------------------------------------------------
+
+
+class Elsewhere:
+    """Another worker's session, which tries to visit a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.pk, self.session = connection.pk, database.copy()
+
+    def _ask(self, function: str) -> bool:
+        with self.session.cursor() as cursor:
+            cursor.execute(f"SELECT {function}({pulling.LOCK})", [self.pk])
+            return bool(cursor.fetchone()[0])
+
+    def takes(self) -> bool:
+        return self._ask("pg_try_advisory_lock")
+
+    def leaves(self) -> None:
+        assert self._ask("pg_advisory_unlock")
+
+
+@pytest.fixture
+def elsewhere(two: Two) -> Iterator[Elsewhere]:
+    made = Elsewhere(two.first)
+    yield made
+    made.session.close()
+
+
+def test_what_another_worker_visits_is_left_to_it_and_looked_at_again_soon(
+    two: Two, elsewhere: Elsewhere
+) -> None:
+    assert elsewhere.takes()
+    assert two.visited() == 2
+    assert (len(two.desk.asked), bool(two.other.asked)) == (0, True)
+    elsewhere.leaves()
+    assert two.visited(1) == 2
+
+
+def test_a_connection_is_held_while_it_is_pulled_however_long_that_is(
+    two: Two, elsewhere: Elsewhere
+) -> None:
+    """The lease on the organisation's row ends after five minutes; a first pull takes hours."""
+    taken: list[bool] = []
+    answer = two.desk._reply
+
+    def reply(asked: Any) -> Reply:
+        taken.append(elsewhere.takes())
+        return answer(asked)
+
+    two.desk._reply = reply
+    assert two.visited() == 4
+    assert taken
+    assert not any(taken)
+    assert elsewhere.takes()
+
+
+def test_a_connection_that_fails_is_let_go(two: Two, elsewhere: Elsewhere) -> None:
+    two.desk.always = Reply(failure=LookupError("a mistake of ours"))
+    two.visited()
+    assert elsewhere.takes()
+
+
+def test_who_comes_after_another_worker_does_not_pull_what_it_has_pulled(two: Two) -> None:
+    before = Connection.objects.get(pk=two.first.pk)
+    two.visited()
+    asked = len(two.desk.asked)
+    found, again = pulling._visit(before, NOW, lambda one: two.https[one.pk])
+    assert (found, again) == (0, NOW + pulling.INTERVAL)
+    assert len(two.desk.asked) == asked
