@@ -356,7 +356,7 @@ def _answer_checks(
 def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -> datetime:
     """Say what went wrong where people look, and when it is tried again; no hint asks before."""
     logger.warning("connection %s: %s", connection.pk, trouble)
-    wait = min(BACK_OFF * 2 ** min(connection.troubles, 10), LONGEST_BACK_OFF)
+    wait: timedelta = min(BACK_OFF * 2 ** min(connection.troubles, 10), LONGEST_BACK_OFF)
     if trouble.retry_after is not None:
         wait = max(wait, timedelta(seconds=trouble.retry_after))
     connection.trouble, connection.pulled_at = _kept(str(trouble)), now
