@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import Error
 from django.db import connection as database
 
@@ -86,7 +87,9 @@ def open_http(connection: Connection) -> Http:
             raise HttpTrouble(str(error)) from error
     connector, options = connector_of(connection.kind), connection.options
     plain = {ask.name: str(options.get(ask.name, "")) for ask in connector.asks if not ask.secret}
-    return connector.http(connection.base_url, plain | secrets, options)
+    http = connector.http(connection.base_url, plain | secrets, options)
+    http.reach(settings.HELP_DESK_NETWORKS)
+    return http
 
 
 def seal_name(connection: Connection) -> str:
@@ -159,9 +162,7 @@ def _served(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[in
         return 0, waits
     pages = 0
     try:
-        with _any_trouble(connection):
-            with acting(connection.tenant_id):
-                http = opened(connection)
+        with _any_trouble(connection), _session(connection, opened) as http:
             fetched, stopped = _fetch_asked(connection, connector, http, now)
             pages += fetched
             if stopped is not None and (not pulls or stopped.trouble.status == LIMITED):
@@ -197,6 +198,16 @@ def _any_trouble(connection: Connection) -> Iterator[None]:
             f"Something that nobody foresaw went wrong ({type(error).__name__}); the workers' log"
             " says where. It is tried again later."
         ) from error
+
+
+@contextmanager
+def _session(connection: Connection, opened: OpenHttp) -> Iterator[Http]:
+    with acting(connection.tenant_id):
+        http = opened(connection)
+    try:
+        yield http
+    finally:
+        http.close()
 
 
 def _next_pull(connection: Connection) -> datetime | None:
@@ -340,11 +351,8 @@ def _answer_checks(
     if not asked:
         return
     try:
-        with _any_trouble(connection):
-            with acting(connection.tenant_id):
-                http = opened(connection)
-            with known_shape():
-                answer, passed = connector.check(http, options=connection.options), True
+        with _any_trouble(connection), _session(connection, opened) as http, known_shape():
+            answer, passed = connector.check(http, options=connection.options), True
     except HttpTrouble as trouble:
         answer, passed = str(trouble), False
     with acting(connection.tenant_id):

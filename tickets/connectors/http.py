@@ -19,7 +19,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
+from tickets.connectors.reaching import Network, NotAllowed, Reaching
+
 CONNECT_SECONDS, READ_SECONDS = 5, 30
+#: The longest that one answer may take to arrive whole.
+ANSWER_SECONDS = 120.0
 #: The longest pause that is waited out here; a longer one ends the pull, and the next goes on.
 LONGEST_WAIT = 60.0
 TRIES = 4
@@ -107,11 +111,22 @@ class Http:
         self._free_at: float | None = None
         self._session = session or requests.Session()
         self._session.trust_env = False
+        self.reach(())
         self._session.headers.update(
             {"Accept": "application/json", "User-Agent": "wellserved", **(headers or {})}
         )
         if auth is not None:
             self._session.auth = auth
+
+    def reach(self, networks: Sequence[Network]) -> None:
+        """Let the help desk be in one of these networks too, not on the internet only."""
+        self._reaching = Reaching(networks)
+        self._session.mount("https://", self._reaching)
+        self._session.mount("http://", self._reaching)
+
+    def close(self) -> None:
+        """Close its connections; asked again, it opens new ones."""
+        self._session.close()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Ask for a path of the host, or for a link of a page, whose host must be the same.
@@ -163,18 +178,27 @@ class Http:
             self._keep_budgets(urlsplit(url).path)
             self._keep_limit()
             try:
-                with self._session.request(
-                    method,
-                    url,
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    allow_redirects=False,
-                    stream=True,
-                    **given,
-                ) as response:
+                with (
+                    self._reaching.at_most(ANSWER_SECONDS),
+                    self._session.request(
+                        method,
+                        url,
+                        timeout=(CONNECT_SECONDS, READ_SECONDS),
+                        allow_redirects=False,
+                        stream=True,
+                        **given,
+                    ) as response,
+                ):
                     raw = _read(response)
                     headers = {name.lower(): value for name, value in response.headers.items()}
                     status = response.status_code
+                if self._reaching.was_cut:  # an answer without a length ends where it is cut
+                    raise HttpTrouble(_too_long(self.base.netloc))
+            except NotAllowed as error:
+                raise HttpTrouble(_not_allowed(self.base.netloc)) from error
             except requests.RequestException as error:
+                if self._reaching.was_cut:
+                    raise HttpTrouble(_too_long(self.base.netloc)) from error
                 if attempt == TRIES or not isinstance(error, _PASSING):
                     raise HttpTrouble(_cannot_reach(self.base.netloc, error)) from error
                 self._sleep(2.0**attempt)
@@ -284,6 +308,17 @@ def _cannot_reach(host: str, error: Exception) -> str:
     else:
         return f"{host} cannot be asked ({type(error).__name__}): check what was entered."
     return f"{host} {kind}. Check the address, and that this machine may reach it."
+
+
+def _not_allowed(host: str) -> str:
+    return (
+        f"{host} is no machine of the internet, and nobody has allowed its network: whoever"
+        " operates this installation names it in HELP_DESK_NETWORKS (docs/operations.md)."
+    )
+
+
+def _too_long(host: str) -> str:
+    return f"{host} took longer than {ANSWER_SECONDS:.0f} seconds for an answer: it was cut off."
 
 
 def _said(status: int, host: str) -> str:

@@ -6,7 +6,9 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -150,7 +152,8 @@ def test_an_answer_that_is_cut_off_is_asked_for_again() -> None:
     thread.start()
     slept: list[float] = []
     http = Http(f"http://127.0.0.1:{server.getsockname()[1]}", sleep=slept.append)
-    with server:
+    http.reach([ip_network("127.0.0.0/8")])
+    with server, closing(http):
         assert http.get("/x").json() == {"a": 77}
         thread.join(5)
     assert len(slept) == 1
