@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -58,6 +59,8 @@ TICKET_TRIES = 5
 
 #: Makes the session for a connection; tests put their own in its place.
 OpenHttp = Callable[[Connection], Http]
+#: Says what time it is in the middle of a sweep: a pull may take hours.
+Running = Callable[[], datetime]
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +105,7 @@ def seal_name(connection: Connection) -> str:
 
 def sweep(now: datetime, *, opened: OpenHttp = open_http) -> int:
     """Pull every connection that is due, as the worker; return the number of new pages."""
-    pages = 0
+    pages, running = 0, _running(now)
     for tenant_id in due.tenants_due(PULL, now):
         lease = due.claim(tenant_id, PULL, now)
         if lease is None:
@@ -113,7 +116,7 @@ def sweep(now: datetime, *, opened: OpenHttp = open_http) -> int:
                 for one in Connection.objects.for_tenant(tenant_id)
                 if connector_of(one.kind).pulls
             ]
-        next_at = [_visit(one, now, opened) for one in connections]
+        next_at = [_visit(one, now, opened, running) for one in connections]
         pages += sum(found for found, _ in next_at)
         due.settle(
             tenant_id, PULL, lease, next_at=min((at for _, at in next_at if at), default=None)
@@ -121,14 +124,22 @@ def sweep(now: datetime, *, opened: OpenHttp = open_http) -> int:
     return pages
 
 
-def _visit(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int, datetime | None]:
+def _running(now: datetime) -> Running:
+    """The clock of a sweep that began at `now`: what a help desk says counts from when it does."""
+    began = monotonic()
+    return lambda: now + timedelta(seconds=monotonic() - began)
+
+
+def _visit(
+    connection: Connection, now: datetime, opened: OpenHttp, running: Running
+) -> tuple[int, datetime | None]:
     """Visit a connection unless another worker does; return new pages and when to come again."""
     with _alone(connection) as alone:
         if not alone:
             return 0, now + ELSEWHERE
         with acting(connection.tenant_id):
             connection.refresh_from_db()  # whoever was here before us moved its cursor
-        return _served(connection, now, opened)
+        return _served(connection, now, opened, running)
 
 
 @contextmanager
@@ -148,7 +159,9 @@ def _alone(connection: Connection) -> Iterator[bool]:
                 cursor.execute(f"SELECT pg_advisory_unlock({LOCK})", [connection.pk])
 
 
-def _served(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[int, datetime | None]:
+def _served(
+    connection: Connection, now: datetime, opened: OpenHttp, running: Running
+) -> tuple[int, datetime | None]:
     """Answer checks, fetch what hints ask for, pull; return new pages and when to come again."""
     connector = connector_of(connection.kind)
     _answer_checks(connection, connector, now, opened)
@@ -173,7 +186,7 @@ def _served(connection: Connection, now: datetime, opened: OpenHttp) -> tuple[in
                 # All else could be read: it was the ticket's own trouble.
                 _put_off(connection, stopped, now)
     except HttpTrouble as trouble:
-        return pages, _note_trouble(connection, trouble, now)
+        return pages, _note_trouble(connection, trouble, running())
     if not pulls:
         return pages, waits
     _note_success(connection, now)

@@ -416,6 +416,22 @@ def test_no_hint_asks_before_the_help_desk_lets_us(installation: Installation) -
     assert len(installation.desk.asked) > asked
 
 
+def test_a_pause_counts_from_when_it_is_said(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pull may take hours before it is told to pause."""
+    desk = installation.desk
+    monkeypatch.setattr("tickets.pulling.monotonic", desk.clock)
+
+    def slowly(_: Any) -> Reply:
+        desk.time += 7200
+        return Reply({}, 429, {"Retry-After": "1800"})
+
+    desk.before("/api/v1/tickets/search", slowly)
+    installation.visited(6)
+    assert installation.stored.not_before == NOW + timedelta(minutes=6, hours=2.5)
+
+
 # --- one worker a connection ----------------------------------------------------------------------
 
 
@@ -482,6 +498,6 @@ def test_who_comes_after_another_worker_does_not_pull_what_it_has_pulled(two: Tw
     before = Connection.objects.get(pk=two.first.pk)
     two.visited()
     asked = len(two.desk.asked)
-    found, again = pulling._visit(before, NOW, lambda one: two.https[one.pk])
+    found, again = pulling._visit(before, NOW, lambda one: two.https[one.pk], lambda: NOW)
     assert (found, again) == (0, NOW + pulling.INTERVAL)
     assert len(two.desk.asked) == asked
