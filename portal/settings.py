@@ -4,6 +4,7 @@ The table of variables with their defaults stands in docs/operations.md; `portal
 to start production with unsafe values.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,10 @@ UPLOADS_FOLDER = env.str(
     "UPLOADS_FOLDER",
     default=str(Path(env.str("WELLSERVED_DATA", default="") or BASE_DIR / ".data") / "uploads"),
 )
+
+# --- Help desks ----------------------------------------------------------------------------------
+#: Networks outside the internet in which help desks may be connected, such as 10.20.0.0/16.
+HELP_DESK_NETWORKS = [ip_network(one) for one in env.list("HELP_DESK_NETWORKS", default=[])]
 
 # --- Mail ---------------------------------------------------------------------------------------
 #: A folder receives one file per mail (the demo); without it mail goes out over SMTP.

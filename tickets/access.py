@@ -106,8 +106,8 @@ def change_access(
         raise NotConnectable(mistakes)
     connection.base_url = address
     connection.options = {**connection.options, **_options(connector, answers)}
-    connection.trouble, connection.troubles = "", 0
-    connection.save(update_fields=["base_url", "options", "trouble", "troubles"])
+    connection.trouble, connection.troubles, connection.not_before = "", 0, None
+    connection.save(update_fields=["base_url", "options", "trouble", "troubles", "not_before"])
     if moved or entered:
         _seal_credentials(connection, connector, answers, at)
     detail = {"address": address, "moved": moved, "credentials_entered": bool(moved or entered)}

@@ -48,6 +48,8 @@ class Connection(TenantOwned):
     #: The last failure in words for a person; empty after a success.
     trouble = models.CharField(max_length=500, blank=True)
     troubles = models.PositiveIntegerField(default=0)
+    #: After a trouble: it is not asked before then, as it said itself or as we back off.
+    not_before = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("name",)
@@ -272,6 +274,9 @@ class FetchWork(TenantOwned):
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
     external_id = models.CharField(max_length=200)
     asked_at = models.DateTimeField()
+    #: Tries that failed, and when the next is due; null: at once.
+    tries = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, blank=True)
 
 
 class RefoldWork(TenantOwned):

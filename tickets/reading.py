@@ -17,6 +17,8 @@ from tickets.connectors.base import Context, Unusable
 from tickets.keepable import keepable
 from tickets.news import Remark, Told
 
+#: The topic of a dead letter that says a ticket could not be fetched; told again, it is asked for.
+NOT_FETCHED = "not fetched"
 #: Tickets that one unsigned webhook may ask to be fetched.
 HINTS = 100
 #: What PostgreSQL cannot keep, as it stands in JSON: NUL and halves of surrogate pairs.
@@ -57,7 +59,7 @@ def read(batch: Sequence[Unread]) -> list[Reading]:
 def read_one(unread: Unread) -> Reading:
     """Read a delivery; whatever its mapper raises is its own trouble."""
     try:
-        told = connector_of(unread.kind).tell(unread.topic, unread.raw, unread.context)
+        told = _told(unread)
         if _UNKEPT.search(unread.raw):
             told = _printable(told)
         context = unread.context
@@ -69,6 +71,12 @@ def read_one(unread: Unread) -> Reading:
     except Exception as error:  # nobody thought of what it holds  # noqa: BLE001
         return Reading(None, [trouble(f"could not be read: {where(error)}")], again=True)
     return _believed(told, unread)
+
+
+def _told(unread: Unread) -> Told:
+    if unread.topic == NOT_FETCHED:
+        return Told(fetch=[str(json.loads(unread.raw)["ticket"])])
+    return connector_of(unread.kind).tell(unread.topic, unread.raw, unread.context)
 
 
 def _believed(told: Told, unread: Unread) -> Reading:

@@ -165,6 +165,21 @@ def test_an_option_changes_without_the_credentials(cast: Cast, ada: Client) -> N
     assert opened(cast, source) == {"token": TOKEN}
 
 
+def test_who_changes_the_access_need_not_wait_for_what_was_in_trouble(
+    cast: Cast, ada: Client
+) -> None:
+    connect(ada)
+    with acting(cast.acme.pk):
+        later = timezone.now() + timedelta(hours=20)
+        Connection.objects.filter(name="second").update(
+            trouble="asks us to slow down", troubles=3, not_before=later
+        )
+    changed = {"base_url": "https://second.example", "user": "other", "token": ""}
+    ada.post("/acme/sources/second/access/", changed)
+    source = stored(cast)
+    assert (source.trouble, source.troubles, source.not_before) == ("", 0, None)
+
+
 def test_a_test_is_asked_on_the_page_and_answered_by_a_worker(cast: Cast, ada: Client) -> None:
     connect(ada)
     page = ada.get("/acme/sources/second/?part=check").content.decode()

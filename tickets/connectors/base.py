@@ -24,7 +24,10 @@ class Unusable(Exception):
 
 
 #: What reading an answer raises that has not the shape the vendor describes.
-WRONG_SHAPE = (Unusable, AttributeError, IndexError, KeyError, TypeError, ValueError)
+WRONG_SHAPE = (
+    *(Unusable, AttributeError, IndexError, KeyError, TypeError, ValueError),
+    *(OverflowError, RecursionError),
+)
 
 #: The list's name on pages that are made of dumped records.
 RECORDS = "records"

@@ -7,7 +7,8 @@ successive readings have in common and differ in (fidelity `derived_from_snapsho
 have no id, no time and no signature: they are hints to fetch. Statuses, priorities, groups and
 products are numbers, so a page of tickets holds what they are called, and a word is its number with
 the name. The shapes are those of INGEST.md 1
-(Freshdesk); topics are `tickets`, `conversations`, `agents`, `contacts`, `ratings` and `hook`.
+(Freshdesk); topics are `tickets`, `conversations`, `agents`, `contacts`, `ratings`, `hook`, and
+`cut` where a list was longer than Freshdesk shows.
 
 Options: `since` (days the first pull goes back), `fields` (custom fields that may name a
 capability, such as cf_service), `acknowledgements` (texts that help nobody).
@@ -195,6 +196,8 @@ class Freshdesk(Connector):
                 each(rows_of(page, "satisfaction_ratings"), _rating, told)
             case "hook":
                 return _hook(page)
+            case "cut":
+                raise _cut(page)
             case _:
                 raise Unusable({"field": "type", "reason": f"Freshdesk has no {topic!r}"})
         return told
@@ -239,11 +242,13 @@ def _numbered(
 ) -> Iterator[Page]:
     """Numbered pages of everything since an instant, or of everything without `since_is`.
 
-    A list that this agent or plan may not read (403, 404) is none.
+    A list that this agent or plan may not read (403, 404) is none. One that is longer than
+    Freshdesk shows is told as such, which is a dead letter, and goes on with what changes next.
     """
     stands = cursor.get(stream, {})
     since = moment_or_none(stands, "since") or start
     number, until = int(stands.get("page") or 1), str(stands.get("until") or now.isoformat())
+    done = {"since": (datetime.fromisoformat(until) - Connector.overlap).isoformat()}
     while number <= LAST_PAGE:
         params = {since_is: _iso(since)} if since_is else {}
         try:
@@ -254,11 +259,26 @@ def _numbered(
             return
         rows, number = rows_of(answer.json(), stream), number + 1
         last = len(rows) < PER_PAGE
-        done = {"since": (datetime.fromisoformat(until) - Connector.overlap).isoformat()}
         half = {"since": since.isoformat(), "page": number, "until": until}
         yield Page(stream, stream, answer.raw, done if last else half)
         if last:
             return
+    yield Page(stream, "cut", compact({"list": stream, "since": since.isoformat()}), done)
+
+
+def _cut(page: Record) -> Unusable:
+    """Why a list could not be read to its end."""
+    name = needed(page, "list")
+    return Unusable(
+        {
+            "field": name,
+            "reason": (
+                f"Freshdesk shows the first {LAST_PAGE * PER_PAGE} {name} since"
+                f" {needed(page, 'since')} and no more: bring the others by an export. What changes"
+                " from now on is pulled."
+            ),
+        }
+    )
 
 
 def _tickets(

@@ -26,6 +26,7 @@ from tickets.connectors.base import (
     Page,
     Unusable,
 )
+from tickets.connectors.changes import in_order_of_change
 from tickets.connectors.http import Answer, Http, HttpTrouble
 from tickets.connectors.labels import ASKED, Labels, last_label, listed
 from tickets.connectors.records import (
@@ -102,14 +103,20 @@ class GitHub(Connector):
             yield from self._since(http, repository, since)
 
     def _since(self, http: Http, repository: str, start: datetime) -> Iterator[Page]:
-        params = {
-            "state": "all", "sort": "updated", "direction": "asc", "per_page": "100",
-            "since": start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }  # fmt: skip
-        for issues in _pages(http, f"/repos/{repository}/issues", params):
-            for issue in issues:
-                if "pull_request" not in issue:
-                    yield self._whole(http, repository, issue)
+        def changed(since: datetime, number: int) -> tuple[list[Record], bool]:
+            stamp = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            answer = http.get(
+                f"/repos/{repository}/issues",
+                {
+                    "state": "all", "sort": "updated", "direction": "asc", "per_page": "100",
+                    "since": stamp, "page": number,
+                },
+            )  # fmt: skip
+            return answer.json(), _next(answer) is not None
+
+        for issue in in_order_of_change(changed, start, id_name="number"):
+            if "pull_request" not in issue:
+                yield self._whole(http, repository, issue)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
         repository, _, number = ticket.rpartition("#")
@@ -442,10 +449,15 @@ def _pages(http: Http, path: str, params: Mapping[str, Any]) -> Iterator[list[An
     answer: Answer = http.get(path, params)
     while True:
         yield answer.json()
-        link = _NEXT.search(answer.headers.get("link", ""))
+        link = _next(answer)
         if link is None:
             return
-        answer = http.get(link[1])
+        answer = http.get(link)
+
+
+def _next(answer: Answer) -> str | None:
+    link = _NEXT.search(answer.headers.get("link", ""))
+    return link[1] if link else None
 
 
 def _account(user: Mapping[str, Any] | None) -> str | None:

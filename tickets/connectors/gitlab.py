@@ -27,7 +27,8 @@ from tickets.connectors.base import (
     Page,
     Unusable,
 )
-from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.changes import in_order_of_change
+from tickets.connectors.http import Answer, Http, HttpTrouble
 from tickets.connectors.labels import ASKED, Labels, last_label, listed
 from tickets.connectors.records import (
     DUMPED,
@@ -99,11 +100,16 @@ class GitLab(Connector):
 
     def _since(self, http: Http, project: str, start: datetime) -> Iterator[Page]:
         members = _members(http, project)
-        params = {
-            "updated_after": start.astimezone(UTC).isoformat(), "order_by": "updated_at",
-            "sort": "asc", "scope": "all", "state": "all",
-        }  # fmt: skip
-        for issue in _all(http, f"{_path(project)}/issues", params):
+
+        def changed(since: datetime, number: int) -> tuple[list[Record], bool]:
+            params = {
+                "updated_after": since.astimezone(UTC).isoformat(), "order_by": "updated_at",
+                "sort": "asc", "scope": "all", "state": "all",
+            }  # fmt: skip
+            answer = _page(http, f"{_path(project)}/issues", params, str(number))
+            return answer.json(), bool(answer.headers.get("x-next-page"))
+
+        for issue in in_order_of_change(changed, start, id_name="iid"):
             yield self._whole(http, project, issue, members)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
@@ -463,9 +469,13 @@ def _all(http: Http, path: str, params: Mapping[str, Any]) -> Iterator[Any]:
     """Every entry of a list, page by page as GitLab numbers them."""
     page = "1"
     while page:
-        answer = http.get(path, {**params, "per_page": "100", "page": page})
+        answer = _page(http, path, params, page)
         yield from answer.json()
         page = answer.headers.get("x-next-page", "")
+
+
+def _page(http: Http, path: str, params: Mapping[str, Any], page: str) -> Answer:
+    return http.get(path, {**params, "per_page": "100", "page": page})
 
 
 def _path(project: str) -> str:

@@ -19,12 +19,33 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
+from tickets.connectors.reaching import Network, NotAllowed, Reaching
+
 CONNECT_SECONDS, READ_SECONDS = 5, 30
+#: The longest that one answer may take to arrive whole.
+ANSWER_SECONDS = 120.0
 #: The longest pause that is waited out here; a longer one ends the pull, and the next goes on.
 LONGEST_WAIT = 60.0
 TRIES = 4
+#: The status of “ask less often”.
+LIMITED = 429
+#: GitHub says the same with the status of “you may not”, and headers.
+FORBIDDEN = 403
+#: Whose headers say when a limit is over and how much of it is left: after each of these names.
+_LIMITS = ("ratelimit-", "rate-limit-", "x-ratelimit-", "x-rate-limit-")
+#: A reset in seconds since 1970 is none of so many seconds from now.
+_AN_INSTANT = 1_000_000_000
+#: The longest a help desk's word is taken for: a day. It says more by mistake only.
+MOST_PATIENCE = 24 * 3600.0
 #: The largest page that is taken.
 LARGEST = 32 * 1024 * 1024
+#: What another try may mend: the way was cut, at the latest within the answer.
+_PASSING = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
 
 
 class HttpTrouble(Exception):
@@ -34,8 +55,6 @@ class HttpTrouble(Exception):
         self, message: str, *, retry_after: float | None = None, status: int | None = None
     ) -> None:
         super().__init__(message)
-        #: The status it answered with; None where it did not answer.
-        self.status = status
         #: Seconds after which it may be tried again, where the help desk said so.
         self.retry_after = retry_after
         #: The answer's status, where there was an answer.
@@ -59,10 +78,10 @@ class Answer:
     status: int
 
     def json(self) -> Any:
-        """The page as JSON. Raises HttpTrouble where it is none."""
+        """The page as JSON. Raises HttpTrouble where it is none, or deeper than anybody means."""
         try:
             return json.loads(self.raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise HttpTrouble(
                 "The address answered, but not with JSON: is it the help desk's API?"
             ) from None
@@ -88,13 +107,26 @@ class Http:
         self._sleep, self._clock = sleep, clock
         self._budgets = {budget: deque[float](maxlen=budget.a_minute) for budget in budgets}
         self._lists: dict[str, Answer | HttpTrouble] = {}
+        #: When the help desk's own limit lets us ask again; None: it is not known to be used up.
+        self._free_at: float | None = None
         self._session = session or requests.Session()
         self._session.trust_env = False
+        self.reach(())
         self._session.headers.update(
             {"Accept": "application/json", "User-Agent": "wellserved", **(headers or {})}
         )
         if auth is not None:
             self._session.auth = auth
+
+    def reach(self, networks: Sequence[Network]) -> None:
+        """Let the help desk be in one of these networks too, not on the internet only."""
+        self._reaching = Reaching(networks)
+        self._session.mount("https://", self._reaching)
+        self._session.mount("http://", self._reaching)
+
+    def close(self) -> None:
+        """Close its connections; asked again, it opens new ones."""
+        self._session.close()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Ask for a path of the host, or for a link of a page, whose host must be the same.
@@ -144,26 +176,39 @@ class Http:
         url = self.url(path)
         for attempt in range(1, TRIES + 1):
             self._keep_budgets(urlsplit(url).path)
+            self._keep_limit()
             try:
-                with self._session.request(
-                    method,
-                    url,
-                    timeout=(CONNECT_SECONDS, READ_SECONDS),
-                    allow_redirects=False,
-                    stream=True,
-                    **given,
-                ) as response:
+                with (
+                    self._reaching.at_most(ANSWER_SECONDS),
+                    self._session.request(
+                        method,
+                        url,
+                        timeout=(CONNECT_SECONDS, READ_SECONDS),
+                        allow_redirects=False,
+                        stream=True,
+                        **given,
+                    ) as response,
+                ):
                     raw = _read(response)
                     headers = {name.lower(): value for name, value in response.headers.items()}
                     status = response.status_code
-            except (requests.ConnectionError, requests.Timeout) as error:
-                if attempt == TRIES:
+                if self._reaching.was_cut:  # an answer without a length ends where it is cut
+                    raise HttpTrouble(_too_long(self.base.netloc))
+            except NotAllowed as error:
+                raise HttpTrouble(_not_allowed(self.base.netloc)) from error
+            except requests.RequestException as error:
+                if self._reaching.was_cut:
+                    raise HttpTrouble(_too_long(self.base.netloc)) from error
+                if attempt == TRIES or not isinstance(error, _PASSING):
                     raise HttpTrouble(_cannot_reach(self.base.netloc, error)) from error
                 self._sleep(2.0**attempt)
                 continue
             if status < 300:
+                self._note_limit(headers)
                 return Answer(raw, headers, status)
-            wait = _wait(headers, attempt) if status == 429 or status >= 500 else None
+            if status == FORBIDDEN and _is_limit(headers):
+                status = LIMITED
+            wait = _wait(headers, status, attempt) if status == LIMITED or status >= 500 else None
             if wait is None or attempt == TRIES or wait > LONGEST_WAIT:
                 raise HttpTrouble(_said(status, self.base.netloc), retry_after=wait, status=status)
             self._sleep(wait)
@@ -178,6 +223,19 @@ class Http:
                 self._sleep(wait)
             asked.append(self._clock())
 
+    def _note_limit(self, headers: Mapping[str, str]) -> None:
+        """Keep until when nothing more is left, where the help desk says both."""
+        seconds = _reset(headers) if _used_up(headers) else None
+        self._free_at = None if seconds is None else self._clock() + seconds
+
+    def _keep_limit(self) -> None:
+        """Do not ask for what is known to be refused. Raises HttpTrouble where that is long."""
+        wait = 0.0 if self._free_at is None else self._free_at - self._clock()
+        if wait > LONGEST_WAIT:
+            raise HttpTrouble(_said(LIMITED, self.base.netloc), retry_after=wait, status=LIMITED)
+        if wait > 0:
+            self._sleep(wait)
+
 
 def _read(response: requests.Response) -> bytes:
     raw = bytearray()
@@ -191,24 +249,76 @@ def _read(response: requests.Response) -> bytes:
     return bytes(raw)
 
 
-def _wait(headers: Mapping[str, str], attempt: int) -> float:
+def _wait(headers: Mapping[str, str], status: int, attempt: int) -> float:
     """Seconds to wait: as the help desk says, else longer with every try."""
-    names = ("retry-after", "rate-limit-reset", "ratelimit-reset")
-    said = next((headers[name] for name in names if headers.get(name)), None)
-    if said is None:
-        return 2.0**attempt
+    said = _seconds(headers.get("retry-after", ""))
+    if said is None and status == LIMITED:
+        said = _reset(headers)  # they stand on every answer: of a failure they say nothing
+    return 2.0**attempt if said is None else said
+
+
+def _is_limit(headers: Mapping[str, str]) -> bool:
+    """Whether a refusal is only for now, as GitHub means it."""
+    return bool(headers.get("retry-after")) or _used_up(headers)
+
+
+def _used_up(headers: Mapping[str, str]) -> bool:
+    """Whether the help desk says that nothing of a limit is left."""
+    return any(headers.get(f"{limit}remaining") == "0" for limit in _LIMITS)
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the limit is whole again; None where that is not told."""
+    told = (_seconds(headers.get(f"{limit}reset", "")) for limit in _LIMITS)
+    return next((seconds for seconds in told if seconds is not None), None)
+
+
+def _seconds(said: str) -> float | None:
+    """Seconds from now, at most `MOST_PATIENCE`: from seconds, seconds since 1970 or an instant.
+
+    An instant without a zone is one of UTC. None for what is none of these.
+    """
+    now = datetime.now(UTC)
     if said.isdecimal():
-        return float(said)
+        seconds = float(said)
+        seconds -= now.timestamp() if seconds >= _AN_INSTANT else 0
+    else:
+        try:
+            at = _instant(said)
+        except (ValueError, OverflowError):
+            return None
+        seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+    return min(max(0.0, seconds), MOST_PATIENCE)
+
+
+def _instant(said: str) -> datetime:
     try:
-        at = email.utils.parsedate_to_datetime(said)
+        return datetime.fromisoformat(said)
     except ValueError:
-        return 2.0**attempt
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+        return email.utils.parsedate_to_datetime(said)
 
 
 def _cannot_reach(host: str, error: Exception) -> str:
-    kind = "did not answer in time" if isinstance(error, requests.Timeout) else "cannot be reached"
+    if isinstance(error, requests.Timeout):
+        kind = "did not answer in time"
+    elif isinstance(error, requests.ConnectionError):
+        kind = "cannot be reached"
+    elif isinstance(error, _PASSING):
+        return f"{host} broke off within its answer: the pull is tried again later."
+    else:
+        return f"{host} cannot be asked ({type(error).__name__}): check what was entered."
     return f"{host} {kind}. Check the address, and that this machine may reach it."
+
+
+def _not_allowed(host: str) -> str:
+    return (
+        f"{host} is no machine of the internet, and nobody has allowed its network: whoever"
+        " operates this installation names it in HELP_DESK_NETWORKS (docs/operations.md)."
+    )
+
+
+def _too_long(host: str) -> str:
+    return f"{host} took longer than {ANSWER_SECONDS:.0f} seconds for an answer: it was cut off."
 
 
 def _said(status: int, host: str) -> str:
@@ -221,6 +331,6 @@ def _said(status: int, host: str) -> str:
         return f"{host} knows us but does not let us read this (403): see the rights it needs."
     if status == 404:
         return f"{host} has nothing at this address (404): check the address."
-    if status == 429:
+    if status == LIMITED:
         return f"{host} asks us to slow down (429): the pull goes on later."
     return f"{host} answered {status}: the pull is tried again later."

@@ -61,15 +61,28 @@ def rows_of(page: Any, name: str, one: str = "") -> list[Record]:
 
 
 def each(rows: Iterable[Record], read: Callable[[Record], Told], told: Told) -> None:
-    """Take in what each row says; one that cannot be read is a remark and spoils no other."""
+    """Take in what each row says; one that cannot be read is a remark and spoils no other.
+
+    The cursor has moved on behind its page, so the others would not come again.
+    """
     for row in rows:
         try:
             told.extend(read(row))
-        except Unusable as unusable:
+        except WRONG_SHAPE as error:
             told.remarks += [
-                Remark(error["field"], f"{error['reason']}; the record was left out")
-                for error in unusable.errors
+                Remark(said["field"], f"{said['reason']}; the record was left out")
+                for said in _flaws(error)
             ]
+
+
+def _flaws(error: Exception) -> list[dict[str, str]]:
+    """What is wrong with a record, field and reason, without its words where it names none."""
+    if isinstance(error, Unusable):
+        return error.errors
+    field = str(error.args[0]) if isinstance(error, KeyError) else ""
+    return [
+        {"field": field, "reason": f"its shape is not the help desk's ({type(error).__name__})"}
+    ]
 
 
 def needed(row: Record, name: str) -> str:
@@ -154,18 +167,7 @@ def each_dumped(topic: str, page: Any, read: Callable[[Record], Told]) -> Told:
     What cannot be told from it is said once, and names the stream.
     """
     told, stream = Told(), topic.removeprefix(DUMPED)
-
-    def shaped(row: Record) -> Told:
-        try:
-            return read(row)
-        except Unusable:
-            raise
-        except WRONG_SHAPE as error:
-            field = str(error.args[0]) if isinstance(error, KeyError) else ""
-            reason = f"its shape is not the help desk's ({type(error).__name__})"
-            raise Unusable({"field": field, "reason": reason}) from error
-
-    each(rows_of(page, RECORDS), shaped, told)
+    each(rows_of(page, RECORDS), read, told)
     named = (Remark(f"{stream}.{one.field}".rstrip("."), one.reason) for one in told.remarks)
     told.remarks = list(dict.fromkeys(named))
     return told

@@ -25,6 +25,7 @@ from tickets.connectors.base import (
     Page,
     Unusable,
 )
+from tickets.connectors.changes import in_order_of_change
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.records import (
     DUMPED,
@@ -95,23 +96,8 @@ class Zammad(Connector):
     def reconcile(
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime
     ) -> Iterator[Page]:
-        page = 1
-        while True:
-            stamp = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            found = _tickets(
-                http.get(
-                    "/api/v1/tickets/search",
-                    {
-                        "query": f"updated_at:[{stamp} TO *]", "sort_by": "updated_at",
-                        "order_by": "asc", "expand": "true", "page": page, "per_page": _PER_PAGE,
-                    },
-                ).json()
-            )  # fmt: skip
-            for ticket in found:
-                yield self._whole(http, ticket)
-            if len(found) < _PER_PAGE:
-                return
-            page += 1
+        for ticket in in_order_of_change(lambda *window: _changed(http, *window), since):
+            yield self._whole(http, ticket)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
         try:
@@ -164,6 +150,21 @@ class Zammad(Connector):
 
     def guess_severity(self, word: str) -> Guess | None:
         return super().guess_severity(word.lstrip("0123456789 "))
+
+
+def _changed(http: Http, since: datetime, number: int) -> tuple[list[Any], bool]:
+    """A page of the tickets that changed since an instant, and whether it is full."""
+    stamp = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    found = _tickets(
+        http.get(
+            "/api/v1/tickets/search",
+            {
+                "query": f"updated_at:[{stamp} TO *]", "sort_by": "updated_at",
+                "order_by": "asc", "expand": "true", "page": number, "per_page": _PER_PAGE,
+            },
+        ).json()
+    )  # fmt: skip
+    return found, len(found) >= _PER_PAGE
 
 
 def _tickets(found: Any) -> list[Any]:

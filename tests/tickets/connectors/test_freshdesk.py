@@ -402,6 +402,26 @@ def test_more_tickets_of_one_second_than_are_listed_stop_the_pull_with_a_sentenc
         pulled(FRESHDESK, open_http(FRESHDESK, desk, secrets=f.SECRETS), NOW)
 
 
+def test_a_list_longer_than_freshdesk_shows_is_told_and_goes_on_with_what_changes(
+    small_pages: int,
+) -> None:
+    desk = f.desk(tickets=[], talk={})
+    http = open_http(FRESHDESK, desk, secrets=f.SECRETS)
+    pages, cursor = pulled(FRESHDESK, http, NOW)
+    contacts = [page for page in pages if page.stream == "contacts"]
+    assert [page.topic for page in contacts] == ["contacts"] * small_pages + ["cut"]
+    with pytest.raises(Unusable, match="contacts: Freshdesk shows the first 10 contacts since"):
+        FRESHDESK.tell("cut", contacts[-1].raw, Context())
+    assert cursor["contacts"] == {"since": (NOW - FRESHDESK.overlap).isoformat()}
+    # The agents end before the last page: nothing is said of them.
+    assert [page.stream for page in pages if page.topic == "cut"] == ["contacts", "ratings"]
+    # One that has stopped at the last page in an earlier version goes on as well.
+    stopped = {"since": NOW.isoformat(), "page": small_pages + 1}
+    again, cursor = pulled(FRESHDESK, http, NOW, cursor={**cursor, "contacts": stopped})
+    assert [page.topic for page in again if page.stream == "contacts"] == ["cut"]
+    assert "page" not in cursor["contacts"]
+
+
 def test_many_tickets_of_one_second_are_paged_within_it() -> None:
     rows = [ticket(n, day("09:00:00")) for n in range(250)]
     desk = f.desk(tickets=rows, talk={})

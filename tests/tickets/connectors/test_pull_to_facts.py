@@ -34,7 +34,7 @@ class Installation:
 
     def __init__(self, cast: Cast, module: ModuleType) -> None:
         key = module.__name__.rpartition(".")[2]
-        options = {**module.OPTIONS, "since": 60}
+        options = {**getattr(module, "OPTIONS", {}), "since": 60}
         self.connection = connected(cast, key, module.WORDS, options=options)
         self.desk: Desk = module.desk()
         secrets = module.SECRETS
