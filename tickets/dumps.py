@@ -27,6 +27,7 @@ from tickets.inbound import CREATED, FOLDED, QUARANTINED, receive
 from tickets.mapping import Problem
 from tickets.models import Connection, ImportRun, InboundOutcome, InboundWork
 from tickets.source_names import mistake_in
+from tickets.storable import storable
 
 #: Records of one delivery, and how many characters their lines may have together.
 RECORDS, CHARACTERS = 100, 512 * 1024
@@ -174,9 +175,9 @@ def record_in(said: Mapping[str, Any], stream: str) -> tuple[str, dict[str, Any]
     kind, record = said.get("type"), said.get("record")
     if kind == "RECORD" and isinstance(record, dict):
         if "stream" in said:
-            return str(said["stream"]), _own_keys_off(record)
+            return storable(str(said["stream"])), _own_keys_off(record)
         if isinstance(record.get("data"), dict) and "stream" in record:
-            return str(record["stream"]), _own_keys_off(record["data"])
+            return storable(str(record["stream"])), _own_keys_off(record["data"])
     keys = _OTHER_MESSAGES.get(kind, ()) if isinstance(kind, str) else ()
     if any(key in said for key in ([keys] if isinstance(keys, str) else keys)):
         return None

@@ -25,6 +25,7 @@ from django.utils.text import slugify
 from portal.catalogue.severity import Severity
 from tickets.canonical import FIRST_YEAR, LAST_YEAR, ActorKind, State
 from tickets.files import DELIMITERS, ENCODINGS, Layout
+from tickets.storable import UNSTORABLE
 
 SHIPPED = Path(__file__).parent / "mappings"
 
@@ -107,8 +108,6 @@ _LONGEST = {"group": 150, "channel": 40, "capability": 150, "requester_email": 2
 MOST_CAPABILITIES = 500
 #: What is remembered of a column: so many values, each no longer than so many characters.
 _REMEMBERED, _WORTH_REMEMBERING = 20_000, 100
-#: Characters PostgreSQL keeps in no text: NUL and halves of surrogate pairs.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 #: UTF-8 that was read as Windows-1252 and written again.
 MOJIBAKE = re.compile("[ÃÂ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€")
 
@@ -495,7 +494,7 @@ class Columns:
             return word or Unreadable(f"[values.{meaning}] does not say what this word means")
         if meaning == "score":
             return _score(said, self._mapping.scale)
-        if _UNSTORABLE.search(said):
+        if UNSTORABLE.search(said):
             return Unreadable(
                 "holds a NUL character" if "\x00" in said else "holds half of a character"
             )
@@ -629,7 +628,7 @@ def _score(said: str, scale: str) -> int | Unreadable:
 
 def printable(said: str, longest: int = 300) -> str:
     """Text as it can be kept and shown: what PostgreSQL refuses stands as a replacement mark."""
-    return _UNSTORABLE.sub("\ufffd", said[:longest])
+    return UNSTORABLE.sub("\ufffd", said[:longest])
 
 
 def _text(value: object) -> str:

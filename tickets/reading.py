@@ -6,23 +6,20 @@ Pure: bytes in, `Told` or errors out. tickets/apart.py does the same in a proces
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tickets.connectors import connector_of
 from tickets.connectors.base import Context, Unusable
 from tickets.keepable import keepable
 from tickets.news import Remark, Told
+from tickets.storable import is_suspect, storable
 
 #: The topic of a dead letter that says a ticket could not be fetched; told again, it is asked for.
 NOT_FETCHED = "not fetched"
 #: Tickets that one unsigned webhook may ask to be fetched.
 HINTS = 100
-#: What PostgreSQL cannot keep, as it stands in JSON: NUL and halves of surrogate pairs.
-_UNKEPT = re.compile(rb"\x00|\\u0000|\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +57,8 @@ def read_one(unread: Unread) -> Reading:
     """Read a delivery; whatever its mapper raises is its own trouble."""
     try:
         told = _told(unread)
-        if _UNKEPT.search(unread.raw):
-            told = _printable(told)
+        if is_suspect(unread.raw):
+            told = storable(told)
         context = unread.context
         told = keepable(told, received_at=context.received_at, capabilities=context.capabilities)
     except Unusable as unusable:
@@ -115,22 +112,3 @@ def where(error: BaseException) -> str:
 def trouble(reason: str) -> dict[str, str]:
     """An error of a delivery as a whole."""
     return {"field": "", "reason": reason}
-
-
-def _printable(value: Any) -> Any:
-    """The value with U+FFFD where its texts hold what the database cannot keep."""
-    if type(value) is str:
-        return (
-            value.replace("\0", "\ufffd")
-            .encode("utf-16", "surrogatepass")
-            .decode("utf-16", "replace")
-        )
-    if isinstance(value, dict):
-        return {_printable(name): _printable(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_printable(one) for one in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(
-            value, **{one.name: _printable(getattr(value, one.name)) for one in fields(value)}
-        )
-    return value

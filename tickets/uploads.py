@@ -30,6 +30,7 @@ from tickets.files import UnreadableFile
 from tickets.importing import ImportRefused, RecordRatings
 from tickets.mapping import Mapping, MappingError
 from tickets.models import ImportOrder, ImportRun, Upload
+from tickets.storable import storable
 
 #: The kind of `Due` row that leads a worker to orders.
 IMPORT = "import"
@@ -251,7 +252,8 @@ def _carry_out(ordered: ImportOrder, now: datetime, record_ratings: RecordRating
             raise ImportRefused("The file is no longer there. Upload it again.")
         ordered.report = _import(ordered, now, progress, record_ratings)
     except (MappingError, ImportRefused, UnreadableFile) as error:
-        ordered.trouble = str(error).replace(ordered.upload.stored_as, ordered.upload.name)[:1000]
+        said = str(error).replace(ordered.upload.stored_as, ordered.upload.name)
+        ordered.trouble = storable(said[:1000])
     ordered.finished_at = clock()
     _save(ordered, "report", "trouble", "finished_at")
     if not ordered.trouble:

@@ -151,7 +151,7 @@ def test_what_the_database_refuses_is_one_deliverys_fault(
     """A NUL that a connector lets through spoils neither its batch nor the next organisation."""
     send(cast, "m1", **GOOD)
     send(cast, "m2", **GOOD | {"ticket": "T3", "subject": "a\0b"})
-    monkeypatch.setattr(reading, "_printable", lambda told: told)
+    monkeypatch.setattr(reading, "storable", lambda told: told)
     assert swept() == 2
     with acting(cast.acme.pk):
         assert [one.delivery_id for one in InboundMessage.objects.in_status("failed")] == ["m2"]

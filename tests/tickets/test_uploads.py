@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from portal.audit.trail import SYSTEM
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
+from tests.tickets.connectors import chatwoot
 from tests.tickets.exports import ignore_ratings
 from tickets import importing, uploads
 from tickets.models import (
@@ -328,3 +330,18 @@ def test_raw_records_need_only_their_help_desk(cast: Cast, ada: Client) -> None:
     with acting(cast.acme.pk):
         assert Connection.objects.get(name="dumped").kind == "api"
         assert not QuarantinedRow.objects.exists()
+
+
+def test_half_a_character_in_a_raw_record_stops_no_worker(cast: Cast, ada: Client) -> None:
+    rows = [json.dumps(row) for row in chatwoot.DUMP["conversations"]]
+    rows += [rows[0].replace('"id"', '"note": "\\ud83d", "id"', 1)]
+    rows += ['{"type":"RECORD","stream":"odd\\u0000\\ud83d","record":{"id":1}}']
+    page = sent(ada, "\n".join(rows).encode(), "conversations.jsonl")
+    said = {"action": "records", "source": "cw", "kind": "chatwoot", "stream": "conversations"}
+    assert ada.post(page, said).status_code == 302
+    assert swept(cast) == 1
+    shown = ada.get(page).content.decode()
+    assert f"{len(rows) - 1} in {len(rows) - 1} deliveries, {len(rows) - 1} of them new" in shown
+    with acting(cast.acme.pk):
+        ordered = ImportOrder.objects.get()
+        assert (ordered.trouble, ordered.finished_at is not None) == ("", True)

@@ -14,6 +14,7 @@ from tickets.canonical import Event, EventType
 from tickets.connectors.base import RECORDS, WRONG_SHAPE, Unusable
 from tickets.lens import named
 from tickets.news import Remark, Told, event_key
+from tickets.storable import decoded, storable
 
 Record = Mapping[str, Any]
 
@@ -22,16 +23,17 @@ DUMPED = "dumped "
 
 
 def document(raw: bytes) -> Any:
-    """The JSON of a delivery. Raises Unusable."""
+    """The JSON of a delivery, its texts as they can be kept. Raises Unusable."""
     try:
-        return json.loads(raw)
+        return decoded(raw)
     except ValueError:
         raise Unusable({"field": "", "reason": "this is no JSON"}) from None
 
 
 def compact(body: Record) -> bytes:
     """A page that was put together, the same bytes for the same content."""
-    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return str(storable(text)).encode()
 
 
 def flat(data: Record) -> str:
