@@ -15,7 +15,9 @@ class SourceId:
     regex = r"[\s\S]+"
 
     def to_python(self, value: str) -> str:
-        """The id as the source says it."""
+        """The id as the source says it. With a NUL it is nobody's: none is kept."""
+        if "\0" in value:
+            raise ValueError(value)
         return value
 
     def to_url(self, value: str) -> str:

@@ -14,7 +14,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, cast
 
 from tickets import spreadsheets
 from tickets.spreadsheets import UnreadableSpreadsheet
+from tickets.storable import UNSTORABLE
 
 #: The longest cell that is read, in characters; a row with a longer one is refused by name.
 LONGEST_CELL = 65_536
@@ -336,11 +337,21 @@ def _overlong(cells: list[str], header: list[str]) -> str:
     return ""
 
 
+def _unstorable(names: Iterable[str]) -> str:
+    """What is said of a column that no mapping can name; empty where there is none."""
+    for name in names:
+        if UNSTORABLE.search(name):
+            return f"the name of a column, {name[:80]!r}, holds a character that cannot be kept"
+    return ""
+
+
 def _checked_header(cells: list[str]) -> list[str]:
     """The names of the columns. Raises csv.Error where a name stands for two of them."""
     header = [name.strip() for name in cells]
     if len(header) > MOST_COLUMNS:
         raise csv.Error(f"the header names {len(header):,} columns; {MOST_COLUMNS:,} are read")
+    if unstorable := _unstorable(header):
+        raise csv.Error(unstorable)
     repeated = {name for name in header if name and header.count(name) > 1}
     if repeated:
         raise csv.Error(f"the header names {', '.join(sorted(repeated))} twice")
@@ -364,7 +375,11 @@ def _json_rows(text: io.TextIOWrapper) -> Iterator[dict[str, Any] | str]:
             yield f"the line is longer than {LONGEST_ROW:,} characters"
             continue
         row = json_object(line)
-        if isinstance(row, dict) and len(line) > LONGEST_CELL:
+        if isinstance(row, str):
+            yield row
+        elif ("\\u" in line or not line.isascii()) and (unstorable := _unstorable(row)):
+            yield unstorable
+        elif len(line) > LONGEST_CELL:
             yield _overlong([str(value) for value in row.values()], list(row)) or row
         else:
             yield row

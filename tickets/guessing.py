@@ -30,6 +30,7 @@ from tickets.mapping import (
     reader_of,
 )
 from tickets.sampling import Sample
+from tickets.storable import UNSTORABLE
 
 #: A column is taken for a meaning from `LIKELY` on, and mentioned from `ENOUGH` on; a word whose
 #: meaning is less than `SURE` is asked.
@@ -418,11 +419,12 @@ def _decide_words(found: Guessed, texts: Mapping[str, list[str]]) -> None:
         for kind, known in tables.items():
             of_kind = {w for w, g in found.values["type"].items() if g and g.meaning == kind}
             said = {
-                str(row.get(found.columns["value"].column) or "")
+                word
                 for row in found.sample.rows
                 if "value" in found.columns
-                and str(row.get(found.columns["type"].column) or "").strip() in of_kind
-            } - {""}
+                for word in texts_of([row], found.columns["value"].column)
+                if str(row.get(found.columns["type"].column) or "").strip() in of_kind
+            }
             if said:
                 found.values[kind] = {word: guess_among(word, known) for word in sorted(said)}
     for kind, given in found.values.items():
@@ -496,12 +498,12 @@ def _note_file(found: Guessed, texts: Mapping[str, list[str]]) -> None:
 
 
 def texts_of(rows: Iterable[Mapping[str, Any]], name: str) -> list[str]:
-    """What a column says, where it says anything."""
+    """What a column says, where it says anything that can be kept: the import names the rest."""
     found = []
     for row in rows:
         value = row.get(name)
         text = value.isoformat() if isinstance(value, datetime) else str(value or "").strip()
-        if text and text.lower() not in _NOTHING:
+        if text and text.lower() not in _NOTHING and not UNSTORABLE.search(text):
             found.append(text)
     return found
 

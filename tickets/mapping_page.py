@@ -13,6 +13,7 @@ from tickets.canonical import Severity, State
 from tickets.connectors import connector_of
 from tickets.lens import NOTHING, Words, WordsError
 from tickets.models import Connection, MappingSurvey, MappingVersion
+from tickets.storable import storable
 from tickets.surveying import PRIORITY, STATUS
 
 #: Words shown of one kind, those that wait for somebody first: a form has its limits.
@@ -296,11 +297,13 @@ def draft_of(connection: Connection, posted: Mapping[str, str], words: Words) ->
     places: dict[str, int] = {}
     for name, value in posted.items():
         if name.startswith(_ORDER):
-            places[unquote(name.removeprefix(_ORDER))] = int(value) if value.isdecimal() else 0
+            places[storable(unquote(name.removeprefix(_ORDER)))] = (
+                int(value) if value.isdecimal() else 0
+            )
         if not name.startswith(_WORD):
             continue
         kind, _, word = name.removeprefix(_WORD).partition(":")
-        kind, word = unquote(kind), unquote(word)
+        kind, word = storable(unquote(kind)), storable(unquote(word))
         meanings = {STATUS: states, PRIORITY: severities}.get(kind)
         if meanings is None:
             meanings = capabilities.setdefault(kind, {})

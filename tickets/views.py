@@ -26,6 +26,7 @@ from tickets.connectors.base import Asked, Connector
 from tickets.lens import WordsError
 from tickets.models import Connection, ImportRun, MappingSurvey, QuarantinedRow
 from tickets.quality import issues
+from tickets.storable import storable
 from tickets.words import SavedMeanwhile, save_version, words_of
 
 #: Accounts and quarantined rows on one page.
@@ -408,7 +409,8 @@ def source_roles(request: MemberRequest, organisation: str, source: str) -> Http
 
 
 def _roles_context(request: MemberRequest, connection: Connection, now: datetime) -> dict[str, Any]:
-    search, role = request.GET.get("q", "").strip(), request.GET.get("role", "")
+    search = storable(request.GET.get("q", "").strip())
+    role = storable(request.GET.get("role", ""))
     names = account_roles.names_of(connection, search=search, role=role)
     shown = Paginator(names, PAGE).get_page(request.GET.get("page"))
     surveys = MappingSurvey.objects.for_tenant(connection.tenant_id).filter(

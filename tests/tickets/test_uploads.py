@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -345,3 +346,45 @@ def test_half_a_character_in_a_raw_record_stops_no_worker(cast: Cast, ada: Clien
     with acting(cast.acme.pk):
         ordered = ImportOrder.objects.get()
         assert (ordered.trouble, ordered.finished_at is not None) == ("", True)
+
+
+def line(**said: str) -> bytes:
+    row = {"Ticket": "T1", "Created at": "2026-03-02T09:00:00+00:00", "Priority": "high"} | said
+    return json.dumps(row).encode() + b"\n"
+
+
+UNSTORABLE = {
+    "a word with NUL": (line(Priority="hi\0gh"), "Priority", 1),
+    "half a character in a word": (line(Priority="hi\ud83dgh"), "Priority", 1),
+    "half a character in a date": (line(**{"Created at": "2026-03-02\ud83d"}), "Created at", 1),
+    "a ticket with NUL": (line(Ticket="T\0"), "Ticket", 1),
+    "a column with NUL": (line(**{"Pri\0ority": "x"}), "", 1),
+    "half a character in a column": (line(**{"Pri\ud83dority": "x"}), "", 1),
+    "none": (b"", "", 0),
+}
+
+
+@pytest.mark.parametrize("what", sorted(UNSTORABLE))
+def test_what_cannot_be_kept_is_named_and_no_page_fails(cast: Cast, ada: Client, what: str) -> None:
+    odd, column, refused = UNSTORABLE[what]
+    page = sent(ada, line(Ticket="T0") + odd, "tickets.jsonl")
+    form = ada.get(page)
+    assert form.status_code == 200
+    said = values(form, source="desk2", zone="UTC", dates_opened_at="iso")
+    for field in form.context["form"]:
+        assert not re.search("[\0\ud800-\udfff\ufffd]", str(field.label)), "no word is offered"
+    preview = ada.post(page, {**said, "action": "preview"})
+    assert preview.status_code == 200, preview.content.decode()
+    assert preview.context["preview"].more_problems == 0
+    assert len(preview.context["preview"].problems) == refused
+    assert ada.post(page, {**said, "action": "start"}).status_code == 302
+    assert swept(cast) == 1
+    assert ada.get(page).status_code == 200
+    with acting(cast.acme.pk):
+        assert "T0" in Ticket.objects.values_list("external_id", flat=True)
+        assert list(QuarantinedRow.objects.values_list("field", flat=True)) == [column] * refused
+
+
+def test_a_header_that_cannot_be_kept_is_named(cast: Cast, ada: Client) -> None:
+    shown = ada.get(sent(ada, b"Ticket,Cre\0ated\nT1,2026-03-02\n")).content.decode()
+    assert "holds a character that cannot be kept" in shown
