@@ -249,7 +249,7 @@ class _Ticket:
         at = moment(self.ticket if opens else article, "created_at")
         by, actor = self._author(article)
         public = not article.get("internal")
-        text = plain_text(str(article.get("body") or ""))
+        text = plain_text(str(article.get("body") or "")) if public else ""
         data: dict[str, Any] = {}
         if public and by in (ActorKind.AGENT, ActorKind.UNKNOWN):
             attached = len(article.get("attachments") or ())
@@ -258,7 +258,7 @@ class _Ticket:
         if opens:
             data["revises"], key = key, event_key("zammad article", article["id"], "opens")
         self.news.events.append(Event(key, EventType.MESSAGE, at, "2", by, actor, public, data))
-        if public and text:
+        if text:
             self.news.texts[key] = text
 
     def _author(self, article: Mapping[str, Any]) -> tuple[ActorKind, str | None]:
