@@ -50,11 +50,17 @@ logger = logging.getLogger(__name__)
 @anybody
 def hook(request: HttpRequest, part: str) -> JsonResponse:
     """Take in one webhook: 202 for a new one, 200 for one that came before."""
-    if _length(request) > LARGEST:
+    length = _length(request)
+    if length is not None and length > LARGEST:
         return _refused(413, f"A webhook has at most {LARGEST // 1024} KiB. Nothing was stored.")
     connection = _connection(part)
     if connection is None:
         return _refused(404, "There is nothing here.")
+    if length is None:
+        # A body in chunks would be read as an empty one, and acknowledged.
+        return _refused(411, "A webhook says how long it is: Content-Length. Nothing was stored.")
+    if length == 0:
+        return _refused(400, "The body is empty. Nothing was stored.")
     try:
         raw = request.body
     except UnreadablePostError:
@@ -89,10 +95,10 @@ def _take(
     return JsonResponse(told, status=202 if receipt.status == CREATED else 200)
 
 
-def _length(request: HttpRequest) -> int:
-    """What the request says of its length; nothing said is nothing read."""
-    said = request.META.get("CONTENT_LENGTH") or "0"
-    return int(said) if said.isascii() and said.isdecimal() else 0
+def _length(request: HttpRequest) -> int | None:
+    """What the request says of its length in bytes; None: nothing that is a length."""
+    said = request.META.get("CONTENT_LENGTH") or ""
+    return int(said[:20]) if said.isascii() and said.isdecimal() else None
 
 
 def _connection(part: str) -> Connection | None:

@@ -27,6 +27,8 @@ from portal.tenancy import due
 from portal.tenancy.context import acting
 from portal.tenancy.models import Due
 from tickets import ingest, reading
+from tickets.conflicts import conflicts
+from tickets.connectors import GENERIC, connector_of
 from tickets.connectors.base import Context
 from tickets.models import (
     Connection,
@@ -35,7 +37,7 @@ from tickets.models import (
     InboundOutcome,
     InboundWork,
 )
-from tickets.news import Told
+from tickets.news import Remark, Told
 from tickets.reading import Reader, Reading, Unread
 from tickets.storing import Table
 from tickets.waking import FOLD, wake
@@ -50,7 +52,7 @@ BATCH_BYTES = 16 * 1024**2
 #: Tries before a delivery becomes a dead letter, and the first pause between two; each next one is
 #: four times as long, so the fifth begins 42 minutes after the first.
 TRIES, FIRST_PAUSE = 5, timedelta(seconds=30)
-#: Errors that are kept of one try.
+#: Errors that are kept of one try; of more it is said how many.
 MOST_ERRORS = 20
 
 MESSAGES = Table(InboundMessage, ("id",))
@@ -428,23 +430,32 @@ def _enter(tenant_id: int, readings: Mapping[int, Reading], now: datetime) -> No
     by_connection: dict[int, list[InboundWork]] = defaultdict(list)
     for work in works:
         by_connection[work.connection_id].append(work)
+    known: dict[int, list[Remark]] = {}
     for some in by_connection.values():
+        connection = some[0].connection
+        parts = {work.message_id: readings[work.message_id].told for work in some}
+        messages = {message: said for message, said in parts.items() if said is not None}
+        if connector_of(connection.kind) is GENERIC and messages:
+            ingest.take_turn(connection)  # what is stored stays so until ours is
+            found = conflicts(connection, list(messages.values()))
+            known |= zip(messages, found, strict=True)
         told = Told()
-        for work in some:
-            said = readings[work.message_id].told
-            if said is not None:
-                told.extend(said)
-        ingest.enter(tenant_id=tenant_id, connection=some[0].connection, told=told, at=now)
+        for said in messages.values():
+            told.extend(said)
+        ingest.enter(tenant_id=tenant_id, connection=connection, told=told, at=now)
     for work in works:
-        _conclude(work, readings[work.message_id], now)
+        _conclude(work, readings[work.message_id], now, known.get(work.message_id, ()))
 
 
-def _conclude(work: InboundWork, reading: Reading, now: datetime) -> None:
+def _conclude(
+    work: InboundWork, reading: Reading, now: datetime, also: Sequence[Remark] = ()
+) -> None:
     """Say what became of a try, and take the delivery off the queue if that was the last."""
     errors = list(reading.errors)
     if reading.told is not None:
         status = FOLDED
-        errors = [{"field": one.field, "reason": one.reason} for one in reading.told.remarks]
+        remarks = (*reading.told.remarks, *also)
+        errors = [{"field": one.field, "reason": one.reason} for one in remarks]
     elif reading.again and work.attempts < TRIES:
         status = FAILED
     else:
@@ -463,11 +474,14 @@ def _conclude(work: InboundWork, reading: Reading, now: datetime) -> None:
 
 
 def _printable(errors: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Errors as they can be kept and read, the first of many."""
-    return [
+    """Errors as they can be kept and read: the first of many, and how many more there were."""
+    kept = [
         {
             name: text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:300]
             for name, text in error.items()
         }
         for error in errors[:MOST_ERRORS]
     ]
+    if more := len(errors) - len(kept):
+        kept.append({"field": "", "reason": f"and {more:,} more"})
+    return kept

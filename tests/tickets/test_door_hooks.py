@@ -476,6 +476,30 @@ def test_a_deep_body_is_refused_and_a_large_one_is_not_even_read(cast: Cast, ope
     assert post(hook, b" " * 1024 * 1024).status_code == 202
 
 
+@pytest.mark.parametrize("length", ["", "ten", "-1", "²"])
+def test_a_body_of_no_stated_length_is_refused_and_not_acknowledged(
+    cast: Cast, opened: Any, length: str
+) -> None:
+    """Sent in chunks it would be read as an empty one."""
+    _, hook = opened(None)
+    path = hook.url[hook.url.index("/hooks/") :]
+    chunked = {"CONTENT_LENGTH": length, "HTTP_TRANSFER_ENCODING": "chunked"}
+    answer = Client().generic("POST", path, a_body(), "application/json", **chunked)
+    assert answer.status_code == 411
+    assert "Content-Length" in answer.json()["detail"]
+    assert stored(cast) == 0
+
+
+def test_an_empty_body_is_refused_and_not_acknowledged(cast: Cast, opened: Any) -> None:
+    _, hook = opened(None)
+    path = hook.url[hook.url.index("/hooks/") :]
+    answer = Client().generic("POST", path, b"", "application/json", CONTENT_LENGTH="0")
+    assert answer.status_code == 400
+    assert "empty" in answer.json()["detail"]
+    assert stored(cast) == 0
+    assert post(hook, a_body()).status_code == 202  # the negative control
+
+
 def test_a_body_the_connector_cannot_sort_is_kept_for_a_person(
     cast: Cast, opened: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -697,6 +697,89 @@ def test_a_hooked_batch_is_entered_like_the_apis(cast: Cast, key: str) -> None:
     assert {one["field"] for one in later["errors"]} >= {"1.time", "1.type"}
 
 
+def errors_of(key: str, message: int) -> list[dict[str, str]]:
+    answer = call(key, f"/api/v1/ingest/messages/{message}/", "", method="GET").json()
+    assert answer["status"] == "folded"
+    errors: list[dict[str, str]] = answer["errors"]
+    return errors
+
+
+def test_of_many_mistakes_it_is_said_how_many_are_not_told(cast: Cast, key: str) -> None:
+    def wrong(number: int) -> list[Any]:
+        return [event("ticket.created", f"e{n}", data={"severity": "no"}) for n in range(number)]
+
+    many, few = hooked(cast, "h1", [OPENED, *wrong(300)]), hooked(cast, "h2", [OPENED, *wrong(20)])
+    swept()
+    errors = errors_of(key, many)
+    assert len(errors) == 21
+    assert errors[-1] == {"field": "", "reason": "and 280 more"}
+    assert len(errors_of(key, few)) == 20
+
+
+def moved_to(state: str, **more: Any) -> Any:
+    return event("ticket.status_changed", "e1", data={"to": state}, **more)
+
+
+OTHERWISE: dict[str, Any] = {
+    "another state": moved_to("withdrawn"),
+    "another instant": moved_to("resolved", time="2026-03-02T10:00:00+01:00"),
+    "another type": event("ticket.deleted", "e1"),
+    "another actor": moved_to("resolved") | {
+        "data": {"to": "resolved", "actor": {"id": "x", "kind": "bot"}}
+    },
+    "more": moved_to("resolved") | {"data": {"to": "resolved", "bulk": True}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["one delivery", "a later one", "an earlier call", "one sweep"])
+@pytest.mark.parametrize("what", sorted(OTHERWISE))
+def test_an_id_that_is_known_otherwise_is_said_and_the_first_word_stands(
+    cast: Cast, key: str, what: str, how: str
+) -> None:
+    first, other = moved_to("resolved"), OTHERWISE[what]
+    match how:
+        case "one delivery":
+            message = hooked(cast, "h1", [OPENED, first, other])
+        case "a later one" | "one sweep":
+            hooked(cast, "h1", [OPENED, first])
+            if how == "a later one":
+                swept()
+            message = hooked(cast, "h2", [other])
+        case "an earlier call":
+            assert statuses(told(key, OPENED, first)) == ["created", "created"]
+            swept()
+            message = hooked(cast, "h2", [other])
+    swept()
+    [error] = errors_of(key, message)
+    assert error["field"] == f"ticket T1: {TYPES[other['type']].name}"
+    assert "known with other content" in error["reason"]
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        assert TicketEvent.objects.get(type="ticket.status_changed").data["to"] == "resolved"
+
+
+def test_what_is_said_again_alike_is_no_conflict(cast: Cast, key: str) -> None:
+    """The negative control: everything each type can say, by hook, by API and twice at once."""
+    every = [
+        event(name, f"id of {name}", data=data) for name, data in FULL.items() if "csat" not in name
+    ]
+    messages = [hooked(cast, "h1", [*every, *every]), hooked(cast, "h2", every)]
+    swept()
+    told(key, *every)
+    messages.append(hooked(cast, "h3", every))
+    swept()
+    assert [errors_of(key, message) for message in messages] == [[], [], []]
+
+
+def test_a_use_that_is_known_otherwise_is_said(cast: Cast, key: str) -> None:
+    said = event("telemetry.outcome", "u1", data=FULL["telemetry.outcome"])
+    hooked(cast, "h1", [said])
+    swept()
+    message = hooked(cast, "h2", [said | {"data": said["data"] | {"success": True}}])
+    swept()
+    [error] = errors_of(key, message)
+    assert error["field"].startswith("use event u1")
+
+
 @pytest.mark.parametrize("raw", [b"{", b"[[1]]", b"{}", json.dumps([{}] * 501).encode()])
 def test_a_hooked_body_of_which_nothing_can_be_read_is_unusable(raw: bytes) -> None:
     with pytest.raises(Unusable):
