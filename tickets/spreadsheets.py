@@ -21,12 +21,22 @@ MOST_UNPACKED = 200 * 1024 * 1024
 MOST_RATIO = 100
 #: Parts of a workbook (sheets, styles, themes, relations).
 MOST_PARTS = 200
-#: Cells of the rectangle a sheet spans: it is held in memory as a whole, empty ones too.
+#: Cells of the rectangle a sheet spans: it is held in memory as a whole, empty ones too. As many
+#: cells and shared texts may be written.
 MOST_CELLS = 5_000_000
 
 _CHUNK = 1 << 20
 #: A cell or a row says where it stands: r="AB12" or r="12".
 _PLACE = re.compile(rb"""\br\s*=\s*["']\s*([A-Za-z]{0,4})([0-9]{1,12})\s*["']""")
+_PREFIX = rb"<(?:[A-Za-z_][\w.-]{0,30}:)?"
+#: Where the cells of a sheet begin, whatever the part is called.
+_SHEET = re.compile(_PREFIX + rb"sheetData(?=[\s/>])")
+#: What takes memory by being there: a cell, a shared text.
+_HELD = re.compile(_PREFIX + rb"(?:c|si)(?=[\s/>])")
+#: Rows, and cells that do not say where they stand: they follow the one before.
+_ROW_OR_NEXT = re.compile(
+    _PREFIX + rb"(?:(row)(?=[\s/>])([^<>]*?\br\s*=)?|c(?=[\s/>])(?![^<>]*?\br\s*=))"
+)
 #: A document type could name entities; workbooks have none.
 _DOCTYPE = re.compile(rb"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
@@ -88,8 +98,7 @@ def inspect(path: Path) -> None:
 def _look_through(content: Any, name: str, unpacked: int, size: int) -> int:
     """Measure one part; return the bytes unpacked so far."""
     is_xml = not name.lower().endswith((".bin", ".png", ".jpeg", ".jpg", ".emf", ".gif"))
-    is_sheet = "worksheets/" in name.lower()
-    last_row = last_column = 0
+    grid = _Grid()
     before = b""
     while chunk := content.read(_CHUNK):
         unpacked += len(chunk)
@@ -98,17 +107,50 @@ def _look_through(content: Any, name: str, unpacked: int, size: int) -> int:
         # UTF-16 puts a nought between the letters.
         if is_xml and (_DOCTYPE.search(seen) or _DOCTYPE.search(seen.replace(b"\0", b""))):
             raise UnreadableSpreadsheet(f"{name} declares a document type or an entity")
-        if is_sheet:
-            for letters, digits in _PLACE.findall(seen):
-                last_row = max(last_row, int(digits))
-                last_column = max(last_column, _column(letters))
-            if last_row * max(last_column, 1) > MOST_CELLS:
-                raise UnreadableSpreadsheet(
-                    f"the sheet spans {last_row:,} rows and {last_column:,} columns; save it as"
-                    " CSV, which is read in bounded memory"
-                )
+        grid.look_at(seen)
+        grid.refuse_large()
         before = seen[-64:]
     return unpacked
+
+
+class _Grid:
+    """How far the cells of a part reach, and how many there are, at most."""
+
+    def __init__(self) -> None:
+        self._last_row = self._last_column = 0
+        #: Rows that do not say where they stand; cells of a row that do not, and the most of them.
+        self._next_rows = self._next_cells = self._most_next_cells = 0
+        self._held = 0
+        self._is_sheet = False
+
+    def look_at(self, piece: bytes) -> None:
+        """Take in a piece of the part; what stands in two pieces may be counted twice."""
+        self._held += len(_HELD.findall(piece))
+        self._is_sheet = self._is_sheet or _SHEET.search(piece) is not None
+        if not self._is_sheet:
+            return
+        for letters, digits in _PLACE.findall(piece):
+            self._last_row = max(self._last_row, int(digits))
+            self._last_column = max(self._last_column, _column(letters))
+        for row, placed in _ROW_OR_NEXT.findall(piece):
+            if row:
+                self._next_rows += not placed
+                self._next_cells = 0
+            else:
+                self._next_cells += 1
+                self._most_next_cells = max(self._most_next_cells, self._next_cells)
+
+    def refuse_large(self) -> None:
+        """Raise UnreadableSpreadsheet for more than may be held."""
+        rows = self._last_row + self._next_rows
+        columns = self._last_column + self._most_next_cells
+        if rows * max(columns, 1) > MOST_CELLS:
+            said = f"the sheet spans {rows:,} rows and {columns:,} columns"
+        elif self._held > MOST_CELLS:
+            said = f"it holds more than {MOST_CELLS:,} cells"
+        else:
+            return
+        raise UnreadableSpreadsheet(f"{said}; save it as CSV, which is read in bounded memory")
 
 
 def _refuse_bomb(unpacked: int, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -114,6 +115,58 @@ def test_a_hostile_workbook_is_refused_before_it_is_opened(
     with pytest.raises(UnreadableFile, match=said):
         list(ExportFile(rewritten(book, **parts)).rows())
     assert opened == []
+
+
+def sheet_of(cells: bytes) -> bytes:
+    space = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    return b'<worksheet xmlns="%s"><sheetData>%s</sheetData></worksheet>' % (space, cells)
+
+
+def row_of(number: int, row: bytes = b"<row>", cell: bytes = b"<c><v>1</v></c>") -> bytes:
+    return row + cell * number + b"</row>"
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (row_of(10) * 1_100, "1,100 rows and 10 columns"),
+        (row_of(1) * 200 + row_of(60), "201 rows and 60 columns"),
+        (b'<row r="1000"/>' + row_of(1) * 10 + row_of(10), "1,011 rows and 10 columns"),
+        (row_of(10, b'<row r="5000">'), "5,000 rows and 10 columns"),
+        (row_of(10_001, cell=b'<c r="A1"/>'), "more than 10,000 cells"),
+        (row_of(1, cell=b'<c a="<" r="CV200"/>'), "201 rows and 101 columns"),
+        (b"<si/>" * 10_001, "more than 10,000 cells"),
+    ],
+)
+def test_cells_that_do_not_say_where_they_stand_are_counted(
+    book: Path, monkeypatch: pytest.MonkeyPatch, cells: bytes, said: str
+) -> None:
+    monkeypatch.setattr(spreadsheets, "MOST_CELLS", 10_000)
+    path = rewritten(book, **{SHEET: sheet_of(cells), "xl/media/a.png": os.urandom(20_000)})
+    with pytest.raises(UnreadableFile, match=said):
+        list(ExportFile(path).rows())
+
+
+def test_a_sheet_under_another_name_is_counted_as_well(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spreadsheets, "MOST_CELLS", 10_000)
+    hidden = {"xl/media/a.png": sheet_of(row_of(10_001))}
+    with pytest.raises(UnreadableFile, match="columns"):
+        list(ExportFile(rewritten(book, **hidden)).rows())
+
+
+def test_as_many_as_may_be_are_read(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: just below the limit, with places and without; a theme is no sheet."""
+    monkeypatch.setattr(spreadsheets, "MOST_CELLS", 10_000)
+    head = b'<c%s t="inlineStr"><is><t>a</t></is></c>'
+    placed = (b'<row r="%d"><c r="A%d"><v>1</v></c></row>' % (n, n) for n in range(2, 9_002))
+    for cells in (
+        row_of(1, cell=head % b"") + row_of(1) * 9_000,
+        row_of(1, b'<row r="1">', head % b' r="A1"') + b"".join(placed),
+    ):
+        content = {SHEET: sheet_of(cells), "xl/media/a.png": os.urandom(20_000)}
+        assert len(list(ExportFile(rewritten(book, **content)).rows())) == 9_000
 
 
 def test_a_workbook_whose_directory_lies_about_its_size_is_measured(book: Path) -> None:
