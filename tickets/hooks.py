@@ -8,6 +8,7 @@ with a 2xx is stored and queued, in the transaction of the request.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -191,6 +192,9 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
 
 def too_deep(raw: bytes) -> bool:
     """Whether a body, if it is JSON, is nested deeper than `DEEPEST`; nothing is parsed."""
+    encoding = json.detect_encoding(raw)
+    if encoding != "utf-8":  # as json.loads would read it, a byte order mark taken off
+        raw = raw.decode(encoding, "replace").encode()
     if raw.lstrip()[:1] not in (b"{", b"["):
         return False
     depth = 0

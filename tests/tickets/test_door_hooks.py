@@ -459,6 +459,13 @@ def nested(levels: int) -> bytes:
         (b"[" + b"[]," * 1000 + b"[]]", False),
         (b"plain [[[[[[[[[[[[[[[[[[[[[[[[[", False),
         (b"  \n" + b"[" * 21, True),
+        *(
+            (nested(levels).decode().encode(encoding), levels > 20)
+            for levels in (20, 21)
+            for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+        ),
+        (b"", False),
+        (b"\xff\xfe[", False),
     ],
 )
 def test_the_depth_of_json_is_counted_without_parsing_it(raw: bytes, deep: bool) -> None:
