@@ -106,7 +106,7 @@ FLAWS: dict[FlawKind, Explanation] = {
     FlawKind.LEFT_OUT_FIELD: Explanation(
         "A value that could not be read",
         "The value is left out; the rest of the ticket counts.",
-        "See the quarantine for the value and the reason.",
+        "Look at the outcome of its delivery: it names the value and the reason.",
     ),
 }
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tickets.canonical import (
+    FIRST_YEAR,
     ActorKind,
     Event,
     EventType,
@@ -29,9 +30,19 @@ from tickets.canonical import (
 )
 from tickets.event_types import CONTROL, SCALES
 from tickets.flaws import FLAW, REOPEN_COUNT, FlawKind
-from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, UsageTold
+from tickets.news import (
+    AccountTold,
+    RatingTold,
+    Remark,
+    TicketNews,
+    Told,
+    UsageTold,
+    event_key,
+)
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+#: What is dated before is a nought of another clock; a role may be said to hold from 1970 on,
+#: which is always.
+EARLIEST, ALWAYS = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)
 #: What is dated further ahead of its arrival is a mistake; a clock that runs fast is not.
 FURTHEST = timedelta(days=366)
 #: Characters of a name: a ticket's, an account's, a requester's.
@@ -102,14 +113,14 @@ class _Sieve:
             return self.refuse(about, what, "holds a character that controls (a line break …)")
         return True
 
-    def instant(self, value: Any, about: str, what: str) -> bool:
+    def instant(self, value: Any, about: str, what: str, *, earliest: datetime = EARLIEST) -> bool:
         """Whether a value is an instant that can be."""
         if not isinstance(value, datetime) or value.tzinfo is None:
             return self.refuse(about, what, "is no instant with its offset from UTC")
         latest = (self.received_at or datetime.max.replace(tzinfo=UTC) - FURTHEST) + FURTHEST
-        if EARLIEST <= value <= latest:
+        if earliest <= value <= latest:
             return True
-        reason = f"{value.isoformat()} is before 1970 or more than a year ahead"
+        reason = f"{value.isoformat()} is before {earliest.year} or more than a year ahead"
         return self.refuse(about, what, reason)
 
     def whole(self, value: Any, about: str, what: str, bits: int) -> bool:
@@ -132,6 +143,7 @@ class _Sieve:
                 yield self._ticket(one, about)
 
     def _ticket(self, news: TicketNews, about: str) -> TicketNews:
+        remarked = len(self.remarks)
         events = [kept for event in news.events if (kept := self._event(event, about)) is not None]
         requester, email, label_at = news.requester, news.requester_email, news.label_at
         if requester and not self.name(requester, about, "requester"):
@@ -140,6 +152,8 @@ class _Sieve:
             email = ""
         if label_at is not None and not self.instant(label_at, about, "label_at"):
             label_at = None
+        fields = [one.field.removeprefix(f"{about[:60]}: ") for one in self.remarks[remarked:]]
+        events += _left_out(events, fields)
         return replace(
             news, events=events, requester=requester, requester_email=email, label_at=label_at
         )
@@ -207,7 +221,9 @@ class _Sieve:
         about = f"account {one.external_id}"
         if one.role not in _KINDS:
             return self.refuse(about, "role", "is no role of ours")
-        return self.name(one.external_id, about, "id") and self.instant(one.since, about, "since")
+        return self.name(one.external_id, about, "id") and self.instant(
+            one.since, about, "since", earliest=ALWAYS
+        )
 
     def use(self, one: UsageTold) -> bool:
         """Whether something done without us can be kept."""
@@ -226,6 +242,25 @@ class _Sieve:
             and self.instant(one.at, about, "at")
             and all(n is None or self.whole(n, about, name, bits) for name, n, bits in numbers)
         )
+
+
+def _left_out(events: Sequence[Event], fields: Iterable[str]) -> list[Event]:
+    """That parts of a ticket's news were left out, as flaws of it.
+
+    Dated as its first event: without any, the ticket knows of nothing.
+    """
+    if not events:
+        return []
+    at = min(event.at for event in events)
+    return [
+        Event(
+            event_key(FlawKind.LEFT_OUT_FIELD, at.isoformat(), field),
+            EventType.OBSERVED,
+            at,
+            data={"name": FLAW, "value": FlawKind.LEFT_OUT_FIELD.value, "detail": field},
+        )
+        for field in dict.fromkeys(fields)
+    ]
 
 
 Check = Callable[[Any], bool]

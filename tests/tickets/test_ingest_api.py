@@ -401,6 +401,20 @@ def test_a_help_desks_own_connection_is_not_told_from_outside(
     assert statuses(told(key, said)) == ["created"]
 
 
+@pytest.mark.parametrize(
+    ("time", "status"),
+    [
+        ("1970-01-01T00:00:00Z", "rejected"),  # a nought of another clock, as files know it
+        ("1970-12-31T23:59:59Z", "rejected"),
+        ("1971-01-01T00:00:00Z", "created"),
+    ],
+)
+def test_a_nought_of_a_clock_is_no_instant(cast: Cast, key: str, time: str, status: str) -> None:
+    [result] = told(key, event("ticket.created", "e1", time=time, data={"severity": "low"}))
+    assert result["status"] == status
+    assert [one["field"] for one in result["errors"]] == ["time"] * (status == "rejected")
+
+
 def test_what_mapping_finds_later_stands_under_the_message(cast: Cast, key: str) -> None:
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         short_lived = Capability.objects.get(slug="network")

@@ -281,7 +281,7 @@ def instant(
     except (ValueError, OverflowError):
         raise refused("is no day and time of the calendar") from None
     if at < EARLIEST or (until is not None and at > until + FURTHEST):
-        raise refused("is before 1970 or more than a year ahead")
+        raise refused(f"is before {EARLIEST.year} or more than a year ahead")
     return at
 
 
