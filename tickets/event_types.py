@@ -33,7 +33,7 @@ SCALES: Mapping[str, Sequence[int]] = {
 #: Characters that no id holds, as a regular expression's set says them: they break lines.
 CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 #: `$` alone lets a line break pass at the end, in Python.
-_NO_CONTROL = f"^[^{CONTROL}]+(?!\\n)$"
+_NO_CONTROL = f"^[^{CONTROL}]*(?!\\n)$"
 
 Schema = Mapping[str, Any]
 
