@@ -239,6 +239,8 @@ def facts() -> bytes:
     named: dict[str, Any] = {
         "ticket_id": tickets, "continues_id": tickets, "work_item_id": items,
         "requester_id": requesters, "capability_id": slugs, "agent_id": agents,
+        "first_response_capability_id": slugs, "first_meaningful_capability_id": slugs,
+        "resolution_capability_id": slugs,
     }  # fmt: skip
 
     def plain(column: str, value: Any) -> Any:
