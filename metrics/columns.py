@@ -13,6 +13,7 @@ right without waiting for anybody. Marks are written by triggers on the fact tab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
@@ -214,43 +215,49 @@ RESOLUTIONS = Kind(
 )
 
 
-def _decision(
-    name: str, fulfilled: str, clock: str, target: str, deadline: str, *more: Column
-) -> Kind:
+def _decided_under(name: str) -> tuple[Column, Column]:
+    """Capability and severity of a decision; the item's own where nothing else is said."""
+    where, how = f"w.{name}_capability_id", f"w.{name}_severity"
+    return (
+        replace(
+            capability(f"coalesce({where}, w.capability_id)"),
+            of_row=lambda row: row[where] or row["w.capability_id"],
+        ),
+        replace(
+            code("severity", f"coalesce(nullif({how}, ''), w.severity)", SEVERITIES),
+            of_row=lambda row: row[how] or row["w.severity"],
+        ),
+    )
+
+
+def _decision(name: str, promise: str, fulfilled: str, deadline: str, *more: Column) -> Kind:
     """A promise of time, dated by the instant that decides it: kept, or run out (METRICS.md 1.7).
 
     A deadline that passes needs no event: the row stands on the deadline's day from the start, and
     is undecided until `as_of` has passed it.
     """
-    in_time = f"w.{fulfilled} IS NOT NULL AND w.{clock} <= w.{target}"
+    in_time = f"w.{promise}_in_time"
 
     def at(row: Mapping[str, Any]) -> datetime | None:
-        if row[f"w.{target}"] is None:
+        if row[in_time] is None:
             return None
-        kept = row[f"w.{fulfilled}"] is not None and row[f"w.{clock}"] <= row[f"w.{target}"]
-        decided: datetime | None = row[f"w.{fulfilled if kept else deadline}"]
+        decided: datetime | None = row[f"w.{fulfilled if row[in_time] else deadline}"]
         return decided
 
-    at_sql = (
-        f"(CASE WHEN {in_time} THEN w.{fulfilled} WHEN w.{target} IS NOT NULL"
-        f" THEN w.{deadline} END)"
-    )
     return Kind(
         name,
         _ITEM_TABLES,
         "w",
-        at_sql,
+        f"(CASE {in_time} WHEN true THEN w.{fulfilled} WHEN false THEN w.{deadline} END)",
         at,
         (
             dating(),
-            capability("w.capability_id"),
-            code("severity", "w.severity", SEVERITIES),
+            *_decided_under(promise),
             code("outcome", "w.outcome", OUTCOMES),
             flag("response_owed", "w.response_owed"),
             instant("ended", "w.ended_at"),
             instant("fulfilled", f"w.{fulfilled}", 2),
-            seconds("clock", f"w.{clock}"),
-            seconds("target", f"w.{target}", 9, in_steps_of=QUARTER),
+            flag("in_time", in_time),
             instant("deadline", f"w.{deadline}", 21),
             segments("w.segments", "w.handled_by"),
             *more,
@@ -259,23 +266,23 @@ def _decision(
 
 
 FIRST_RESPONSES = _decision(
-    "first_responses",
-    "first_response_at",
-    "first_response_s",
-    "response_target_s",
-    "response_deadline",
+    "first_responses", "first_response", "first_response_at", "response_deadline"
 )
 MEANINGFUL_RESPONSES = _decision(
     "meaningful_responses",
+    "first_meaningful",
     "first_meaningful_at",
-    "first_meaningful_s",
-    "response_target_s",
     "response_deadline",
     code("first_reply", "w.first_reply_meaning", MEANINGS),
-    seconds("first_response", "w.first_response_s", 15),
+    flag("replied_in_time", "w.first_response_in_time"),
 )
 RESOLUTION_PROMISES = _decision(
-    "resolution_promises", "ended_at", "clock_s", "resolution_target_s", "resolution_deadline"
+    "resolution_promises",
+    "resolution",
+    "ended_at",
+    "resolution_deadline",
+    seconds("clock", "w.clock_s"),
+    seconds("target", "w.resolution_target_s", 9, in_steps_of=QUARTER),
 )
 
 _OF_EVENT = "{one}.tenant_id = e.tenant_id AND {one}.event_id = e.id"

@@ -713,17 +713,17 @@ def attainment(facts: Facts, kind: columns.Kind) -> Estimate:
     """Met of met and missed, each promise decided once, in the period of its decision."""
     if kind is columns.RESOLUTION_PROMISES:
         rows = facts.rows(kind)
-        kept = (rows["outcome"] == RESOLVED) & (rows["clock"] <= rows["target"])
-        withdrawn = (rows["outcome"] == WITHDRAWN) & (rows["clock"] <= rows["target"])
+        kept = (rows["outcome"] == RESOLVED) & (rows["in_time"] == 1)
+        withdrawn = (rows["outcome"] == WITHDRAWN) & (rows["in_time"] == 1)
     else:
         rows = _owed(facts, kind)
-        kept = (rows["fulfilled"] > 0) & (rows["clock"] <= rows["target"])
+        kept = rows["in_time"] == 1
         withdrawn = (rows["ended"] > 0) & (rows["ended"] <= rows["deadline"])
         withdrawn &= (rows["outcome"] == WITHDRAWN) & (rows["fulfilled"] == 0)
     told = _kept_of_decided(rows, kept, withdrawn, facts)
     if kind is not columns.MEANINGFUL_RESPONSES:
         return told
-    could = (rows["first_reply"] == UNCLASSIFIED) & (rows["first_response"] <= rows["target"])
+    could = (rows["first_reply"] == UNCLASSIFIED) & (rows["replied_in_time"] == 1)
     if_helped = _kept_of_decided(rows, kept | could, withdrawn, facts).value
     return _doubted(told, rows, if_helped, facts)
 

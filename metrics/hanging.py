@@ -27,10 +27,8 @@ _FIELDS = (
     "event_key",
     "at",
     "reopened",
-    "work_item__first_response_s",
-    "work_item__response_target_s",
-    "work_item__clock_s",
-    "work_item__resolution_target_s",
+    "work_item__first_response_in_time",
+    "work_item__resolution_in_time",
     "work_item__escalations_functional",
     "work_item__escalations_hierarchical",
     "work_item__fcr_claimed",
@@ -59,15 +57,6 @@ class Hanging:
     told: Comparison
 
 
-def _within(clock: str, target: str) -> Callable[[Item, datetime], bool | None]:
-    def judge(item: Item, as_of: datetime) -> bool | None:
-        if item[target] is None:
-            return None
-        return item[clock] is not None and item[clock] <= item[target]
-
-    return judge
-
-
 def _held(item: Item, as_of: datetime) -> bool | None:
     """Known once the window is over; a reopen is only counted then (METRICS.md 1.8).
 
@@ -87,12 +76,12 @@ FACTORS = (
     Factor(
         "replied in time",
         "replied late",
-        _within("work_item__first_response_s", "work_item__response_target_s"),
+        lambda item, as_of: item["work_item__first_response_in_time"],
     ),
     Factor(
         "resolved in time",
         "resolved late",
-        _within("work_item__clock_s", "work_item__resolution_target_s"),
+        lambda item, as_of: item["work_item__resolution_in_time"],
     ),
     Factor("not escalated", "escalated", _not_escalated),
     Factor("held", "reopened", _held, waits=True),

@@ -166,14 +166,10 @@ def _rated(tenant: Organisation, mine: set[tuple[int, int]], tickets: set[int]) 
 def _replied(tenant: Organisation, items: set[int]) -> list[Replied]:
     rows = (
         WorkItem.objects.for_tenant(tenant)
-        .filter(pk__in=items, first_response_s__isnull=False, response_target_s__isnull=False)
-        .values_list("opened_at", "first_response_s", "response_target_s")
+        .filter(pk__in=items, first_response_at__isnull=False, first_response_in_time__isnull=False)
+        .values_list("opened_at", "first_response_in_time")
     )
-    return [
-        Replied(opened_at, seconds <= target)
-        for opened_at, seconds, target in rows
-        if seconds is not None and target is not None
-    ]
+    return [Replied(opened_at, bool(in_time)) for opened_at, in_time in rows]
 
 
 def satisfied(work: Work, until: datetime) -> Own:

@@ -69,7 +69,7 @@ class Column:
     """A column: where it comes from, and how it is written."""
 
     name: str
-    #: `alias.field` of the kind's FROM clause.
+    #: `alias.field` of the kind's FROM clause, or SQL of several (`of_row`).
     source: str
     #: As it is evaluated: wide enough to be added and subtracted.
     dtype: str
@@ -87,6 +87,14 @@ class Column:
     closed: bool = False
     #: UTC epoch seconds: something that is still to come, or has come, at the moment of a reading.
     is_instant: bool = False
+    #: What the source is in a row folded in memory, where it is made of several fields.
+    of_row: Callable[[Mapping[str, Any]], Any] | None = None
+
+    def read(self, row: Mapping[str, Any]) -> int:
+        """Its value in a row folded in memory, by `alias.field`."""
+        if self.source == WHOLE:
+            return self.from_row(row)
+        return self.from_row(self.of_row(row) if self.of_row else row[self.source])
 
 
 def _epoch(sql: str) -> str:
@@ -568,20 +576,19 @@ class Kind:
     @property
     def sources(self) -> list[str]:
         """The fields its columns are made of, without the dating instant's own."""
-        told = {column.source for column in self.columns} - {DATED, WHOLE}
+        told = set()
         for column in self.columns:  # one that is made of several fields names them in its SQL
-            if column.source == WHOLE:
+            if column.source == WHOLE or column.of_row:
                 told |= set(_FIELD.findall(column.code))
+            elif column.source != DATED:
+                told.add(column.source)
         return sorted(told)
 
     def pack(self, rows: Iterable[Mapping[str, Any]]) -> Rows:
         """Rows folded in memory, by `alias.field`, as the same columns."""
         dated = ({**row, DATED: self.at_of_row(row)} for row in rows)
         packed = [
-            tuple(
-                column.from_row(row if column.source == WHOLE else row[column.source])
-                for column in self.columns
-            )
+            tuple(column.read(row) for column in self.columns)
             for row in dated
             if row[DATED] is not None
         ]

@@ -550,8 +550,8 @@ def _severity(case: Case, content: Mapping[str, Any]) -> dict[str, Any]:
     governed = FoldSettings("governed", lambda opened_at: calendar.deadline(opened_at, grace))
     [timeline] = fold([TicketLog(case["id"], _severity_events(case["input"]))], governed)
     [item] = timeline.work_items
-    promised = clocks.promises(item, lambda severity: (calendar, targets[severity.value]))
-    return {"governed": item.severity.value, "deadline": clocks.deadline(item, promised)}
+    told = clocks.resolution(item, lambda _, severity: (calendar, targets[severity.value]))
+    return {"governed": item.severity.value, "deadline": told and told.runs_out}
 
 
 def _severity_events(data: Mapping[str, Any]) -> list[Event]:

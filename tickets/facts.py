@@ -54,6 +54,15 @@ _ITEM = (
     "resolution_target_s",
     "response_deadline",
     "resolution_deadline",
+    "first_response_in_time",
+    "first_response_severity",
+    "first_response_capability_id",
+    "first_meaningful_in_time",
+    "first_meaningful_severity",
+    "first_meaningful_capability_id",
+    "resolution_in_time",
+    "resolution_severity",
+    "resolution_capability_id",
     "handled_by",
     "late_pauses",
     "late_pauses_unasked",
@@ -274,6 +283,7 @@ def _item_row(
     def promised(clock: str) -> int | None:
         return calendars.target(item.capability, severity, clock, item.opened_at)
 
+    replied, answered, solved = _promises(item, calendars)
     response_target = promised(TimeTarget.Clock.FIRST_MEANINGFUL_RESPONSE)
     resolution_target = promised(TimeTarget.Clock.RESOLUTION)
     ended = item.ended_at
@@ -315,15 +325,53 @@ def _item_row(
         item.problem,
         response_target,
         resolution_target,
-        calendar.deadline(item.opened_at, response_target) if response_target else None,
-        clocks.resolution_deadline(item, calendar, resolution_target)
-        if resolution_target
-        else None,
+        # Of a first reply that is late the helpful one is late with it, at the same instant.
+        answered.runs_out if answered else None,
+        solved.runs_out if solved else None,
+        *_decided(item, replied),
+        *_decided(item, answered),
+        *_decided(item, solved),
         item.handled_by.value,
         *_late_pauses(item, calendar, resolution_target),
         _downgraded(item, calendars),
         None,
         0,
+    )
+
+
+def _promises(
+    item: timeline.WorkItem, calendars: Calendars
+) -> tuple[clocks.Promised | None, clocks.Promised | None, clocks.Promised | None]:
+    """How the promises of a first reply, of a helpful one and of the resolution stand."""
+
+    def offer(clock: str) -> clocks.Offer:
+        def offered(capability: int | None, severity: Severity) -> tuple[BusinessTime, int] | None:
+            seconds = calendars.target(capability, severity, clock, item.opened_at)
+            return (calendars.calendar(capability, severity), seconds) if seconds else None
+
+        return offered
+
+    first, helped = item.first_response, item.first_meaningful
+    replied, answered = clocks.responses(
+        item,
+        offer(TimeTarget.Clock.FIRST_MEANINGFUL_RESPONSE),
+        first.at if first else None,
+        helped.at if helped else None,
+    )
+    return replied, answered, clocks.resolution(item, offer(TimeTarget.Clock.RESOLUTION))
+
+
+def _decided(
+    item: timeline.WorkItem, promised: clocks.Promised | None
+) -> tuple[bool | None, str, int | None]:
+    """Whether it came in time; severity and capability of that where they are not the item's."""
+    if promised is None:
+        return None, "", None
+    terms = promised.terms
+    return (
+        promised.in_time,
+        terms.severity.value if terms.severity != item.severity else "",
+        terms.capability if terms.capability != item.capability else None,
     )
 
 

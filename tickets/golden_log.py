@@ -112,7 +112,9 @@ def described(
     item: WorkItem, calendar: Calendar, target_s: float, as_of: datetime
 ) -> dict[str, Any]:
     """A work item in the file's words, without what needs other tickets (repeat contact)."""
-    decision = clocks.decide_resolution(item, calendar, target_s, as_of)
+    promised = clocks.resolution(item, lambda capability, severity: (calendar, target_s))
+    assert promised is not None  # of every item the same is promised
+    decision = clocks.decide(item, promised, as_of)
     first, helped = item.first_response, item.first_meaningful
     return {
         "opened_at": item.opened_at,

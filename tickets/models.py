@@ -517,6 +517,23 @@ class Problem(TenantOwned):
         return self.external_id
 
 
+def _severity_of_a_decision() -> models.CharField[str, str]:
+    """Empty: the item's own."""
+    return models.CharField(max_length=10, choices=SEVERITY_CHOICES, blank=True, db_default="")
+
+
+def _capability_of_a_decision() -> models.ForeignKey[Capability | None]:
+    """Null: the item's own."""
+    return models.ForeignKey(
+        Capability,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
+
+
 class WorkItem(TenantOwned):
     """One problem of one requester: the unit of counting (METRICS.md 1.1).
 
@@ -592,12 +609,27 @@ class WorkItem(TenantOwned):
         db_index=False,
     )
 
-    #: Targets in force at opening, business seconds; null: none promised.
+    #: What is promised under its severity and capability, in the version in force at its opening,
+    #: business seconds; null: nothing.
     response_target_s = models.PositiveIntegerField(null=True, blank=True)
     resolution_target_s = models.PositiveIntegerField(null=True, blank=True)
-    #: Instants at which the targets run (or ran) out; null while paused or without a target.
+    #: When the promised time runs out, or ran out first, whatever was changed later; null while
+    #: paused or without a promise (tickets/clocks.py).
     response_deadline = models.DateTimeField(null=True, blank=True)
     resolution_deadline = models.DateTimeField(null=True, blank=True)
+    #: Whether each came before its time ran out; null: nothing was promised of it. Beside it, where
+    #: they are not the item's own, severity and capability of that: those in force when it came in
+    #: time, else when the time ran out (METRICS.md 1.5, 1.7).
+    first_response_in_time = models.BooleanField(null=True, blank=True)
+    first_response_severity = _severity_of_a_decision()
+    first_response_capability = _capability_of_a_decision()
+    first_meaningful_in_time = models.BooleanField(null=True, blank=True)
+    first_meaningful_severity = _severity_of_a_decision()
+    first_meaningful_capability = _capability_of_a_decision()
+    #: The resolution that holds, or the withdrawal.
+    resolution_in_time = models.BooleanField(null=True, blank=True)
+    resolution_severity = _severity_of_a_decision()
+    resolution_capability = _capability_of_a_decision()
 
     #: Who somebody was to us when it was opened, as one number (tickets/segments.py).
     segments = models.PositiveSmallIntegerField(default=0, db_default=0)

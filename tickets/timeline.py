@@ -173,6 +173,18 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What promises of time rest on, from an instant to the next change (METRICS.md 1.5, 1.7)."""
+
+    since: datetime
+    severity: Severity
+    capability: Any
+    #: Whose promise runs from when, the first from the opening. Only upgrades under the governed
+    #: policy add a step: the tighter target runs from the upgrade.
+    steps: tuple[tuple[datetime, Severity], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkItem:
     """One problem of one requester, from its opening to where it stands."""
 
@@ -195,9 +207,8 @@ class WorkItem:
     pauses: tuple[tuple[datetime, datetime | None], ...]
     #: Every move back, voided and uncounted ones too, in order (METRICS.md 1.6, G5).
     reopens: tuple[Reopen, ...]
-    #: Whose promise runs from when, the first from the opening. Only upgrades under the governed
-    #: policy add a step: the tighter target runs from the upgrade (METRICS.md 1.5).
-    severity_steps: tuple[tuple[datetime, Severity], ...]
+    #: The first from the opening, a further one whenever severity or capability changed.
+    terms: tuple[Terms, ...]
     reassignments: int
     escalations: tuple[Escalation, ...]
     requester_messages: int
@@ -468,6 +479,8 @@ class _Telling:
         self.windows = settings.windows
         self.severities = SeverityHistory.of([event for event, _ in events], settings)
         self.downgrades = _downgrades([event for event, _ in events])
+        #: (from, capability), ascending; the first one holds for all time before.
+        self.capabilities: list[tuple[datetime, Any]] = []
         self.states: dict[Hashable, State] = {}
         self.now = _Now()
         self.items: list[_Item] = []
@@ -496,7 +509,7 @@ class _Telling:
             case EventType.GROUP_CHANGED:
                 self._regrouped(item, event.at, str(data["to"]), bool(data.get("automatic")))
             case EventType.CATEGORY_CHANGED:
-                self.now.capability = data["to"]
+                self._categorised(event.at, data["to"])
             case EventType.FLAGGED:
                 self._flagged(item, event, ticket)
             case EventType.PROBLEM_LINKED:
@@ -548,7 +561,7 @@ class _Telling:
             if data.get("group"):
                 self._regrouped(item, event.at, str(data["group"]), automatic=True)
         if data.get("capability") is not None:
-            self.now.capability = data["capability"]
+            self._categorised(event.at, data["capability"])
         if data.get("problem"):
             self.items[-1].problem = self.now.problem = data["problem"]
         if ticket not in self.states:  # else told after another event of the same instant
@@ -649,6 +662,11 @@ class _Telling:
                 return False
         return False
 
+    def _categorised(self, at: datetime, capability: Any) -> None:
+        self.now.capability = capability
+        if not self.capabilities or self.capabilities[-1][1] != capability:
+            self.capabilities.append((at, capability))
+
     def _regrouped(self, item: _Item, at: datetime, group: str, automatic: bool) -> None:
         self.now.group = group
         if not item.groups or (automatic and item.routing):
@@ -708,7 +726,7 @@ class _Telling:
             first_meaningful=helped,
             pauses=_accepted(item, first),
             reopens=tuple(item.reopens),
-            severity_steps=self.severities.steps(item.opened_at, ended_at),
+            terms=self._terms(item.opened_at, ended_at),
             reassignments=max(0, len(item.groups) - 1),
             escalations=tuple(item.escalations),
             requester_messages=len(item.requester_messages),
@@ -725,6 +743,31 @@ class _Telling:
                 if item.opened_at <= one.at and (ended_at is None or one.at <= ended_at)
             ),
         )
+
+    def _terms(self, opened_at: datetime, ended_at: datetime | None) -> tuple[Terms, ...]:
+        """What promises of an item rested on, from change to change within its life.
+
+        A capability that was not known at the opening holds from there once it is.
+        """
+        capabilities = [
+            change for change in self.capabilities if ended_at is None or change[0] <= ended_at
+        ]
+        changes: set[datetime] = set()
+        if len(capabilities) > 1 or len(self.severities.changes) > 1:
+            changes = {
+                since
+                for since, _ in (*self.severities.changes, *capabilities)
+                if since > opened_at and (ended_at is None or since <= ended_at)
+            }
+        terms: list[Terms] = []
+        for since in (opened_at, *sorted(changes)):
+            severity = self.severities.at(since)
+            capability = _in_force(capabilities, since) if capabilities else None
+            if terms and (severity, capability) == (terms[-1].severity, terms[-1].capability):
+                continue
+            steps = self.severities.steps(opened_at, since)
+            terms.append(Terms(since, severity, capability, steps))
+        return tuple(terms)
 
 
 _DENIALS = (Flag.POLICY_DENIAL, Flag.OUT_OF_SCOPE)
@@ -772,6 +815,16 @@ def _asked(item: _Item, start: datetime) -> bool:
         abs(reply.at - start) <= QUESTION_WINDOW and reply.meaning is not Meaning.NOT_MEANINGFUL
         for reply in item.replies
     )
+
+
+def _in_force[T](changes: Sequence[tuple[datetime, T]], instant: datetime | None) -> T:
+    """What held at an instant: the last change by then, else the first; None: after them all."""
+    in_force = changes[0][1]
+    for since, changed in changes:
+        if instant is not None and since > instant:
+            break
+        in_force = changed
+    return in_force
 
 
 def _downgrades(events: Sequence[Event]) -> tuple[Downgrade, ...]:
@@ -852,17 +905,12 @@ class SeverityHistory:
 
     def at(self, instant: datetime | None) -> Severity:
         """The severity in force at an instant; None means after the last change."""
-        in_force = self.changes[0][1]
-        for since, severity in self.changes:
-            if instant is not None and since > instant:
-                break
-            in_force = severity
-        return in_force
+        return _in_force(self.changes, instant)
 
     def steps(
         self, opened_at: datetime, ended_at: datetime | None
     ) -> tuple[tuple[datetime, Severity], ...]:
-        """Whose promise runs from when, within one work item; see `WorkItem.severity_steps`.
+        """Whose promise runs from when, within one work item; see `Terms.steps`.
 
         As recorded, the severity at the end runs from the opening. Governed, an upgrade adds a step
         and an approved downgrade takes back what was worse.

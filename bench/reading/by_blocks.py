@@ -153,12 +153,11 @@ def _resolutions(rows: Rows, asked: Asked, told: _Told) -> None:
 
 
 def _reply_promises(rows: Rows, asked: Asked, told: _Told) -> None:
-    kept = (rows["fulfilled"] > 0) & (rows["clock"] <= rows["target"])
-    _promises("reply_promise", rows, kept, asked, told)
+    _promises("reply_promise", rows, rows["in_time"] == 1, asked, told)
 
 
 def _resolution_promises(rows: Rows, asked: Asked, told: _Told) -> None:
-    kept = (rows["outcome"] == _RESOLVED) & (rows["clock"] <= rows["target"])
+    kept = (rows["outcome"] == _RESOLVED) & (rows["in_time"] == 1)
     _promises("resolution_promise", rows, kept, asked, told)
 
 

@@ -50,8 +50,17 @@ _CUT = {
     "capability": "coalesce(w.capability_id, 0)",
     "severity": f"array_position(ARRAY{[str(one) for one in Severity]}, w.severity::text)",
 }
-_KEPT_REPLY = "w.first_response_at IS NOT NULL AND w.first_response_s <= w.response_target_s"
-_KEPT = "w.ended_at IS NOT NULL AND w.clock_s <= w.resolution_target_s"
+
+
+def _cut(promise: str) -> dict[str, str]:
+    """Under which capability and severity a promise was decided; the item's own where empty."""
+    return {
+        "capability": f"coalesce(w.{promise}_capability_id, w.capability_id, 0)",
+        "severity": _CUT["severity"].replace(
+            "w.severity", f"coalesce(nullif(w.{promise}_severity, ''), w.severity)"
+        ),
+    }
+
 
 FACTS = (
     Fact(
@@ -98,20 +107,24 @@ FACTS = (
     Fact(
         "reply_promise",
         "tickets_workitem w",
-        f"(CASE WHEN {_KEPT_REPLY} THEN w.first_response_at"
-        " WHEN w.response_target_s IS NOT NULL THEN w.response_deadline END)",
-        {**_CUT, "segment": "w.response_owed::integer", "kept": f"({_KEPT_REPLY})::integer"},
+        "(CASE w.first_response_in_time WHEN true THEN w.first_response_at"
+        " WHEN false THEN w.response_deadline END)",
+        {
+            **_cut("first_response"),
+            "segment": "w.response_owed::integer",
+            "kept": "w.first_response_in_time::integer",
+        },
         {"decided": "count(*)::float8", "kept": "avg(kept)::float8"},
     ),
     Fact(
         "resolution_promise",
         "tickets_workitem w",
-        f"(CASE WHEN {_KEPT} THEN w.ended_at"
-        " WHEN w.resolution_target_s IS NOT NULL THEN w.resolution_deadline END)",
+        "(CASE w.resolution_in_time WHEN true THEN w.ended_at"
+        " WHEN false THEN w.resolution_deadline END)",
         {
-            **_CUT,
+            **_cut("resolution"),
             "segment": "w.response_owed::integer",
-            "kept": f"({_KEPT} AND w.outcome = 'resolved')::integer",
+            "kept": "(w.resolution_in_time AND w.outcome = 'resolved')::integer",
         },
         {"decided": "count(*)::float8", "kept": "avg(kept)::float8"},
     ),

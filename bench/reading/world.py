@@ -121,7 +121,8 @@ FILL = (
            first_meaningful_at, first_meaningful_s, first_reply_meaning, response_owed,
            first_resolution_at, reassignments, escalations_functional, escalations_hierarchical,
            requester_messages, fcr_claimed, repeat_contact_at, routine, response_target_s,
-           resolution_target_s, response_deadline, resolution_deadline)
+           resolution_target_s, response_deadline, resolution_deadline, first_response_in_time,
+           first_meaningful_in_time, resolution_in_time)
     SELECT t.n, t.tenant, t.n, 1, t.requester, t.capability, t.severity, 'mail', 'desk', t.at,
            CASE WHEN e.over THEN 'closed' WHEN t.dice < 0.3 THEN 'waiting_on_requester'
                 ELSE 'in_progress' END,
@@ -140,7 +141,9 @@ FILL = (
            CASE WHEN t.again < 0.5 THEN t.helped < 0.25 END,
            w.response, w.resolution, t.at + w.response * 3 * interval '1 second',
            CASE WHEN e.over OR t.dice >= 0.3 THEN
-                t.at + (w.resolution + t.paused) * 3 * interval '1 second' END
+                t.at + (w.resolution + t.paused) * 3 * interval '1 second' END,
+           coalesce(t.reply <= w.response, false), coalesce(e.meaningful <= w.response, false),
+           e.over AND t.clock <= w.resolution
       FROM ({_TOLD}) AS t
       JOIN (VALUES ('low', 14400, 432000), ('medium', 7200, 144000), ('high', 3600, 57600),
                    ('critical', 900, 14400)) AS w(severity, response, resolution)

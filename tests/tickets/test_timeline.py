@@ -220,7 +220,7 @@ def test_a_governed_downgrade_needs_a_reason_and_somebody_elses_approval(
 
 def test_an_upgrade_adds_its_tighter_promise_to_the_old_one() -> None:
     story = Story().then(2 * HOUR, EventType.PRIORITY_CHANGED, to="critical")
-    assert governed(story).severity_steps == (
+    assert governed(story).terms[-1].steps == (
         (START, Severity.MEDIUM),
         (START + 2 * HOUR, Severity.CRITICAL),
     )
