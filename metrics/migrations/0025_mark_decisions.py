@@ -70,7 +70,7 @@ def _statements(decided):
 class Migration(migrations.Migration):
     dependencies = [
         ("metrics", "0024_mark_left_out"),
-        ("tickets", "0018_decided_once"),
+        ("tickets", "0019_decided_once"),
     ]
 
     operations = [

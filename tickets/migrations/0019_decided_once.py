@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("catalogue", "0003_quick_within"),
         ("tenancy", "0002_protect"),
-        ("tickets", "0017_flawed"),
+        ("tickets", "0018_not_before"),
     ]
 
     operations = [
