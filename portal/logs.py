@@ -45,4 +45,4 @@ class JsonLines(logging.Formatter):
         failure = record.exc_text or (record.exc_info and self.formatException(record.exc_info))
         if failure:
             told["failure"] = failure
-        return json.dumps(told, ensure_ascii=False)
+        return json.dumps(told)  # in ASCII: half a surrogate pair in a message stops no log

@@ -282,7 +282,7 @@ def _put_off(connection: Connection, failed: NotFetched, now: datetime) -> None:
 
     Replayed, a dead letter asks for the ticket again (tickets/reading.py).
     """
-    logger.warning("connection %s, ticket %s: %s", connection.pk, failed.ticket, failed.trouble)
+    logger.warning("connection %s, ticket %s: %s", connection.pk, failed.ticket, _kept(str(failed.trouble)))
     with acting(connection.tenant_id):
         work = _work(connection, failed.ticket)
         if failed.tries < TICKET_TRIES:
@@ -376,11 +376,12 @@ def _answer_checks(
 
 def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -> datetime:
     """Say what went wrong where people look, and when it is tried again; no hint asks before."""
-    logger.warning("connection %s: %s", connection.pk, trouble)
+    said = _kept(str(trouble))
+    logger.warning("connection %s: %s", connection.pk, said)
     wait: timedelta = min(BACK_OFF * 2 ** min(connection.troubles, 10), LONGEST_BACK_OFF)
     if trouble.retry_after is not None:
         wait = max(wait, timedelta(seconds=trouble.retry_after))
-    connection.trouble, connection.pulled_at = _kept(str(trouble)), now
+    connection.trouble, connection.pulled_at = said, now
     connection.troubles += 1
     connection.not_before = again = now + wait
     with acting(connection.tenant_id):

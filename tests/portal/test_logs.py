@@ -35,6 +35,13 @@ def test_a_line_break_in_what_is_said_begins_no_line(
     assert told["message"] == 'asked for x\n{"level": "ERROR"}\r\nGET /s/<token>'
 
 
+def test_half_a_character_is_written_too(written: tuple[logging.Logger, StringIO]) -> None:
+    logger, stream = written
+    logger.warning("it says %s", "\ud83d and ö")
+    stream.getvalue().encode()
+    assert json.loads(stream.getvalue())["message"] == "it says \ud83d and ö"
+
+
 def test_a_failure_is_told_in_its_own_field(written: tuple[logging.Logger, StringIO]) -> None:
     logger, stream = written
     try:
