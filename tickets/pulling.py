@@ -282,14 +282,15 @@ def _put_off(connection: Connection, failed: NotFetched, now: datetime) -> None:
 
     Replayed, a dead letter asks for the ticket again (tickets/reading.py).
     """
-    logger.warning("connection %s, ticket %s: %s", connection.pk, failed.ticket, _kept(str(failed.trouble)))
+    trouble = _kept(str(failed.trouble))
+    logger.warning("connection %s, ticket %s: %s", connection.pk, failed.ticket, trouble)
     with acting(connection.tenant_id):
         work = _work(connection, failed.ticket)
         if failed.tries < TICKET_TRIES:
             later = now + BACK_OFF * 2 ** (failed.tries - 1)
             work.update(tries=failed.tries, due_at=later)
             return
-        reason = f"the ticket could not be fetched in {failed.tries} tries: {failed.trouble}"
+        reason = f"the ticket could not be fetched in {failed.tries} tries: {trouble}"
         _bury(connection, failed.ticket, _kept(reason), now)
         work.filter(asked_at=failed.asked_at).delete()
 
