@@ -48,14 +48,6 @@ def throughput(resolved: int, opened: int) -> float | None:
     return resolved / opened if opened else None
 
 
-def backlog_days(open_now: int, resolved: int, business_days: int = 20) -> float | None:
-    """Business days until the open items were resolved at the pace of the last ones (M22).
-
-    None where nothing was resolved in them: the backlog has no end.
-    """
-    return open_now * business_days / resolved if resolved else None
-
-
 def self_service_completion(completed: int, failed: int) -> Share | None:
     """Attempts that ended without us; pending ones are in neither number (M23)."""
     return share(completed, completed + failed)

@@ -1,4 +1,4 @@
-"""Small SVG charts: a trend with its target and limits, and a value on its interval.
+"""Small SVG charts: a trend with its target and limits.
 
 Nothing here is styled: the policy of the pages refuses inline styles, so shapes carry classes of
 `portal/static/wellserved/style.css` (section 14) and follow light, dark and print with it.
@@ -17,7 +17,6 @@ from django.utils.safestring import SafeString
 
 #: The drawing's own units: about one to one in a card on a phone of 320 px, more elsewhere.
 WIDTH = 300.0
-BAR_HEIGHT = 46.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36.0, 84.0, 12.0, 22.0
 #: Two lines of text closer than this run into each other.
 _LINE = 14.0
@@ -215,56 +214,6 @@ def trend(
     if not known:
         parts.append(_text((_LEFT + frame.right) / 2, _TOP + 18, "middle", "unknown"))
     return _svg(title, _trend_in_words(points, target, unit), frame, parts)
-
-
-def interval_bar(
-    value: float | None,
-    low: float | None,
-    high: float | None,
-    target: float | None,
-    *,
-    scale: tuple[float, float] = (0.0, 100.0),
-    unit: str,
-    title: str,
-) -> SafeString:
-    """A value on the line of what is possible, with its interval and the target across it.
-
-    All in one unit. An unknown value draws the empty line and the word; an unknown interval the
-    value alone. Raises ValueError for a number that is not finite or a scale without width.
-    """
-    _refuse_infinite([value, low, high, target, *scale])
-    if scale[0] >= scale[1]:
-        raise ValueError(f"A scale must go up: {scale[0]} to {scale[1]} does not.")
-    along = _Scale(scale[0], scale[1], 8, WIDTH - 8)
-    middle, bottom = 22.0, BAR_HEIGHT - 4
-    parts = [_rect("track", 8, middle - 5, WIDTH - 16, 10)]
-    spoken = f"{in_words(value, unit)}."
-    if value is not None and low is not None and high is not None:
-        start, end = along(low), along(high)
-        parts.append(_rect("range", start, middle - 5, max(end - start, 1), 10))
-        spoken += f" Interval {in_words(low, unit)} to {in_words(high, unit)}."
-    free = [True, True]
-    if target is not None:
-        x = along(target)
-        parts.append(_line("target", x, middle - 10, x, middle + 10))
-        label = f"target {in_words(target, unit)}"
-        anchor = _anchor(x, label)
-        parts.append(_text(x, bottom, anchor, label, "target-label"))
-        spoken += f" Target {in_words(target, unit)}."
-        reach = _width(label)
-        free = [x - reach > 8 + 40, x + reach < WIDTH - 8 - 40]
-    for end, is_free in zip(scale, free, strict=True):
-        if is_free:
-            x = along(end)
-            parts.append(_text(x, bottom, _anchor(x, in_words(end, unit)), in_words(end, unit)))
-    if value is None:
-        parts.append(_text(WIDTH / 2, 11, "middle", "unknown", "value-label"))
-    else:
-        x = along(value)
-        parts.append(format_html('<circle class="mark" cx="{}" cy="{}" r="6"/>', _n(x), _n(middle)))
-        label = in_words(value, unit)
-        parts.append(_text(x, 11, _anchor(x, label), label, "value-label"))
-    return _svg(title, spoken, Frame("bar", WIDTH, BAR_HEIGHT), parts)
 
 
 # --- Scales ------------------------------------------------------------
@@ -543,17 +492,6 @@ def _text(x: float, y: float, anchor: str, words: str, name: str = "") -> SafeSt
     classed = format_html(' class="{}"', name) if name else _EMPTY
     anchored = format_html(' text-anchor="{}"', anchor) if anchor != "start" else _EMPTY
     return format_html('<text{} x="{}" y="{}"{}>{}</text>', classed, _n(x), _n(y), anchored, words)
-
-
-def _width(words: str) -> float:
-    """Roughly how wide a label is: digits and letters take 6.5 on average."""
-    return 6.5 * len(words)
-
-
-def _anchor(x: float, words: str) -> str:
-    """Keep a label centred on x within the drawing."""
-    half = _width(words) / 2
-    return "start" if x - half < 0 else "end" if x + half > WIDTH else "middle"
 
 
 def _n(value: float) -> str:

@@ -21,7 +21,7 @@ from tickets.canonical import (
     State,
 )
 from tickets.clocks import Calendar
-from tickets.timeline import TicketLog, Timeline, WorkItem, fold
+from tickets.timeline import TicketLog, Timeline, WorkItem
 
 _MEANING = {"meaningful": Meaning.MEANINGFUL, "ack": Meaning.NOT_MEANINGFUL}
 
@@ -93,11 +93,6 @@ def _events(described: Mapping[str, Any], position: int) -> Iterator[Event]:
             yield event(0, EventType.STATUS_CHANGED, to=State(described["to"]), resolution=kind)
         case other:
             raise ValueError(f"The log has an event of unknown type {other!r}.")
-
-
-def fold_log(tickets: Sequence[Mapping[str, Any]]) -> list[Timeline]:
-    """Fold every ticket of the file."""
-    return fold([ticket_log(ticket) for ticket in tickets])
 
 
 def names(timelines: Sequence[Timeline]) -> Iterator[tuple[str, WorkItem]]:

@@ -8,7 +8,7 @@ can be rebuilt at any time. Who did the work stands in `Attribution` only (TRUST
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Self
 
 from django.db import models
@@ -381,18 +381,9 @@ class TicketQuerySet(TenantQuerySet["Ticket"]):
         """Tickets about a capability, as they stand now."""
         return self.filter(capability__slug=capability_slug)
 
-    def of_severity(self, severity: str) -> Self:
-        """Tickets of a severity, as recorded now."""
-        return self.filter(severity=severity)
-
     def in_state(self, state: str) -> Self:
         """Tickets in a canonical state now (tickets/canonical.py)."""
         return self.filter(state=state)
-
-    def opened_between(self, start: datetime | None, end: datetime | None) -> Self:
-        """Tickets opened in start <= t < end; None leaves a side open."""
-        found = self if start is None else self.filter(opened_at__gte=start)
-        return found if end is None else found.filter(opened_at__lt=end)
 
 
 class Ticket(TenantOwned):

@@ -30,6 +30,7 @@ from tickets.connectors.http import LIMITED, Http, HttpTrouble
 from tickets.connectors.records import compact
 from tickets.fetching import PULL
 from tickets.inbound import CREATED, QUARANTINED, Receipt, receive
+from tickets.mapping import printable
 from tickets.models import (
     Connection,
     ConnectionCheck,
@@ -61,6 +62,9 @@ TICKET_TRIES = 5
 OpenHttp = Callable[[Connection], Http]
 #: Says what time it is in the middle of a sweep: a pull may take hours.
 Running = Callable[[], datetime]
+
+#: Characters of a sentence that are kept.
+KEPT = 500
 
 logger = logging.getLogger(__name__)
 
@@ -282,7 +286,7 @@ def _put_off(connection: Connection, failed: NotFetched, now: datetime) -> None:
 
     Replayed, a dead letter asks for the ticket again (tickets/reading.py).
     """
-    trouble = _kept(str(failed.trouble))
+    trouble = printable(str(failed.trouble), KEPT)
     logger.warning("connection %s, ticket %s: %s", connection.pk, failed.ticket, trouble)
     with acting(connection.tenant_id):
         work = _work(connection, failed.ticket)
@@ -291,7 +295,7 @@ def _put_off(connection: Connection, failed: NotFetched, now: datetime) -> None:
             work.update(tries=failed.tries, due_at=later)
             return
         reason = f"the ticket could not be fetched in {failed.tries} tries: {trouble}"
-        _bury(connection, failed.ticket, _kept(reason), now)
+        _bury(connection, failed.ticket, printable(reason, KEPT), now)
         work.filter(asked_at=failed.asked_at).delete()
 
 
@@ -371,13 +375,13 @@ def _answer_checks(
         answer, passed = str(trouble), False
     with acting(connection.tenant_id):
         ConnectionCheck.objects.for_tenant(connection.tenant_id).filter(pk__in=asked).update(
-            answered_at=now, answer=_kept(answer), passed=passed
+            answered_at=now, answer=printable(answer, KEPT), passed=passed
         )
 
 
 def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -> datetime:
     """Say what went wrong where people look, and when it is tried again; no hint asks before."""
-    said = _kept(str(trouble))
+    said = printable(str(trouble), KEPT)
     logger.warning("connection %s: %s", connection.pk, said)
     wait: timedelta = min(BACK_OFF * 2 ** min(connection.troubles, 10), LONGEST_BACK_OFF)
     if trouble.retry_after is not None:
@@ -388,11 +392,6 @@ def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -
     with acting(connection.tenant_id):
         connection.save(update_fields=["trouble", "troubles", "pulled_at", "not_before"])
     return again
-
-
-def _kept(said: str) -> str:
-    """A sentence as it is kept: a help desk's words in it may hold what no database takes."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in said)[:500]
 
 
 def _note_success(connection: Connection, now: datetime) -> None:

@@ -25,12 +25,6 @@ def test_throughput_may_exceed_all() -> None:
     assert ratios.throughput(3, 0) is None
 
 
-def test_a_backlog_of_84_lasts_seven_days_at_twelve_a_day() -> None:
-    assert ratios.backlog_days(84, 12 * 20) == 7
-    assert ratios.backlog_days(84, 0) is None
-    assert ratios.backlog_days(0, 10) == 0
-
-
 def test_ages_of_a_backlog_are_told_by_median_and_ninetieth() -> None:
     ages = np.array([0.5, 1, 1.2, 2, 3, 3.5, 5, 8, 13, 40])
     assert percentile(ages, 0.5) == pytest.approx(3.25)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from django.template.loader import render_to_string
 
-from portal.drawing import WIDTH, Point, Series, in_words, interval_bar, trend
+from portal.drawing import Point, Series, in_words, trend
 
 HOSTILE = '"><script>alert(1)</script><x style="a" y=\'&'
 
@@ -123,11 +123,8 @@ def test_the_drawing_is_an_image_with_a_name_and_a_description():
 
 
 def test_nothing_of_the_drawing_needs_an_inline_style_or_script():
-    for drawing in (
-        trend(some(50, None, 60), target=55, limits=(40, 70), unit="%", title="T"),
-        interval_bar(50, 40, 60, 55, unit="%", title="T"),
-    ):
-        assert not re.search(r"\sstyle=|<style|<script|\son\w+=", drawing)
+    drawing = trend(some(50, None, 60), target=55, limits=(40, 70), unit="%", title="T")
+    assert not re.search(r"\sstyle=|<style|<script|\son\w+=", drawing)
 
 
 def test_a_hostile_title_label_unit_or_note_stays_text():
@@ -138,66 +135,26 @@ def test_a_hostile_title_label_unit_or_note_stays_text():
         title=HOSTILE,
         counted=HOSTILE,
     )
-    bar = interval_bar(5, 4, 6, 7, scale=(0, 10), unit=HOSTILE, title=HOSTILE)
-    for root in (parsed(drawing), parsed(bar)):
-        assert {e.tag for e in root.iter()} <= {
-            "svg",
-            "title",
-            "desc",
-            "g",
-            "line",
-            "polyline",
-            "rect",
-            "circle",
-            "text",
-        }
-        assert not any("style" in e.attrib for e in root.iter())
-        assert root.find("title").text == HOSTILE
+    root = parsed(drawing)
+    assert {e.tag for e in root.iter()} <= {
+        "svg",
+        "title",
+        "desc",
+        "g",
+        "line",
+        "polyline",
+        "rect",
+        "circle",
+        "text",
+    }
+    assert not any("style" in e.attrib for e in root.iter())
+    assert root.find("title").text == HOSTILE
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_is_refused(value):
     with pytest.raises(ValueError, match="finite"):
         trend(some(value), unit="", title="T")
-    with pytest.raises(ValueError, match="finite"):
-        interval_bar(value, None, None, None, unit="", title="T")
-
-
-def test_an_interval_lies_around_its_value():
-    drawing = interval_bar(50, 40, 65, None, unit="%", title="T")
-    (span,), (mark,) = by_class(drawing, "rect", "range"), by_class(drawing, "circle", "mark")
-    start = float(span.get("x"))
-    assert start < float(mark.get("cx")) < start + float(span.get("width"))
-    # 25 of 100 points on a line of 284 units
-    assert float(span.get("width")) == pytest.approx(71, abs=0.1)
-
-
-def test_an_unknown_value_draws_the_word_and_no_mark():
-    drawing = interval_bar(None, None, None, 80, unit="%", title="T")
-    assert "unknown" in texts(drawing)
-    assert not by_class(drawing, "circle", "mark")
-    assert "target 80 %" in texts(drawing)
-
-
-def test_a_value_without_an_interval_is_drawn_alone():
-    drawing = interval_bar(50, None, None, None, unit="%", title="T")
-    assert by_class(drawing, "circle", "mark")
-    assert not by_class(drawing, "rect", "range")
-
-
-@pytest.mark.parametrize("value", [0, 3, 50, 97, 100])
-def test_labels_of_an_interval_stay_inside_the_drawing(value):
-    for text in parsed(interval_bar(value, value, value, value, unit="%", title="T")).iter("text"):
-        reach = 6 * len(text.text)
-        x, anchor = float(text.get("x")), text.get("text-anchor", "start")
-        left = {"start": x, "middle": x - reach / 2, "end": x - reach}[anchor]
-        assert left >= -1
-        assert left + reach <= WIDTH + 1
-
-
-def test_a_scale_that_does_not_go_up_is_refused():
-    with pytest.raises(ValueError, match="go up"):
-        interval_bar(1, None, None, None, scale=(5, 5), unit="", title="T")
 
 
 @pytest.mark.parametrize(
