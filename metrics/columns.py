@@ -292,12 +292,12 @@ _OF_ANSWER = "k.tenant_id = a.tenant_id AND k.answer_id = a.id"
 _READING = (
     "(SELECT *, coalesce(nullif(decided, ''), suggested) AS says FROM surveys_commentreading)"
 )
-#: What turned out to be spam, a test or part of another ticket is in no figure (METRICS.md 1.1).
-_COUNTED = _looked_up(
-    "tickets_ticket",
-    "t",
-    "t.tenant_id = e.tenant_id AND t.id = e.ticket_id AND t.left_out IN ('', 'incomplete')",
-    join="JOIN",
+#: What turned out to be spam, a test or part of another ticket is in no figure (METRICS.md 1.1):
+#: few are, so that they are looked for in a small index, instead of every other in the whole table.
+_COUNTED = (
+    " JOIN LATERAL (SELECT WHERE NOT EXISTS (SELECT FROM tickets_ticket t"
+    " WHERE t.tenant_id = e.tenant_id AND t.id = e.ticket_id"
+    " AND t.left_out NOT IN ('', 'incomplete')) OFFSET 0) AS t ON true"
 )
 _SURVEYED_TABLES = "".join(
     (
@@ -311,7 +311,8 @@ _SURVEYED_TABLES = "".join(
         _looked_up(
             "tickets_resolution",
             "r",
-            "r.tenant_id = e.tenant_id AND r.ticket_id = e.ticket_id AND r.event_key = e.event_key",
+            "r.tenant_id = e.tenant_id AND r.ticket_id = e.ticket_id AND r.event_key = e.event_key"
+            " AND r.denied_at IS NOT NULL",
         ),
     )
 )
@@ -504,13 +505,14 @@ def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) 
 def ask(statement: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """The rows of a statement, read with a binary cursor.
 
-    Django's own asks for text, twice as long and slow to decode. This goes past Django's wrappers,
-    so the acting context is asked for here.
+    Django's own asks for text, twice as long and slow to decode. What these statements cost is
+    for a good part their planning: a connection plans each of them a few times and no more. This
+    goes past Django's wrappers, so the acting context is asked for here.
     """
     if acting_tenant_id() is None:
         raise NoActingTenant("Columns were read outside acting(); no rows would be found.")
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(statement, values, binary=True)
+        cursor.execute(statement, values, binary=True, prepare=True)
         yield from cursor
 
 

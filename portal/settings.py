@@ -119,10 +119,12 @@ _TIMEOUTS = {
 def _database(role: str) -> dict[str, Any]:
     settings = dict(env.db_url_config(database_url(role)))
     settings["ENGINE"] = "django.db.backends.postgresql"
-    options = {
+    options: dict[str, Any] = {
         # Compiling the statements that pack columns takes longer than running them.
         "options": "-c timezone=UTC -c jit=off" + _TIMEOUTS.get(role, ""),
     }
+    # Of the statements that read columns alone: Django's own are written out for each value.
+    options["prepare_threshold"] = 5
     settings["OPTIONS"] = {**settings.get("OPTIONS", {}), **options}
     settings["CONN_MAX_AGE"] = 0
     if role == "web":

@@ -443,6 +443,11 @@ class Ticket(TenantOwned):
                 name="ticket_flawed",
                 condition=models.Q(flawed=True),
             ),
+            models.Index(
+                fields=["tenant", "id"],
+                name="ticket_left_out",
+                condition=~models.Q(left_out__in=["", "incomplete"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -711,6 +716,11 @@ class Resolution(TenantOwned):
                 fields=["tenant", "reopen_at"],
                 name="resolution_by_reopen",
                 condition=models.Q(reopen_at__isnull=False),
+            ),
+            models.Index(
+                fields=["tenant", "ticket", "event_key"],
+                name="resolution_denied",
+                condition=models.Q(denied_at__isnull=False),
             ),
         ]
 

@@ -74,6 +74,18 @@ def test_what_was_read_once_is_not_read_again(told: Cast, newer: list[int]) -> N
     assert sum(newer) == 0
 
 
+def test_a_connection_plans_what_a_reading_asks_once(told: Cast) -> None:
+    with roles.as_role(roles.WEB):
+        for _ in range(3):  # the first time other types are told: nothing is known yet
+            load(told, ITEMS, MARCH, APRIL)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT max(generic_plans + custom_plans) FROM pg_prepared_statements"
+                " WHERE statement LIKE '%%metrics_packing%%' AND statement NOT LIKE '%%stale_%%'"
+            )
+            assert cursor.fetchone() == (2,)
+
+
 def test_a_commit_is_seen_by_the_next_reading(told: Cast) -> None:
     before = plain(load(told, ITEMS, *YEAR))
     enter(told, news("late", moved(3, "resolved")))
