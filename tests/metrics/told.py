@@ -217,7 +217,10 @@ def asked(
     """An event that was asked about two hours later, answered after a day if a score is given."""
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         by = requester or RequesterFactory(tenant=cast.acme, connection=cast.desk)
-        about = {"capability": capability or cast.network, "severity": "medium"}
+        about = {
+            "capability": capability or cast.network,
+            "severity": event.pop("severity", "medium"),
+        }
         ticket = TicketFactory(
             tenant=cast.acme, connection=cast.desk, requester=by, opened_at=at, **about
         )

@@ -192,6 +192,45 @@ def test_a_total_that_would_tell_of_a_service_with_few_answers_is_left_untold(
     assert get(told, metric="csat_share", **where, **PERIOD).json()["denominator"] == 15
 
 
+@pytest.mark.parametrize(
+    ("few", "enough"),
+    [
+        ({"capability": "accounts"}, {"capability": "network"}),
+        ({"severity": "low"}, {"severity": "medium"}),
+    ],
+)
+def test_what_is_told_so_far_finds_no_part_with_few_answers_either(
+    told: Cast, few: dict[str, str], enough: dict[str, str]
+) -> None:
+    def so_far(**where: str) -> Any:
+        KEPT.clear()
+        moment = datetime(2026, 3, 10, tzinfo=UTC)  # whoever was asked has time until the 16th
+        asked_for = Asked(date(2026, 3, 1), date(2026, 4, 1), **where)
+        with acting(told.acme.pk):
+            found = Answering(Reader(told.acme, as_of=moment)).measure("csat_share", asked_for)
+        assert found.value is None
+        assert ("So far" in found.sentence) == (found.so_far is not None)
+        return found.so_far and found.so_far["denominator"]
+
+    beside = (
+        {"capability": told.accounts}
+        if "capability" in few
+        else {"capability": told.network, "severity": "low"}
+    )
+    for score in (1, 5, 5):
+        asked(told, score, **beside)
+    total = {} if "capability" in few else {"capability": "network"}
+    assert so_far(**total, **few) is None
+    if "capability" in few:  # the services are told, and their total is not
+        assert (so_far(), so_far(**enough)) == (None, 10)
+    else:  # the total is told, and no part of it
+        assert (so_far(**total), so_far(**total, **enough)) == (13, None)
+    for score in (1, 5):
+        asked(told, score, **beside)
+    assert (so_far(**total), so_far(**total, **enough)) == (15, 10)
+    assert so_far(**total, **few) == 5
+
+
 def test_figures_need_the_scope_to_read_them(told: Cast) -> None:
     question = {"metric": "reopen_rate", **PERIOD}
     assert Client().get(reverse("api_readings"), question).status_code == 401
