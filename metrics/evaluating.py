@@ -808,6 +808,13 @@ def escalated(facts: Facts, *which: str) -> Estimate:
     return share(several, len(rows), why="nothing was resolved in this period")
 
 
+def went_up(facts: Facts) -> Rows:
+    """Resolved items with at least one escalation, to whomever."""
+    rows = held(facts)
+    some: Rows = rows[(rows["functional"] > 0) | (rows["hierarchical"] > 0)]
+    return some
+
+
 def passed_on(facts: Facts) -> Rows:
     """Resolved items that changed group twice or more after the first assignment."""
     rows = held(facts)

@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from django.db.models import BooleanField, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
 from metrics import columns, recurring, words
+from metrics.contradicting import contradicts
 from metrics.definitions import BY_KEY
-from metrics.evaluating import epoch, passed_on, released_in
+from metrics.evaluating import epoch, passed_on, released_in, went_up
 from metrics.flow import took_many_turns
 from metrics.measure import Reader, Slice
 from metrics.models import Observation, ObservationAnswer, QualityReview
@@ -100,25 +101,26 @@ def _mask(reader: Reader) -> Mask:
 # --- what people said -----------------------------------------------------------------------------
 
 
-def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False, limit: int = 4) -> Piece:
+def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False) -> Piece:
     """Released comments of the slice, the least satisfied first."""
     title = "What people wrote"
     told = _comments(reader, cut, policy_denial=policy_denial)
     if len(told) < SMALLEST_BATCH:
         return Piece(title, words="Comments are shown once at least five are there.")
-    rows = _told(reader, told[:limit])
+    rows = _told(reader, cut, told[:COMMENTS_SHOWN])
     return Piece(title, rows, f"{len(told)} comments in this period, the least satisfied first.")
 
 
-def contradicting_comments(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
+def contradicting_comments(reader: Reader, cut: Slice) -> Piece:
     """Of the released comments those that say something else than their score (M08)."""
     title = "Words against their score"
     all_of_them = _comments(reader, cut, policy_denial=False)
     if len(all_of_them) < SMALLEST_BATCH:
         return Piece(title, words="Comments are shown once at least five are there.")
-    told = [one for one in all_of_them if one.contradicts]
+    told = _against(all_of_them)
     number = words.count(len(all_of_them), "comment", "comments")
-    return Piece(title, _told(reader, told[:limit]), f"{len(told)} of {number} in this period.")
+    rows = _told(reader, cut, told[:COMMENTS_SHOWN])
+    return Piece(title, rows, f"{len(told)} of {number} in this period.")
 
 
 def contradicting(sentiment: str) -> Q:
@@ -132,48 +134,72 @@ def contradicting(sentiment: str) -> Q:
     return against
 
 
-def _suggested_only() -> Q:
-    return Q(reading__decided="") & contradicting("reading__suggested")
+#: So many comments of a sort are shown.
+COMMENTS_SHOWN = 4
 
 
 class _Comment(NamedTuple):
-    text: str
+    """An answer with words, of which nothing is fetched but what is shown."""
+
+    event: int
     score: int
-    at: datetime
     policy_denial: bool
-    #: Whether it says something else than its score; None: nobody has read it.
-    contradicts: bool | None
+    #: Whether it says something else than its score, as far as it was read.
+    contradicts: bool
 
 
 def _comments(reader: Reader, cut: Slice, *, policy_denial: bool) -> list[_Comment]:
-    """The released comments of a slice, the least satisfied first; asked once for both sorts."""
+    """The released comments of a slice, the least satisfied first."""
     told = _once(reader, ("comments", cut), lambda: _released_comments(reader, cut))
     return [one for one in told if one.policy_denial is policy_denial]
 
 
 def _released_comments(reader: Reader, cut: Slice) -> list[_Comment]:
     rows = reader.facts(cut).rows(columns.SURVEYED)
-    events = rows["event"][released_in(rows, epoch(reader.as_of))].tolist()
-    contradicts = contradicting("reading__decided") | _suggested_only()
-    found = (
-        Comment.objects.for_tenant(reader.tenant)
-        .filter(answer__event__in=_listed(events))
-        .exclude(text="")
-        .annotate(contradicts=ExpressionWrapper(contradicts, BooleanField(null=True)))
-        .order_by("answer__score", "-at", "id")
-    )
-    fields = ("text", "answer__score", "at", "answer__event__policy_denial", "contradicts")
-    return [_Comment(*told) for told in found.values_list(*fields)]
+    rows = rows[released_in(rows, epoch(reader.as_of))]
+    whole = replace(cut, severity=None, segment=None)
+    worded = reader.facts(whole).rows(columns.THEMES)["event"]
+    rows = rows[np.isin(rows["event"], worded)]
+    rows = rows[np.lexsort((rows["event"], -rows["answered"], rows["score"]))]
+    against = np.zeros(len(rows), dtype=bool)
+    for key in SCALES:
+        mine = rows["scale"] == columns.SCALE_KEYS.index(key) + 1
+        against[mine] = contradicts(rows[mine])
+    denied = rows["policy_denial"] == 1
+    told = (rows["event"], rows["score"], denied, against)
+    return [_Comment(*one) for one in zip(*(column.tolist() for column in told), strict=True)]
 
 
-def _told(reader: Reader, told: Sequence[_Comment]) -> tuple[Row, ...]:
+def _told(reader: Reader, cut: Slice, told: Sequence[_Comment]) -> tuple[Row, ...]:
+    """The words of some of those that a page shows; what was emptied meanwhile is not there."""
+    found = _once(reader, ("words", cut), lambda: _words_shown(reader, cut))
     mask = _mask(reader)
-    return tuple(Row(mask(c.text), f"rated {c.score}, week {week_of(c.at)}") for c in told)
+    return tuple(
+        Row(mask(text), f"rated {one.score}, week {week_of(at)}")
+        for one in told
+        for text, at in found.get(one.event, ())
+    )
+
+
+def _words_shown(reader: Reader, cut: Slice) -> dict[int, list[tuple[str, datetime]]]:
+    """Text and instant of the comments of each sort that are shown, by event; one query."""
+    others = _comments(reader, cut, policy_denial=False)
+    sorts = (others, _against(others), _comments(reader, cut, policy_denial=True))
+    shown = {one.event for sort in sorts for one in sort[:COMMENTS_SHOWN]}
+    found = Comment.objects.for_tenant(reader.tenant).filter(answer__event__in=shown)
+    told = found.exclude(text="").values_list("answer__event", "text", "at")
+    return {event: [(text, at)] for event, text, at in told}
+
+
+def _against(told: Sequence[_Comment]) -> list[_Comment]:
+    return [one for one in told if one.contradicts]
 
 
 def reopen_messages(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """What was written when work came back: the message at the reopen, the latest first."""
-    came_back = _resolutions(reader, cut).filter(reopened=True, policy_denial=False)
+    rows_ = reader.facts(cut).rows(columns.RESOLUTIONS)
+    came_back = rows_[(rows_["reopened"] == 1) & (rows_["policy_denial"] == 0)]
+    latest = _ranked(came_back, "reopen_at")[:LATEST]
     at_reopen = MessageText.objects.filter(
         tenant=OuterRef("tenant"),
         ticket=OuterRef("ticket"),
@@ -181,11 +207,13 @@ def reopen_messages(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
         at__lte=OuterRef("reopen_at") + AROUND,
     )
     told = (
-        came_back.annotate(text=Subquery(at_reopen.order_by("at", "key").values("text")[:1]))
+        _resolutions(reader, cut)
+        .filter(work_item__in=_listed(latest), reopened=True, policy_denial=False)
+        .annotate(text=Subquery(at_reopen.order_by("at", "key").values("text")[:1]))
         .exclude(text=None)
         .order_by("-reopen_at", "-id")
     )
-    count = words.count(came_back.count(), "item came", "items came")
+    count = words.count(len(np.unique(came_back["item"])), "item came", "items came")
     rows = _of_tickets(reader, told, "text", limit=limit)
     title = "What they said when they came back"
     if not rows:
@@ -195,12 +223,9 @@ def reopen_messages(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
 
 def repeat_contacts(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """What the second ticket was about where somebody needed us again (METRICS.md M17)."""
-    again = _about(
-        WorkItem.objects.for_tenant(reader.tenant).filter(
-            repeat_contact_at__isnull=False, **_within(reader, cut, "first_resolution_at")
-        ),
-        cut,
-    )
+    firsts = reader.facts(cut).rows(columns.RESOLUTIONS)
+    again = firsts[(firsts["number"] == 1) & (firsts["repeat_at"] > 0)]
+    latest = _ranked(again, "repeat_at")[:LATEST]
     second = WorkItem.objects.filter(
         tenant=OuterRef("tenant"),
         requester=OuterRef("requester"),
@@ -208,7 +233,9 @@ def repeat_contacts(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
         opened_at=OuterRef("repeat_contact_at"),
     ).order_by("id")
     told = (
-        again.annotate(
+        WorkItem.objects.for_tenant(reader.tenant)
+        .filter(pk__in=_listed(latest))
+        .annotate(
             subject=Subquery(second.values("ticket__subject")[:1]),
             second_source=Subquery(second.values("ticket__connection__name")[:1]),
             second_id=Subquery(second.values("ticket__external_id")[:1]),
@@ -217,7 +244,7 @@ def repeat_contacts(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
         .order_by("-repeat_contact_at", "-id")
     )
     rows = _of_tickets(reader, told, "subject", "second_source", "second_id", limit=limit)
-    needed = words.count(again.count(), "item was", "items were")
+    needed = words.count(len(again), "item was", "items were")
     return Piece("What they came back with", rows, f"{needed} followed by another.")
 
 
@@ -367,7 +394,10 @@ def shared_reports(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
 
 
 def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
-    """Why help was needed from further up, the most frequent reason first."""
+    """Why help was needed from further up, the most frequent reason first.
+
+    Of the items that were resolved in the period, and of those that were open at its end.
+    """
     whole = replace(cut, severity=None)
     told = _once(reader, ("escalations", whole), lambda: _escalations(reader, whole))
     latest: dict[str, TicketName] = {}
@@ -388,10 +418,11 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
 
 def _escalations(reader: Reader, cut: Slice) -> list[tuple[str, str, str, str]]:
     """Severity, reason, source and id, the latest first; asked once for all severities."""
-    found = _about(
-        Escalation.objects.for_tenant(reader.tenant).filter(**_within(reader, cut, "at")),
-        cut,
-        "work_item__capability",
+    facts = reader.facts(cut)
+    open_then, _ = facts.backlog()
+    items = [*went_up(facts)["item"].tolist(), *open_then["item"].tolist()]
+    found = Escalation.objects.for_tenant(reader.tenant).filter(
+        work_item__in=_listed(items), **_within(reader, cut, "at")
     )
     ticket = "work_item__ticket__"
     return list(

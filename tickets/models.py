@@ -439,7 +439,7 @@ class Ticket(TenantOwned):
                 condition=~models.Q(follows=""),
             ),
             models.Index(
-                fields=["tenant", "capability"],
+                fields=["tenant", "capability", "last_event_at"],
                 name="ticket_flawed",
                 condition=models.Q(flawed=True),
             ),
