@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -335,15 +335,25 @@ def _most(reader: Reader, often: Rows, number: str, unit: str, *, limit: int) ->
     if not most:
         return ()
     times = dict(zip(often["item"].tolist(), often[number].tolist(), strict=True))
-    told = WorkItem.objects.for_tenant(reader.tenant).filter(pk__in=most)
-    source = ("ticket__connection__name", "ticket__external_id")
-    named = {pk: rest for pk, *rest in told.values_list("pk", "ticket__subject", *source)}
+    named = _named(reader, most)
     mask = _mask(reader)
     return tuple(
-        Row(mask(subject) or "no subject", f"{times[item]} {unit}", (TicketName(name, number_),))
+        Row(mask(subject) or "no subject", f"{times[item]} {unit}", (ticket,))
         for item in most
-        for subject, name, number_ in [named[item]]
+        for subject, ticket in [named[item]]
     )
+
+
+def _named(reader: Reader, items: Collection[int]) -> dict[int, tuple[str, TicketName]]:
+    """Subject and name of the ticket of some items, by item."""
+    if not items:
+        return {}
+    told = WorkItem.objects.for_tenant(reader.tenant).filter(pk__in=items)
+    fields = ("ticket__subject", "ticket__connection__name", "ticket__external_id")
+    return {
+        item: (subject, TicketName(source, external_id))
+        for item, subject, source, external_id in told.values_list("pk", *fields)
+    }
 
 
 def _ranked(rows: Rows, *by: str) -> list[int]:
@@ -400,36 +410,51 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
     """
     whole = replace(cut, severity=None)
     told = _once(reader, ("escalations", whole), lambda: _escalations(reader, whole))
-    latest: dict[str, TicketName] = {}
-    reasons: Counter[str] = Counter()
-    for severity, said, source, external_id in told:
-        if cut.severity not in (None, severity):
-            continue
-        reason = said or "no reason given"
-        reasons[reason] += 1
-        latest.setdefault(reason, TicketName(source, external_id))
     mask = _mask(reader)
     rows = tuple(
-        Row(mask(reason), words.count(count, "time", "times"), (latest[reason],))
-        for reason, count in reasons.most_common(4)
+        Row(mask(reason), words.count(count, "time", "times"), (ticket,))
+        for reason, count, ticket in told.get(cut.severity, ())
     )
     return Piece("Why it was escalated", rows, "" if rows else "Nothing was escalated.")
 
 
-def _escalations(reader: Reader, cut: Slice) -> list[tuple[str, str, str, str]]:
-    """Severity, reason, source and id, the latest first; asked once for all severities."""
+#: So many reasons are shown.
+REASONS_SHOWN = 4
+#: A reason, how often it was given, and the latest ticket.
+_Reason = tuple[str, int, TicketName]
+
+
+def _escalations(reader: Reader, cut: Slice) -> dict[str | None, list[_Reason]]:
+    """The most frequent reasons, of all severities (None) and of each; asked once for all."""
     facts = reader.facts(cut)
     open_then, _ = facts.backlog()
-    items = [*went_up(facts)["item"].tolist(), *open_then["item"].tolist()]
+    severities = {
+        item: columns.SEVERITIES[code - 1]
+        for rows in (open_then, went_up(facts))
+        for item, code in zip(rows["item"].tolist(), rows["severity"].tolist(), strict=True)
+    }
     found = Escalation.objects.for_tenant(reader.tenant).filter(
-        work_item__in=_listed(items), **_within(reader, cut, "at")
+        work_item__in=_listed(list(severities)), **_within(reader, cut, "at")
     )
-    ticket = "work_item__ticket__"
-    return list(
-        found.order_by("-at", "-id").values_list(
-            "work_item__severity", "reason", f"{ticket}connection__name", f"{ticket}external_id"
-        )
-    )
+    given: dict[str | None, list[tuple[str, int]]] = defaultdict(list)
+    for item, said in found.order_by("-at", "-id").values_list("work_item", "reason"):
+        for severity in (None, severities[item]):
+            given[severity].append((said or "no reason given", item))
+    shown = {severity: _most_frequent(told) for severity, told in given.items()}
+    named = _named(reader, {item for told in shown.values() for _, _, item in told})
+    return {
+        severity: [(reason, count, named[item][1]) for reason, count, item in told]
+        for severity, told in shown.items()
+    }
+
+
+def _most_frequent(given: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    """Reason, how often, and the latest item; `given` are reasons with their items, latest first."""
+    latest: dict[str, int] = {}
+    for reason, item in given:
+        latest.setdefault(reason, item)
+    counted = Counter(reason for reason, _ in given).most_common(REASONS_SHOWN)
+    return [(reason, count, latest[reason]) for reason, count in counted]
 
 
 def not_asked(reader: Reader, cut: Slice) -> Piece:
