@@ -449,7 +449,7 @@ def _escalations(reader: Reader, cut: Slice) -> dict[str | None, list[_Reason]]:
 
 
 def _most_frequent(given: Sequence[tuple[str, int]]) -> list[tuple[str, int, int]]:
-    """Reason, how often, and the latest item; `given` are reasons with their items, latest first."""
+    """Reason, how often, and the latest item, of reasons with their items, the latest first."""
     latest: dict[str, int] = {}
     for reason, item in given:
         latest.setdefault(reason, item)
