@@ -105,6 +105,7 @@ class Metric:
     direction: Direction
     views: tuple[View, ...]
     evidence: str
+    #: What gets worse where this is pushed unfairly; `guards` are the figures it names.
     guardrail: str
     gaming: str
     source: str
@@ -112,6 +113,10 @@ class Metric:
     pair: tuple[Pair, ...] = ()
     #: Which of the evidence is kept nowhere here, and why; it is said where it would stand.
     not_kept: str = ""
+    #: The figures of the guardrail, `metric.view`; they are told with every reading.
+    guards: tuple[str, ...] = ()
+    #: The setting that says from where on the headline reads as bad, whatever its target.
+    line: str = ""
     #: Whether it rests on answers: then response rate and small-number rules apply.
     from_answers: bool = False
     #: Days until it no longer changes by waiting, at the default of the window it waits for.
@@ -131,6 +136,8 @@ class Metric:
                 raise ValueError(f"{self.key} declares no {name}; say 'none, because …' if so.")
         if not self.pair and not self.not_kept:
             raise ValueError(f"{self.key} fetches no evidence and does not say why.")
+        if self.guards and self.guardrail.startswith("none"):
+            raise ValueError(f"{self.key} has figures as its guardrail and says that it has none.")
         if not self.views or len({view.key for view in self.views}) < len(self.views):
             raise ValueError(f"{self.key} needs views with names of their own.")
         if (self.version > 1) != (self.changed is not None):
@@ -210,6 +217,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="survey comments and QA reviews of the same weeks",
         guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
+        guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
         gaming="asking only after happy tickets, asking for a better rating, switching surveys off",
         source="METRICS.md M01",
         pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
@@ -238,6 +246,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="survey comments and QA reviews of the same weeks",
         guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
+        guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
         gaming="as the satisfied share; and it hides the split between happy and angry",
         source="METRICS.md M02",
         pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
@@ -300,6 +309,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="comments, steps that had to be repeated, transfers",
         guardrail="reopen rate (M18): a very easy but wrong answer",
+        guards=("reopen_rate.rate",),
         gaming="as the satisfied share",
         source="METRICS.md M04",
         pair=(Pair.COMMENTS, Pair.MANY_HANDS),
@@ -331,6 +341,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="comments and account feedback",
         guardrail="response rate (M06)",
+        guards=("response_rate.rate",),
         gaming="inviting friendly accounts",
         source="METRICS.md M05",
         pair=(Pair.COMMENTS, Pair.ACCOUNT_OBSERVATIONS),
@@ -368,6 +379,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="reasons of people who opted out",
         guardrail="survey burden and coverage (M07)",
+        guards=("survey_coverage.burden", "survey_coverage.coverage"),
         gaming="shrinking the denominator by not asking: watch coverage",
         depends_on=ANSWERS,
         source="METRICS.md M06",
@@ -410,6 +422,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="the ledger of what was not asked, with its reasons",
         guardrail="response rate (M06)",
+        guards=("response_rate.rate",),
         gaming="leaving out hard capabilities or unhappy tickets",
         depends_on=ANSWERS | {"timely_minutes", "burden_week", "burden_quarter"},
         source="METRICS.md M07",
@@ -536,6 +549,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="comments of those who answered about the same capability",
         guardrail="the satisfied share itself (M01); the two are never merged",
+        guards=("csat_share.share",),
         gaming="raising the threshold: a change of it begins a new series",
         depends_on=ANSWERS | {"proxy_pairs", "proxy_auc"},
         source="METRICS.md M10",
@@ -575,6 +589,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="agents' observations: fast at replying, slow at helping?",
         guardrail="the gap to the first helpful reply (M13) and resolution time (M14)",
+        guards=("first_meaningful_response.attainment", "resolution_time.cohort_median"),
         gaming="acknowledgements sent to stop the clock",
         source="METRICS.md M12",
         pair=(Pair.OBSERVATIONS,),
@@ -614,6 +629,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="agents' observations and the first replies themselves",
         guardrail="the gap to the first reply (M12) and resolution time (M14)",
+        guards=("first_response.attainment", "resolution_time.cohort_median"),
         gaming="replying in many words that hold nothing; replying and closing",
         source="METRICS.md M13",
         pair=(Pair.OBSERVATIONS, Pair.FIRST_REPLIES),
@@ -668,6 +684,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="escalations with their reasons",
         guardrail="reopen rate (M18), share of time paused, satisfied share (M01)",
+        guards=("reopen_rate.rate", "csat_share.share"),
         gaming="closing early, parking, downgrading, closing for inactivity",
         source="METRICS.md M14",
         pair=(Pair.ESCALATION_REASONS,),
@@ -701,6 +718,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="reasons of breaches",
         guardrail="reopen rate (M18), satisfied share (M01)",
+        guards=("reopen_rate.rate", "csat_share.share"),
         gaming="bunching just under the target, parking, downgrading",
         source="METRICS.md M15",
         pair=(Pair.OBSERVATIONS,),
@@ -743,6 +761,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="repeat contacts on the same matter and comments",
         guardrail="repeat contact (M17), reopen rate (M18), satisfied share (M01)",
+        guards=("repeat_contact.rate", "reopen_rate.rate", "csat_share.share"),
         gaming="splitting one problem over several tickets; solving without logging",
         source="METRICS.md M16",
         pair=(Pair.REPEAT_CONTACTS, Pair.COMMENTS),
@@ -769,6 +788,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="the second ticket's text",
         guardrail="reopen rate (M18)",
+        guards=("reopen_rate.rate",),
         gaming="changing the capability on the second ticket",
         source="METRICS.md M17",
         pair=(Pair.REPEAT_CONTACTS,),
@@ -808,6 +828,8 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="comments and the messages that reopened",
         guardrail="resolution time and the age of the backlog: do not keep items open instead",
+        guards=("resolution_time.cohort_median", "backlog.days"),
+        line="reopen_line",
         gaming="asking people to open a new ticket; passing reopens off as thanks",
         source="METRICS.md M18",
         pair=(Pair.REOPEN_MESSAGES, Pair.COMMENTS),
@@ -846,6 +868,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="reasons of escalations",
         guardrail="resolution time and reopen rate (M14, M18): not escalating what should be",
+        guards=("resolution_time.cohort_median", "reopen_rate.rate"),
         gaming="informal help outside the tool",
         source="METRICS.md M19",
         pair=(Pair.ESCALATION_REASONS,),
@@ -870,6 +893,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="agents' observations",
         guardrail="escalation rate (M19)",
+        guards=("escalation_rate.rate",),
         gaming="working on tickets without taking them over",
         source="METRICS.md M20",
         pair=(Pair.OBSERVATIONS, Pair.MANY_HANDS),
@@ -895,6 +919,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="the messages themselves",
         guardrail="first helpful reply (M13)",
+        guards=("first_meaningful_response.attainment",),
         gaming="asking by telephone what is then not written down",
         depends_on=FOLD | {"many_turns"},
         source="METRICS.md M20b",
@@ -931,6 +956,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="what customer success says of volumes: is demand hiding elsewhere?",
         guardrail="reopen rate (M18)",
+        guards=("reopen_rate.rate",),
         gaming="closing early; refusing to open",
         source="METRICS.md M21",
         pair=(Pair.ACCOUNT_OBSERVATIONS,),
@@ -969,6 +995,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="notes of backlog reviews",
         guardrail="reopen rate (M18), share closed for inactivity",
+        guards=("reopen_rate.rate",),
         gaming="bulk closing",
         source="METRICS.md M22",
         pair=(Pair.OBSERVATIONS,),
@@ -999,6 +1026,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="search terms without a result, comments",
         guardrail="repeated attempts; satisfied share of the capability (M01)",
+        guards=("csat_share.share",),
         gaming="hiding the contact button",
         source="METRICS.md M23",
         pair=(Pair.COMMENTS,),
@@ -1025,6 +1053,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="the items that were asked for all the same",
         guardrail="finished without us (M23), satisfied share (M01)",
+        guards=("self_service_completion.share", "csat_share.share"),
         gaming="counting visits as completions",
         source="METRICS.md M24",
         pair=(Pair.ASKED_ALL_THE_SAME,),
@@ -1053,6 +1082,8 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="the items' texts and agents' observations",
         guardrail="self-service completion (M23)",
+        guards=("self_service_completion.share",),
+        line="self_service_line",
         gaming="not classifying",
         source="METRICS.md M25",
         pair=(Pair.ASKED_ALL_THE_SAME, Pair.OBSERVATIONS),
@@ -1097,6 +1128,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="the reports behind each problem, the problem of most people first",
         pair=(Pair.SHARED_REPORTS,),
         guardrail="should have been self-service (M25)",
+        guards=("should_have_been_self_service.share",),
         gaming="not linking what is the same; opening a new problem record for each item",
         source="METRICS.md M26",
     ),
@@ -1131,3 +1163,8 @@ def find(name: str) -> tuple[Metric, View]:
             return metric, view
     views = ", ".join(view.key for view in metric.views)
     raise UnknownMetric(f"{key} has no view {view_key!r}; it has {views}.")
+
+
+for _metric in METRICS:
+    for _guard in _metric.guards:
+        find(_guard)  # raises for one that does not exist

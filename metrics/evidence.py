@@ -13,12 +13,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -82,20 +81,8 @@ class Piece:
 NOT_KEPT = "not_kept"
 
 
-#: What was asked for a reader already: a page shows the same kinds beside many figures.
-_ASKED: WeakKeyDictionary[Reader, dict[Hashable, Any]] = WeakKeyDictionary()
-
-
-def _once[T](reader: Reader, key: Hashable, ask: Callable[[], T]) -> T:
-    asked = _ASKED.setdefault(reader, {})
-    if key not in asked:
-        asked[key] = ask()
-    found: T = asked[key]
-    return found
-
-
 def _mask(reader: Reader) -> Mask:
-    return _once(reader, "mask", lambda: Mask.of(reader.tenant))
+    return reader.once("mask", lambda: Mask.of(reader.tenant))
 
 
 # --- what people said -----------------------------------------------------------------------------
@@ -150,7 +137,7 @@ class _Comment(NamedTuple):
 
 def _comments(reader: Reader, cut: Slice, *, policy_denial: bool) -> list[_Comment]:
     """The released comments of a slice, the least satisfied first."""
-    told = _once(reader, ("comments", cut), lambda: _released_comments(reader, cut))
+    told = reader.once(("comments", cut), lambda: _released_comments(reader, cut))
     return [one for one in told if one.policy_denial is policy_denial]
 
 
@@ -172,7 +159,7 @@ def _released_comments(reader: Reader, cut: Slice) -> list[_Comment]:
 
 def _told(reader: Reader, cut: Slice, told: Sequence[_Comment]) -> tuple[Row, ...]:
     """The words of some of those that a page shows; what was emptied meanwhile is not there."""
-    found = _once(reader, ("words", cut), lambda: _words_shown(reader, cut))
+    found = reader.once(("words", cut), lambda: _words_shown(reader, cut))
     mask = _mask(reader)
     return tuple(
         Row(mask(text), f"rated {one.score}, week {week_of(at)}")
@@ -252,8 +239,8 @@ def first_replies(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
     """The first replies themselves, the latest first, and whether they were taken to help (M13)."""
     title = "First replies"
     whole = replace(cut, severity=None)
-    told = _once(
-        reader, ("first replies", whole, limit), lambda: _first_replies(reader, whole, limit)
+    told = reader.once(
+        ("first replies", whole, limit), lambda: _first_replies(reader, whole, limit)
     )
     mask = _mask(reader)
     rows = tuple(
@@ -409,7 +396,7 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
     Of the items that were resolved in the period, and of those that were open at its end.
     """
     whole = replace(cut, severity=None)
-    told = _once(reader, ("escalations", whole), lambda: _escalations(reader, whole))
+    told = reader.once(("escalations", whole), lambda: _escalations(reader, whole))
     mask = _mask(reader)
     rows = tuple(
         Row(mask(reason), words.count(count, "time", "times"), (ticket,))
@@ -513,7 +500,7 @@ def _observed(reader: Reader, cut: Slice) -> list[Observed]:
             for text, about, standpoint, at, became in told.order_by("-at", "-id")
         ]
 
-    return _once(reader, ("observed", whole), ask)
+    return reader.once(("observed", whole), ask)
 
 
 def _became(outcome: str | None) -> str:
@@ -611,7 +598,7 @@ BY_SEVERITY = frozenset(
 def _piece(reader: Reader, cut: Slice, metric: str, pair: Pair) -> Piece:
     of = cut if pair in BY_SEVERITY else replace(cut, severity=None)
     about = metric if pair in OBSERVED else ""
-    found = _once(reader, (pair, of, about), lambda: FETCHED[pair](reader, of, metric))
+    found = reader.once((pair, of, about), lambda: FETCHED[pair](reader, of, metric))
     return replace(found, kind=pair.value)
 
 

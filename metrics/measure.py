@@ -83,6 +83,20 @@ class RestsOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """A figure that gets worse where the one it guards is pushed unfairly (METRICS.md 1.15)."""
+
+    key: str
+    name: str
+    value: float | None
+    numerator: int | None
+    denominator: int | None
+    sentence: str
+    #: Why it asks for a look although the target is met; empty where it does not.
+    signals: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A measured value with everything that must stand beside it (METRICS.md 1.14).
 
@@ -115,8 +129,9 @@ class Reading:
     status: str | None = None
     target: Mapping[str, Any] | None = None
     paired_evidence: tuple[str, ...] = ()
-    guardrail: str = ""
-    #: Set by metrics/data_quality.py, where a reading is about to be shown.
+    #: Set by governance/guarding.py, where a reading is about to be shown.
+    guardrail: tuple[Guard, ...] = ()
+    #: Set by metrics/data_quality.py, likewise.
     data_quality: tuple[RestsOn, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -186,6 +201,7 @@ class Reader:
             )
         )
         self._states: dict[Hashable, Hashable | None] = {}
+        self._answered: dict[Hashable, Any] = {}
         self._not_first_contact = frozenset(pk for pk, solvable, _ in capabilities if not solvable)
         self._quick_within_ms = {pk: quick for pk, _, quick in capabilities if quick}
         self._window = longest_window(self.settings)
@@ -273,6 +289,13 @@ class Reader:
         first = min(start, min(until, self.today()) - PACE_REACH)
         self.fetch(first, until, capabilities=capabilities)
 
+    def once[T](self, key: Hashable, ask: Callable[[], T]) -> T:
+        """What was asked for already: a page shows the same beside many figures."""
+        if key not in self._answered:
+            self._answered[key] = ask()
+        found: T = self._answered[key]
+        return found
+
     def measure(self, name: str, cut: Slice) -> Reading:
         """The reading of `metric` or `metric.view`.
 
@@ -295,6 +318,9 @@ class Reader:
         Answers on several scales, and a severity where there is none, then say so instead of
         refusing the whole page.
         """
+        return self.once(("told", name, cut), lambda: self._tell(name, cut))
+
+    def _tell(self, name: str, cut: Slice) -> Reading:
         metric, view = find(name)
         try:
             estimate = self.estimate(view, cut)
@@ -545,7 +571,6 @@ def reading(
         sentence=_sentence(metric, view, shown),
         beside=shown.beside,
         paired_evidence=(metric.evidence,),
-        guardrail=metric.guardrail,
     )
 
 

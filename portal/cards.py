@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from governance.guarding import but_see
 from metrics import words
 from metrics.charts import Plotted, Rule
 from metrics.data_quality import flaws_in_words, lower_first
 from metrics.definitions import find
 from metrics.kinds import Unit
-from metrics.measure import Reading
+from metrics.measure import Guard, Reading
 from metrics.scales import SCALES
 from metrics.trends import Course
 from portal.drawing import Point, Series
@@ -162,6 +163,7 @@ _STANDINGS = {
     "limited_low_volume": Pill("few answers", "few-answers"),
     "reliable": Pill("reliable", "reliable"),
 }
+MET_BUT = Pill("Met, but see its guardrail", "cannot-tell")
 _STATUSES = {
     "met": Pill("Met", "met"),
     "not_met": Pill("Not met", "not-met"),
@@ -263,10 +265,15 @@ def _kept_words(reading: Reading) -> str:
         return ""
     target = reading.target["words"]
     open_still = reading.status == "cannot_tell_yet"
+    seen = but_see(reading)
     if reading.kept is not None:
         verdict = "Kept" if reading.kept else "Not kept"
         told = f" {verdict}: the target is {target}"
+        if seen:
+            return f"{told}; but see {seen}."
         return f"{told}; too few to promise the same next time." if open_still else f"{told}."
+    if seen:
+        return f" Met, but see {seen}."
     more = reading.beside.get("answers_to_settle")
     if open_still and more is not None:
         return (
@@ -279,6 +286,8 @@ def _kept_words(reading: Reading) -> str:
 def _status(reading: Reading) -> Pill | None:
     if reading.target is None:
         return None
+    if but_see(reading):
+        return MET_BUT
     if reading.status is not None:
         return _STATUSES[reading.status]
     if reading.target["state"] in ("proposed", "partially signed"):
@@ -314,9 +323,18 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         (f"Flaw: {lower_first(flaw.title)}", words.count(flaw.tickets, "ticket", "tickets"))
         for flaw in reading.data_quality
     ]
-    told.append(("Read beside it", "; ".join(reading.paired_evidence)))
-    told.append(("Guardrail", reading.guardrail))
+    told += [("Guardrail", guard_words(one)) for one in reading.guardrail]
     return told
+
+
+def guard_words(guard: Guard) -> str:
+    """A figure of the guardrail with its value and what it is made of."""
+    if guard.value is None:
+        return f"{guard.name}: {lower_first(guard.sentence)}"
+    _, view = find(guard.key)
+    of = f"{guard.numerator} of {guard.denominator}"
+    counted = of if guard.numerator is not None else f"n = {guard.denominator}"
+    return f"{guard.name}: {value_words(guard.value, view.unit)} ({counted})"
 
 
 _BESIDE = {

@@ -16,6 +16,7 @@ from typing import Any
 import xlsxwriter
 from django.http import HttpResponse
 
+from governance.guarding import but_see
 from metrics.measure import Reading
 
 Cell = str | int | float | bool | None
@@ -61,7 +62,8 @@ COLUMNS: Mapping[str, Callable[[Reading], Cell]] = {
     "kept": lambda r: r.kept,
     "status": lambda r: r.status,
     "paired_evidence": lambda r: _list(r.paired_evidence),
-    "guardrail": lambda r: r.guardrail,
+    "guardrail": lambda r: _list(one.sentence for one in r.guardrail),
+    "but_see": but_see,
     "data_quality": lambda r: _pairs({flaw.title: flaw.tickets for flaw in r.data_quality}),
     "as_of": lambda r: r.as_of,
     "definition_version": lambda r: r.definition_version,

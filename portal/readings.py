@@ -13,6 +13,7 @@ from itertools import product
 from typing import Any
 
 from governance.comparing import Standing, against, standings
+from governance.guarding import Among, guarded
 from metrics.data_quality import with_data_quality
 from metrics.definitions import find, names
 from metrics.evidence import Piece, beside
@@ -165,6 +166,7 @@ class Answering:
         has a segment. Flaws are those of all tickets of the slice, whoever they are of.
         """
         reading = with_data_quality(reading, cut, self.reader)
+        among = Among((), None)
         if asked.capability is not None and asked.segment is None:
             pk, domain = self._served[asked.capability]
             if domain not in self._standings:
@@ -178,6 +180,8 @@ class Answering:
                 severity=asked.severity,
                 period=(asked.start, asked.until),
             )
+            among = Among(self._standings[domain], pk)
+        reading = guarded(reading, cut, self.reader, among)
         return replace(reading, slice={name: getattr(asked, name) for name in DIMENSIONS})
 
 

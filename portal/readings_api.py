@@ -90,6 +90,20 @@ class ReadingTargetOut(serializers.Serializer[Any]):
     sheet = serializers.IntegerField()
 
 
+class GuardOut(serializers.Serializer[Any]):
+    """A figure that gets worse where the one it guards is pushed unfairly (METRICS.md 1.15)."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    value = serializers.FloatField(allow_null=True, help_text="null: unknown or not shown")
+    numerator = serializers.IntegerField(allow_null=True)
+    denominator = serializers.IntegerField(allow_null=True)
+    sentence = serializers.CharField()
+    signals = serializers.CharField(
+        allow_blank=True, help_text="why it asks for a look although the target is met; else empty"
+    )
+
+
 class ReadingOut(serializers.Serializer[Any]):
     """A measured value with everything that must stand beside it (METRICS.md 1.14)."""
 
@@ -120,7 +134,7 @@ class ReadingOut(serializers.Serializer[Any]):
     )
     target = ReadingTargetOut(allow_null=True)
     paired_evidence = serializers.ListField(child=serializers.CharField())
-    guardrail = serializers.CharField()
+    guardrail = GuardOut(many=True)
     data_quality = RestsOnOut(many=True)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from governance.comparing import Standing, against, standings
+from governance.guarding import Among, guarded
 from metrics import evidence, words
 from metrics.answering_signals import (
     answers_by_metric,
@@ -306,8 +307,13 @@ class _Telling:
         cut = _with(self.cut, severity) if severity else self.cut
         names = [f"{metric.key}.{view.key}" for view in views]
         readings = [
-            self._against(
-                with_data_quality(self.reader.tell(name, cut), cut, self.reader), severity, cut
+            guarded(
+                self._against(
+                    with_data_quality(self.reader.tell(name, cut), cut, self.reader), severity, cut
+                ),
+                cut,
+                self.reader,
+                Among(self.found, self.capability.pk),
             )
             for name in names
         ]

@@ -147,7 +147,7 @@ def test_a_view_refuses_pooled_severities_where_it_must_and_tells_the_rest(
         return
     assert plain["value"] is not None or plain["sentence"].startswith("More than ")
     assert plain["denominator"] > 0
-    assert (plain["guardrail"], plain["paired_evidence"]) == (metric.guardrail, (metric.evidence,))
+    assert plain["paired_evidence"] == (metric.evidence,)
     assert plain["as_of"] == MAY.isoformat()
     if view.unit is Unit.SHARE:
         assert 0 <= plain["value"] <= 1

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from metrics import columns, definitions
 from metrics.intervals import Interval
-from metrics.measure import Reading, RestsOn
+from metrics.measure import Guard, Reading, RestsOn
 from metrics.words import business, percent
 from portal import cards
 from portal.catalogue.severity import Severity
@@ -158,6 +158,7 @@ def as_reading(told_by_api: Any) -> Reading:
         name: tuple(told_by_api[name]) for name in ("flags", "paired_evidence")
     }
     lists["data_quality"] = tuple(RestsOn(**flaw) for flaw in told_by_api["data_quality"])
+    lists["guardrail"] = tuple(Guard(**one) for one in told_by_api["guardrail"])
     return Reading(**(told_by_api | lists | {"interval": interval}))
 
 
@@ -183,6 +184,8 @@ def test_page_api_export_and_command_tell_the_same_of_every_view(
             for end in ("lower", "upper"):
                 assert number(row[f"interval_{end}"]) == reading["interval"][end], name
             assert row["sentence"].removeprefix("'") == reading["sentence"]
+            guards = "; ".join(one["sentence"] for one in reading["guardrail"])
+            assert row["guardrail"].removeprefix("'") == guards
         again = by_command(name, severity)
         assert datetime.fromisoformat(again.pop("as_of")) == moment
         assert again == {k: v for k, v in reading.items() if k != "as_of"}, name

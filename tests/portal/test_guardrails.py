@@ -1,0 +1,183 @@
+"""The guardrail beside a figure: its value, and "met, but see" where it asks for a look (1.15)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from governance.cosigning import accept, cosign
+from governance.targets import Wanted, propose
+from metrics.definitions import METRICS, Metric, find
+from metrics.measure import Reader, Reading
+from portal.cards import card
+from portal.readings import Answering, Asked
+from portal.tenancy.context import acting
+from tests.factories import Cast
+from tests.metrics.told import MONDAY, asked, enter, moved, news
+
+JUNE = datetime(2026, 6, 1, tzinfo=UTC)
+PERIOD = {"from": "2026-03-01", "until": "2026-04-01"}
+MARCH = Asked(date(2026, 3, 1), date(2026, 4, 1), "network")
+SATISFIED = "csat_share.share"
+REOPENED = "reopen_rate.rate"
+
+
+def promised(cast: Cast, **values: str) -> None:
+    """Targets in force in March, by figure with "__" for the point."""
+    january = datetime(2026, 1, 10, tzinfo=UTC)
+    with acting(cast.acme.pk):
+        found = propose(
+            tenant=cast.acme,
+            domain=cast.it,
+            wanted=[
+                Wanted(name.replace("__", "."), Decimal(value)) for name, value in values.items()
+            ],
+            effective_from=date(2026, 2, 1),
+            effective_until=date(2026, 12, 31),
+            rationale="What people can count on.",
+            by=cast.olga,
+            at=january,
+            reauthenticated_at=january,
+        )
+        accept(sheet_id=found.pk, by=cast.sam, at=january, reauthenticated_at=january)
+        cosign(sheet_id=found.pk, by=cast.bea, at=january, reauthenticated_at=january)
+
+
+def resolved(cast: Cast, name: str, items: int, came_back: int, at: datetime = MONDAY) -> None:
+    """So many items resolved, of which some came back after two days and were solved again."""
+    enter(
+        cast,
+        *(
+            news(
+                f"{name}{number}",
+                moved(2, "resolved"),
+                *((moved(80, "open"), moved(300, "resolved")) if number < came_back else ()),
+                opened_at=at,
+            )
+            for number in range(items)
+        ),
+    )
+
+
+def told(cast: Cast, name: str = SATISFIED, about: Asked = MARCH) -> Reading:
+    with acting(cast.acme.pk):
+        return Answering(Reader(cast.acme, as_of=JUNE)).measure(name, about)
+
+
+def browser(cast: Cast) -> Client:
+    client = Client()
+    client.force_login(cast.olga)
+    return client
+
+
+def signals(reading: Reading) -> dict[str, str]:
+    return {one.key: one.signals for one in reading.guardrail}
+
+
+@pytest.fixture
+def satisfied(cast: Cast) -> Cast:
+    """Sixty satisfied answers in March, and a target that they meet."""
+    for _ in range(60):
+        asked(cast, 5)
+    return cast
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.key)
+def test_the_words_of_a_guardrail_name_its_figures(metric: Metric) -> None:
+    named = set(re.findall(r"\bM\d\d\b", metric.guardrail))
+    figures = {find(guard)[0].code for guard in metric.guards}
+    assert named <= figures or metric.guardrail.startswith("none, because ")
+    assert bool(figures) is not metric.guardrail.startswith("none, because ")
+
+
+def test_a_guardrail_is_told_with_its_value_of_the_same_slice(satisfied: Cast) -> None:
+    resolved(satisfied, "N", 20, 5)
+    beside = {one.key: one for one in told(satisfied).guardrail}
+    assert tuple(beside) == find(SATISFIED)[0].guards
+    reopened = beside[REOPENED]
+    assert (reopened.value, reopened.numerator, reopened.denominator) == (0.25, 5, 20)
+    assert reopened.sentence == told(satisfied, REOPENED).sentence
+
+
+def test_met_but_see_what_came_back(satisfied: Cast) -> None:
+    promised(satisfied, csat_share__share="0.80")
+    resolved(satisfied, "N", 40, 20)
+    reading = told(satisfied)
+    assert reading.status == "met"
+    assert signals(reading)[REOPENED] == "above the line of 20.0 %"
+    shown = card([reading], method_url="/")
+    assert shown.status is not None
+    assert shown.status.words == "Met, but see its guardrail"
+    assert shown.sentence.endswith(" Met, but see Reopened: above the line of 20.0 %.")
+    page = browser(satisfied).get("/acme/capabilities/network/", PERIOD).content.decode()
+    assert "Met, but see Reopened: above the line of 20.0 %." in page
+
+
+def test_met_and_nothing_to_see_where_it_held(satisfied: Cast) -> None:
+    promised(satisfied, csat_share__share="0.80")
+    resolved(satisfied, "N", 40, 1)
+    reading = told(satisfied)
+    assert reading.status == "met"
+    assert set(signals(reading).values()) == {""}
+    shown = card([reading], method_url="/")
+    assert shown.status is not None
+    assert shown.status.words == "Met"
+    assert "but see" not in shown.sentence
+
+
+def test_a_target_that_is_not_met_needs_no_guardrail(satisfied: Cast) -> None:
+    promised(satisfied, csat_share__share="0.99")
+    resolved(satisfied, "N", 40, 20)
+    reading = told(satisfied)
+    assert reading.status == "cannot_tell_yet"
+    assert set(signals(reading).values()) == {""}
+
+
+def test_met_but_see_a_promise_of_its_own_that_was_not_kept(satisfied: Cast) -> None:
+    promised(satisfied, csat_share__share="0.80", reopen_rate__rate="0.02")
+    resolved(satisfied, "N", 40, 6)
+    assert signals(told(satisfied))[REOPENED] == "its own target, at most 2.0 %, is not met"
+
+
+def test_met_but_see_what_left_its_usual_range(satisfied: Cast) -> None:
+    promised(satisfied, csat_share__share="0.80")
+    month = MONDAY
+    for number in range(1, 12):
+        month = (month - timedelta(days=month.day)).replace(day=2)
+        resolved(satisfied, f"before {number} ", 20, number % 2, month)
+    resolved(satisfied, "N", 20, 5)
+    reading = told(satisfied)
+    assert reading.status == "met"
+    assert signals(reading)[REOPENED] == "it left its usual range"
+
+
+def test_in_its_usual_range_there_is_nothing_to_see(satisfied: Cast) -> None:
+    promised(satisfied, csat_share__share="0.80")
+    month = MONDAY
+    for number in range(1, 12):
+        month = (month - timedelta(days=month.day)).replace(day=2)
+        resolved(satisfied, f"before {number} ", 20, number % 2, month)
+    resolved(satisfied, "N", 20, 1)
+    assert signals(told(satisfied))[REOPENED] == ""
+
+
+def test_a_guardrail_tells_nothing_of_few_answers(cast: Cast) -> None:
+    resolved(cast, "N", 20, 5)
+    for _ in range(3):
+        asked(cast, 1)
+    [_, satisfied_] = told(cast, "sla_attainment.resolution").guardrail
+    assert satisfied_.key == SATISFIED
+    assert (satisfied_.value, satisfied_.numerator, satisfied_.denominator) == (None, None, None)
+    assert "fewer than 5" in satisfied_.sentence
+
+
+def test_a_duration_guards_one_severity_at_a_time(cast: Cast) -> None:
+    resolved(cast, "N", 20, 5)
+    pooled, _ = told(cast, REOPENED).guardrail
+    assert (pooled.value, "of one severity at a time" in pooled.sentence) == (None, True)
+    alone, _ = told(cast, REOPENED, Asked(MARCH.start, MARCH.until, "network", "medium")).guardrail
+    assert alone.value is not None
