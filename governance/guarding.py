@@ -97,12 +97,12 @@ def _signals(told: Reading, cut: Slice, reader: Reader, among: Among) -> str:
 
 def _left_its_range(name: str, cut: Slice, reader: Reader, among: Among) -> bool:
     """Whether a month of the period belongs to a pattern (METRICS.md D4) on the bad side."""
-    if among.capability_id is None:
+    pk = among.capability_id
+    if pk is None:
         return False
     metric, view = find(name)
     capability = reader.once(
-        "capability",
-        lambda: Capability.objects.for_tenant(reader.tenant).get(pk=among.capability_id),
+        "capability", lambda: Capability.objects.for_tenant(reader.tenant).get(pk=pk)
     )
     answers = reader.once("signal answers", lambda: answers_by_metric(capability))
     breaks = breaks_of(
