@@ -40,12 +40,15 @@ from metrics.packing import (
     code,
     dating,
     days_until,
+    elapsed,
+    elapsed_sql,
     few,
     flag,
     identity,
     instant,
     number,
     seconds,
+    seconds_of,
     segments,
     tenths,
 )
@@ -101,6 +104,47 @@ def _looked_up(table: str, alias: str, condition: str, join: str = "LEFT JOIN") 
 #: Promises are made in quarters of an hour.
 QUARTER = 900
 
+
+def _helped_later(row: Mapping[str, Any]) -> int | None:
+    if row["w.first_meaningful_s"] is None or row["w.first_response_s"] is None:
+        return None
+    return int(row["w.first_meaningful_s"] - row["w.first_response_s"])
+
+
+def _reply_unworked(row: Mapping[str, Any]) -> int | None:
+    if row["w.first_response_at"] is None or row["w.first_response_s"] is None:
+        return None
+    waited = elapsed(row["w.first_response_at"], row["w.opened_at"])
+    return waited - int(row["w.first_response_s"])
+
+
+def _help_unworked(row: Mapping[str, Any]) -> int | None:
+    later = _helped_later(row)
+    if later is None or None in (row["w.first_meaningful_at"], row["w.first_response_at"]):
+        return None
+    return elapsed(row["w.first_meaningful_at"], row["w.first_response_at"]) - later
+
+
+_LATER = "(w.first_meaningful_s - w.first_response_s)"
+#: How long after the first reply one came that helped, in business time, and how much of each wait
+#: was none: most first replies help, and most of them come within the hours in which one works.
+#: `evaluating` puts the times together.
+_HELPED = (
+    seconds_of("helped_later", _LATER, _helped_later, 2),
+    seconds_of(
+        "reply_unworked",
+        f"{elapsed_sql('w.first_response_at', 'w.opened_at')} - w.first_response_s",
+        _reply_unworked,
+        2,
+    ),
+    seconds_of(
+        "help_unworked",
+        f"{elapsed_sql('w.first_meaningful_at', 'w.first_response_at')} - {_LATER}",
+        _help_unworked,
+        2,
+    ),
+)
+
 _ITEM_TABLES = "tickets_workitem w"
 ITEMS = Kind(
     "items",
@@ -117,11 +161,11 @@ ITEMS = Kind(
         code("state", "w.state", STATES, in_blocks=False),
         instant("ended", "w.ended_at", 21),
         seconds("clock", "w.clock_s"),
-        seconds("paused", "w.paused_s", 14),
+        seconds("paused", "w.paused_s", 1),
         instant("paused_since", "w.paused_since", 1),
         flag("response_owed", "w.response_owed"),
         seconds("first_response", "w.first_response_s", 14),
-        seconds("first_meaningful", "w.first_meaningful_s", 15),
+        *_HELPED,
         code("first_reply", "w.first_reply_meaning", MEANINGS),
         seconds("resolution_target", "w.resolution_target_s", 9, in_steps_of=QUARTER),
         instant("resolution_deadline", "w.resolution_deadline", in_blocks=False),
@@ -195,7 +239,7 @@ RESOLUTIONS = Kind(
         flag("policy_denial", "r.policy_denial"),
         seconds("clock", "r.clock_s"),
         seconds("elapsed", "w.requester_elapsed_s", 21),
-        seconds("paused", "w.paused_s", 18),
+        seconds("paused", "w.paused_s", 1),
         instant("reopen_at", "r.reopen_at", 1),
         code("reopen_kind", "r.reopen_kind", REOPEN_KINDS),
         flag("reopened", "r.reopened"),

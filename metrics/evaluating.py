@@ -538,6 +538,10 @@ def _owed(facts: Facts, kind: columns.Kind) -> Rows:
     return owed
 
 
+#: The replies of M12 and M13.
+FIRST_RESPONSE, FIRST_MEANINGFUL = "first_response", "first_meaningful"
+
+
 def response_curve(
     facts: Facts, reply: str, *, unclassified_helped: bool = False
 ) -> survival.Curve:
@@ -553,27 +557,64 @@ def response_times(facts: Facts, reply: str, *, unclassified_helped: bool = Fals
     """
     rows = _owed(facts, columns.ITEMS)
     _one_severity(rows)
-    seconds = rows[reply].astype(np.int64)
+    seconds = _reply_seconds(rows, reply)
     if unclassified_helped:
         unclassified = rows["first_reply"] == UNCLASSIFIED
         seconds[unclassified] = rows["first_response"][unclassified]
     replied = seconds != columns.NONE_S
     waiting = ~replied
-    until = np.where(rows["outcome"] == WITHDRAWN, rows["ended"], facts.as_of)
+    until = _watched_until(rows, facts)
     seconds[waiting] = running_clocks(rows[waiting], facts, until[waiting])
     return Durations(seconds.astype(np.float64), np.asarray(replied))
 
 
+def _reply_seconds(rows: Rows, reply: str) -> NDArray[np.int64]:
+    """Business seconds from the opening to a reply; NONE_S where there is none."""
+    first = rows["first_response"].astype(np.int64)
+    if reply == FIRST_RESPONSE:
+        return first
+    later = rows["helped_later"].astype(np.int64)
+    return np.where(later == columns.NONE_S, later, first + later)
+
+
+def _reply_elapsed(rows: Rows, reply: str) -> NDArray[np.int64]:
+    """Elapsed seconds from the opening to a reply, as the requester's calendar counts them."""
+    worked = _reply_seconds(rows, reply)
+    unworked = rows["reply_unworked"].astype(np.int64)
+    if reply != FIRST_RESPONSE:
+        unworked += rows["help_unworked"]
+    return np.where(worked == columns.NONE_S, worked, worked + unworked)
+
+
 def reply_quantile(facts: Facts, p: float) -> Estimate:
     """M12: time to the first reply of a person."""
-    return _reply_quantile(response_curve(facts, "first_response"), p)
+    told = _reply_quantile(response_curve(facts, FIRST_RESPONSE), p)
+    return _as_the_calendar_counts(told, FIRST_RESPONSE, facts, p)
 
 
 def helpful_reply_quantile(facts: Facts, p: float) -> Estimate:
     """M13: time to the first helpful reply; nobody's guess where replies are not classified."""
-    told = _reply_quantile(response_curve(facts, "first_meaningful"), p)
-    if_helped = response_curve(facts, "first_meaningful", unclassified_helped=True).quantile(p)
+    told = _reply_quantile(response_curve(facts, FIRST_MEANINGFUL), p)
+    if_helped = response_curve(facts, FIRST_MEANINGFUL, unclassified_helped=True).quantile(p)
+    told = _as_the_calendar_counts(told, FIRST_MEANINGFUL, facts, p)
     return _doubted(told, _owed(facts, columns.ITEMS), if_helped, facts)
+
+
+def _as_the_calendar_counts(told: Estimate, reply: str, facts: Facts, p: float) -> Estimate:
+    """A time to a reply with what the requester waited: elapsed seconds, censored likewise."""
+    if told.value is None and told.more_than is None:
+        return told
+    rows = _owed(facts, columns.ITEMS)
+    elapsed = _reply_elapsed(rows, reply)
+    replied = elapsed != columns.NONE_S
+    waited = np.where(replied, elapsed, _watched_until(rows, facts) - rows["at"])
+    curve = survival.kaplan_meier(waited.astype(np.float64), replied)
+    return replace(told, beside={**told.beside, "requester_elapsed": curve.quantile(p)})
+
+
+def _watched_until(rows: Rows, facts: Facts) -> NDArray[np.int64]:
+    """Until when somebody waits for a reply: only what they withdrew ends it without one."""
+    return np.where(rows["outcome"] == WITHDRAWN, rows["ended"], facts.as_of)
 
 
 def _reply_quantile(curve: survival.Curve, p: float) -> Estimate:

@@ -675,8 +675,10 @@ def _seconds_sentence(metric: Metric, view: View, estimate: Estimate) -> str:
         how_many, told = f"{how_many} {view.words} took at most", ""
     else:
         told = f"{view.words} within "
+    waited = estimate.beside.get("requester_elapsed")
+    elapsed = f", {words.calendar(waited)} on the calendar" if waited is not None else ""
     return (
-        f"{how_many} {told}{words.business(estimate.value)} of business time"
+        f"{how_many} {told}{words.business(estimate.value)} of business time{elapsed}"
         f" ({words.count(estimate.denominator, 'item', 'items')})."
     )
 

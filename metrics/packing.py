@@ -152,6 +152,29 @@ def seconds(name: str, source: str, bits: int = 18, *, in_steps_of: int = 1) -> 
     )
 
 
+def seconds_of(
+    name: str, sql: str, of_row: Callable[[Mapping[str, Any]], int | None], bits: int
+) -> Column:
+    """A duration in seconds that is made of several fields; NONE_S where it is null."""
+
+    def from_row(row: Mapping[str, Any]) -> int:
+        told = of_row(row)
+        return NONE_S if told is None else told
+
+    code = f"coalesce({sql}, {NONE_S})::bigint + 1"
+    return Column(name, WHOLE, "i4", bits, code, from_row, _above(NONE_S))
+
+
+def elapsed_sql(later: str, earlier: str) -> str:
+    """Elapsed seconds between two instants, as `elapsed` tells them; null where one is null."""
+    return f"(floor(extract(epoch FROM {later})) - floor(extract(epoch FROM {earlier})))"
+
+
+def elapsed(later: datetime, earlier: datetime) -> int:
+    """Elapsed seconds between the seconds in which two instants lie."""
+    return int(later.timestamp() // 1) - int(earlier.timestamp() // 1)
+
+
 def number(
     name: str,
     source: str,

@@ -18,9 +18,9 @@ from metrics.measure import Reader, Slice
 #: Durations that can be compared: a view, and the times of a slice behind it.
 TIMES: Mapping[str, Callable[[Facts], Durations]] = {
     "resolution_time.cohort_median": evaluating.resolution_times,
-    "first_response.median": partial(evaluating.response_times, reply="first_response"),
+    "first_response.median": partial(evaluating.response_times, reply=evaluating.FIRST_RESPONSE),
     "first_meaningful_response.median": partial(
-        evaluating.response_times, reply="first_meaningful"
+        evaluating.response_times, reply=evaluating.FIRST_MEANINGFUL
     ),
 }
 
