@@ -137,3 +137,63 @@ class Revocation(TenantOwned):
     reason = models.TextField()
     at = models.DateTimeField()
     effective_from = models.DateField()
+
+
+class ImprovementAction(TenantOwned):
+    """What is done about a figure and what is expected of it, written down before acting (D5).
+
+    Append-only. What was wrong is corrected by a new record that names the old one.
+    """
+
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    #: `metric.view`, a share with a good direction.
+    metric = models.CharField(max_length=80)
+    words = models.CharField(max_length=500)
+    #: The local day of acting; it and the days of transition after it belong to neither window.
+    acts_on = models.DateField()
+    transition_days = models.PositiveSmallIntegerField(default=1)
+    days_before = models.PositiveSmallIntegerField(default=60)
+    days_after = models.PositiveSmallIntegerField(default=60)
+    #: Of similar volume, where nobody acts.
+    comparison = models.ForeignKey(
+        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    #: The change of the share that is expected, -1 to 1.
+    expected = models.DecimalField(max_digits=5, decimal_places=4)
+    corrects = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-acts_on", "-id")
+        indexes = [models.Index(fields=["tenant", "capability"], name="action_of_capability")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "id", "capability"], name="action_of_its_capability"
+            ),
+            models.UniqueConstraint(fields=["tenant", "corrects"], name="action_corrected_once"),
+            models.CheckConstraint(condition=models.Q(words__regex=r"\S"), name="action_has_words"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    days_before__range=(7, 366),
+                    days_after__range=(7, 366),
+                    transition_days__lte=180,
+                ),
+                name="action_windows",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(expected__gte=-1, expected__lte=1) & ~models.Q(expected=0),
+                name="action_expects_a_change",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(comparison__isnull=True)
+                | ~models.Q(comparison=models.F("capability")),
+                name="action_compared_with_another",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.words} from {self.acts_on}"

@@ -25,13 +25,13 @@ from metrics.charts import Every, Method
 from metrics.definitions import BY_KEY, View, find, names
 from metrics.measure import Reader, Slice
 from metrics.models import SignalAnswer
-from metrics.occurring import happened, occurrences_of
 from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
 from portal.cards import series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capability
 from portal.catalogue.severity import Severity
 from portal.drawing import Series
+from portal.happenings import known_to_have_happened
 from portal.organisations import Member
 
 #: What is shown first: the figure that says whether the work held.
@@ -110,7 +110,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         step,
         until=until,
         breaks=breaks_of(name, answers, settings_breaks(tenant)),
-        happened=happened(occurrences_of(capability)),
+        happened=known_to_have_happened(capability),
     )
     return Page(
         capability=capability,

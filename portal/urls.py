@@ -45,6 +45,12 @@ ORGANISATION: list[URLPattern | URLResolver] = [
     path("capabilities/<slug:capability>/trends/", views.trends, name="trends"),
     path("capabilities/<slug:capability>/declared/", views.declared, name="declared"),
     path("capabilities/<slug:capability>/happened/", views.happenings, name="happenings"),
+    path("capabilities/<slug:capability>/improvements/", views.improvements, name="improvements"),
+    path(
+        "capabilities/<slug:capability>/improvements/<int:action>/",
+        views.improvement,
+        name="improvement",
+    ),
     path("compare/", views.compare, name="compare"),
     path("detectors/", views.detectors, name="detectors"),
     path("drivers/", views.drivers, name="drivers"),
