@@ -11,8 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from governance.comparing import Standing, standings
+from governance.suggestions import Benchmark, NotSuggestable, Wish, suggested
 from governance.targets import Status
 from metrics.definitions import find
+from metrics.measure import Reader
+from metrics.suggesting import STEPS, Source
+from portal.catalogue.models import Capability
+from portal.catalogue.severity import SEVERITY_CHOICES
 from portal.endpoint import Endpoint
 from portal.people.roles import Scope
 from portal.rest import refuse_unknown
@@ -87,3 +92,97 @@ def _told(standing: Standing) -> dict[str, Any]:
             for s in sheet.signatures.all()
         ],
     }
+
+
+class SuggestionQuestion(serializers.Serializer[Any]):
+    """For which figure of which service; a benchmark has a source, a date and a maturity."""
+
+    capability = serializers.CharField(max_length=80)
+    metric = serializers.CharField(max_length=100)
+    severity = serializers.ChoiceField(choices=SEVERITY_CHOICES, required=False)
+    maturity = serializers.IntegerField(required=False, min_value=1, max_value=len(STEPS))
+    benchmark = serializers.FloatField(required=False, min_value=0, max_value=1)
+    benchmark_source = serializers.CharField(required=False, max_length=200)
+    benchmark_date = serializers.DateField(required=False)
+
+    def validate(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A benchmark comes with all that it needs, or not at all."""
+        needed = {"benchmark", "benchmark_source", "benchmark_date", "maturity"}
+        absent = sorted(needed - said.keys())
+        if absent and "benchmark" in said:
+            raise serializers.ValidationError(
+                {name: ["A benchmark needs this."] for name in absent}
+            )
+        return said
+
+
+class SuggestionPeriodOut(serializers.Serializer[Any]):
+    """One complete month of the baseline."""
+
+    period = serializers.CharField()
+    counted = serializers.IntegerField()
+    of = serializers.IntegerField()
+
+
+class SuggestionOut(serializers.Serializer[Any]):
+    """A suggested target with every input (METRICS.md D8); shares 0 to 1."""
+
+    capability = serializers.CharField()
+    metric = serializers.CharField()
+    severity = serializers.CharField(allow_null=True)
+    suggested = serializers.FloatField(allow_null=True, help_text="null: why_not says why")
+    source = serializers.CharField(  # type: ignore[assignment]
+        allow_null=True, help_text=", ".join(source.value for source in Source)
+    )
+    before_rounding = serializers.FloatField(allow_null=True)
+    hold = serializers.BooleanField(allow_null=True)
+    needs_process_change = serializers.BooleanField(
+        allow_null=True, help_text="null: no natural limit is known"
+    )
+    cannot_be_judged_monthly = serializers.BooleanField(allow_null=True)
+    answers_needed = serializers.IntegerField(allow_null=True)
+    months_needed = serializers.IntegerField(allow_null=True)
+    baseline = serializers.FloatField(allow_null=True)
+    periods = SuggestionPeriodOut(many=True)
+    answers_a_month = serializers.IntegerField()
+    natural_limit = serializers.FloatField(allow_null=True)
+    maturity = serializers.IntegerField(allow_null=True)
+    benchmark = serializers.FloatField(allow_null=True)
+    benchmark_source = serializers.CharField(allow_null=True)
+    benchmark_date = serializers.DateField(allow_null=True)
+    services_compared = serializers.IntegerField()
+    why_not = serializers.CharField()
+
+
+class TargetSuggestion(Endpoint):
+    """What target would be realistic for a figure of a service."""
+
+    scopes = {"GET": (Scope.READ_INTERNAL,)}
+
+    @extend_schema(
+        operation_id="targets_suggestion", parameters=[SuggestionQuestion], responses=SuggestionOut
+    )
+    def get(self, request: Request) -> Response:
+        """Suggest a target; the process owner decides."""
+        question = SuggestionQuestion(data=request.query_params)
+        refuse_unknown(request, set(question.fields) | {"format"})
+        question.is_valid(raise_exception=True)
+        said = question.validated_data
+        served = Capability.objects.for_tenant(self.organisation).filter(slug=said["capability"])
+        capability = served.first()
+        if capability is None:
+            raise serializers.ValidationError(
+                {"capability": [f"There is no capability {said['capability']!r}."]}
+            )
+        benchmark = (
+            Benchmark(said["benchmark"], said["benchmark_source"], said["benchmark_date"])
+            if "benchmark" in said
+            else None
+        )
+        wish = Wish(said["metric"], said.get("severity", ""), benchmark, said.get("maturity"))
+        reader = Reader(self.organisation, as_of=timezone.now())
+        try:
+            (found,) = suggested(reader, capability, [wish])
+        except NotSuggestable as error:
+            raise serializers.ValidationError({"metric": [str(error)]}) from error
+        return Response(SuggestionOut(found.inputs()).data)

@@ -106,6 +106,7 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_data_quality", "GET"): frozenset({"read:internal"}),
     ("api_improvements", "GET"): frozenset({"read:internal"}),
     ("api_improvement", "GET"): frozenset({"read:internal"}),
+    ("api_target_suggestion", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }
 

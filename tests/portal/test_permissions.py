@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
+from governance.models import ImprovementAction
 from metrics.rubric import RUBRIC
 from portal.people.api_keys import create_key, revoke_key
 from portal.people.models import ApiKey, Membership
@@ -68,6 +69,8 @@ def test_an_address_that_is_missing_from_the_matrix_is_found(
     assert set(names(get_resolver().url_patterns)) - in_the_matrix() == {"home"}
 
 
+#: The id of an improvement action of Acme's.
+ACTION = 7_002
 #: The id of an uploaded file of Acme's.
 UPLOAD = 7_001
 
@@ -99,8 +102,26 @@ def sheet(cast: Cast) -> int:
             external_id="NW/7",
             capability=cast.accounts,
         )
+        action(cast)
     with acting(cast.acme.pk):
         return int(propose_sheet(cast).pk)
+
+
+def action(cast: Cast) -> None:
+    """An improvement action about accounts that is still to come."""
+    now = timezone.now()
+    ImprovementAction.objects.create(
+        pk=ACTION,
+        tenant=cast.acme,
+        capability=cast.accounts,
+        metric="reopen_rate.rate",
+        words="Test before closing",
+        acts_on=(now + timedelta(days=3)).date(),
+        expected="-0.1",
+        recorded_by=cast.olga,
+        printed_name="Olga",
+        at=now,
+    )
 
 
 def page(name: str, sheet: int, organisation: str = "acme") -> str:
@@ -113,6 +134,8 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "figure_tickets": f"{home}capabilities/accounts/tickets/",
         "declared": f"{home}capabilities/accounts/declared/",
         "happenings": f"{home}capabilities/accounts/happened/",
+        "improvements": f"{home}capabilities/accounts/improvements/",
+        "improvement": f"{home}capabilities/accounts/improvements/{ACTION}/",
         "compare": f"{home}compare/",
         "detectors": f"{home}detectors/",
         "drivers": f"{home}drivers/",
@@ -282,6 +305,7 @@ def resolved(cast: Cast, ticket: Ticket) -> Resolution:
 @pytest.fixture
 def ticket(cast: Cast) -> None:
     with as_role(OWNER), acting(cast.acme.pk):
+        action(cast)
         TicketFactory(tenant=cast.acme, connection=cast.desk, external_id="T1")
         resolved(cast, TicketFactory(tenant=cast.acme, connection=cast.desk, external_id="T2"))
     with as_role(OWNER), acting(cast.globex.pk):
@@ -354,6 +378,12 @@ CALLS: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
         },
     ),
     ("api_data_quality", "GET"): ("data-quality/", None),
+    ("api_improvements", "GET"): ("improvements/?capability=accounts", None),
+    ("api_improvement", "GET"): (f"improvements/{ACTION}/", None),
+    ("api_target_suggestion", "GET"): (
+        "targets/suggestion/?capability=accounts&metric=reopen_rate.rate",
+        None,
+    ),
     ("api_targets", "GET"): ("targets/", None),
 }
 
