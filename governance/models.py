@@ -197,3 +197,86 @@ class ImprovementAction(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.words} from {self.acts_on}"
+
+
+class SurveyPilot(TenantOwned):
+    """A new survey of a domain on trial, and what its lead said moves people (D6). Append-only."""
+
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="+")
+    #: The first local day; 60 days, and 30 for each extension.
+    begins = models.DateField()
+    #: Whom the interview was with, and when.
+    interviewed = models.CharField(max_length=200)
+    interviewed_on = models.DateField()
+    #: Two or three drivers, each a list of phrases: its name, and other words for it.
+    drivers = models.JSONField()
+    recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-begins", "-id")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "domain", "begins"], name="pilot_begins"),
+            models.CheckConstraint(
+                condition=models.Q(interviewed__regex=r"\S"), name="pilot_interviewed"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(interviewed_on__lte=models.F("begins")),
+                name="pilot_interviewed_first",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.domain} from {self.begins}"
+
+
+class PilotDecision(TenantOwned):
+    """What one of those who decide says becomes of a pilot, with the reason. Append-only (D6)."""
+
+    class Kind(models.TextChoices):
+        """What becomes of it."""
+
+        EXTENDED = "extended", "extend by 30 days"
+        PASSED = "passed", "the survey measures what matters"
+        FAILED = "failed", "fail: ask the domain's lead again and change the question"
+        #: After two extensions only; looked at again after a year.
+        ADOPTED = "adopted", "adopt on judgement, evidence thin"
+
+    pilot = models.ForeignKey(SurveyPilot, on_delete=models.PROTECT, related_name="decisions")
+    #: 1, and one more for each extension.
+    round = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    reason = models.CharField(max_length=500)
+    #: In which role they decide.
+    role = models.CharField(max_length=30)
+    decided_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("round", "id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "pilot", "round", "role"], name="pilot_decided_once_a_role"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "pilot", "round"],
+                condition=models.Q(kind="extended"),
+                name="pilot_extended_once_a_round",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reason__regex=r"\S"), name="pilot_decided_with_reason"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=("process_owner", "service_desk_manager")),
+                name="pilot_decided_by_role",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    models.Q(round__in=(1, 2), kind__in=("extended", "passed", "failed"))
+                    | models.Q(round=3, kind__in=("passed", "failed", "adopted"))
+                ),
+                name="pilot_extended_twice_at_most",
+            ),
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from governance.api import TargetList, TargetSuggestion
+from governance.api import PilotDetail, PilotList, TargetList, TargetSuggestion
 from metrics.api import ObservationList, QualityReviewList
 from portal.catalogue.api import CapabilityDetail, CapabilityList
 from portal.improvements_api import ImprovementDetail, ImprovementList
@@ -48,6 +48,8 @@ urlpatterns = [
     path("readings/export/", ReadingExport.as_view(), name="api_readings_export"),
     path("improvements/", ImprovementList.as_view(), name="api_improvements"),
     path("improvements/<int:action>/", ImprovementDetail.as_view(), name="api_improvement"),
+    path("pilots/", PilotList.as_view(), name="api_pilots"),
+    path("pilots/<int:pilot>/", PilotDetail.as_view(), name="api_pilot"),
     path("targets/suggestion/", TargetSuggestion.as_view(), name="api_target_suggestion"),
     path("targets/", TargetList.as_view(), name="api_targets"),
 ]

@@ -51,6 +51,8 @@ ORGANISATION: list[URLPattern | URLResolver] = [
         views.improvement,
         name="improvement",
     ),
+    path("surveys/pilots/", views.pilots, name="pilots"),
+    path("surveys/pilots/<int:pilot>/", views.pilot, name="pilot"),
     path("compare/", views.compare, name="compare"),
     path("detectors/", views.detectors, name="detectors"),
     path("drivers/", views.drivers, name="drivers"),

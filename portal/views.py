@@ -31,6 +31,7 @@ from portal import home as home_page
 from portal import improvements as improvements_page
 from portal import method as method_page
 from portal import observations as observing
+from portal import pilots as pilots_page
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
 from portal.people.roles import Right
@@ -54,6 +55,8 @@ __all__ = [
     "method",
     "observations",
     "own_readings",
+    "pilot",
+    "pilots",
     "quality_reviews",
     "routine_check",
     "scorecard",
@@ -215,6 +218,39 @@ def improvement(
     if page is None:
         raise Http404
     return render(request, "portal/improvement.html", {"page": page})
+
+
+@needs(Right.READ_LIVE)
+def pilots(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Surveys on trial; a POST begins one."""
+    page = pilots_page.page(member=request.member, said=request.POST)
+    if page is None:
+        raise Http404
+    status = 200
+    if request.method == "POST":
+        refused = pilots_page.start(
+            page=page, member=request.member, said=request.POST, at=timezone.now()
+        )
+        if not refused:
+            return redirect(request.path)
+        page.refused, status = refused, 400
+    return render(request, "portal/pilots.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def pilot(request: MemberRequest, organisation: str, pilot: int) -> HttpResponse:
+    """One pilot with its evidence; a POST decides what becomes of it."""
+    now = timezone.now()
+    page = pilots_page.pilot_page(member=request.member, pilot_id=pilot, now=now)
+    if page is None:
+        raise Http404
+    status = 200
+    if request.method == "POST":
+        refused = pilots_page.decide(page=page, member=request.member, said=request.POST, at=now)
+        if not refused:
+            return redirect(request.path)
+        page.refused, status = refused, 400
+    return render(request, "portal/pilot.html", {"page": page}, status=status)
 
 
 @needs(Right.READ_LIVE)

@@ -23,6 +23,8 @@ PAGES: dict[str, frozenset[str]] = {
     "happenings": frozenset({"olga", "sam", "bea"}),
     "improvements": frozenset({"olga", "sam", "bea"}),
     "improvement": frozenset({"olga", "sam", "bea"}),
+    "pilots": frozenset({"olga", "sam"}),
+    "pilot": frozenset({"olga", "sam"}),
     "compare": frozenset({"olga", "sam", "bea"}),
     "detectors": frozenset({"olga", "sam"}),
     "drivers": frozenset({"olga", "sam", "bea"}),
@@ -70,6 +72,8 @@ ACTS: dict[str, frozenset[str]] = {
     "declared": frozenset({"olga", "sam"}),
     "happenings": frozenset({"olga", "sam"}),
     "improvements": frozenset({"olga", "sam"}),
+    "pilots": frozenset({"olga", "sam"}),
+    "pilot": frozenset({"olga", "sam"}),
     "connect_source": frozenset({"ada"}),
     "source": frozenset({"ada"}),  # testing, pausing
     "source_access": frozenset({"ada"}),
@@ -107,6 +111,8 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_improvements", "GET"): frozenset({"read:internal"}),
     ("api_improvement", "GET"): frozenset({"read:internal"}),
     ("api_target_suggestion", "GET"): frozenset({"read:internal"}),
+    ("api_pilots", "GET"): frozenset({"read:internal"}),
+    ("api_pilot", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }
 
