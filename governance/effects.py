@@ -15,7 +15,7 @@ import numpy as np
 
 from governance.improvements import windows_of
 from governance.models import ImprovementAction
-from metrics import columns
+from metrics import columns, words
 from metrics.among import field, shrinkage
 from metrics.comparing import Part, Side
 from metrics.data_quality import with_data_quality
@@ -159,11 +159,11 @@ def _windows(found: Told) -> list[tuple[str, Reading]]:
 
 def _too_early(reader: Reader, found: Told) -> str:
     if found.figure.after is None:
-        return f"the days after begin on {found.after.start:%d %B %Y}"
+        return f"the days after begin on {words.day(found.after.start)}"
     if reader.today() < found.told_from:
         return (
             "these are figures so far; there is a verdict once they no longer change, from"
-            f" {found.told_from:%d %B %Y} on"
+            f" {words.day(found.told_from)} on"
         )
     if still := sum(one.still_open for _, one in _windows(found)):
         return f"these are figures so far: {still} of what they count may still change"

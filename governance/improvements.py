@@ -228,7 +228,7 @@ def marks(capability: Capability) -> list[Happened]:
     return [
         Happened(
             one.acts_on,
-            f"improvement action on {one.acts_on:%d %B %Y}: {one.words} (expected"
+            f"improvement action on {words.day(one.acts_on)}: {one.words} (expected"
             f" {words.points(float(one.expected))} of {find(one.metric)[1].name})",
         )
         for one in actions

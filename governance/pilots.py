@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from django.db import connection, transaction
 
 from governance.models import PilotDecision, SurveyPilot
+from metrics import words
 from metrics.comparing import Side
 from metrics.definitions import find
 from metrics.evaluating import NotOneFigure, answers, trusted
@@ -94,7 +95,8 @@ def start_pilot(
     """Record the interview and begin a pilot, today or later. Raises NotTheirs, NotPiloted."""
     if role_in(domain, by, roles) is None:
         raise NotTheirs("Pilots are begun by the owner of a process or the desk's manager.")
-    if not is_askable(begins, begins + timedelta(days=DAYS), longest=timedelta(days=DAYS)):
+    one_day = timedelta(days=1)
+    if not is_askable(begins, begins + one_day, longest=one_day):
         raise NotPiloted("The first day is none of these times.")
     if begins < at.astimezone(tenant.zone).date():
         raise NotPiloted("A pilot begins today or later: what it shows has been seen otherwise.")
@@ -169,7 +171,7 @@ def decide_pilot(
     if closed(decisions) is not None or extensions(decisions) != shown.extensions:
         raise AlreadyDecided("This was decided meanwhile.")
     if shown.result is None:
-        raise TooEarly(f"Nothing is decided before {shown.told_from:%d %B %Y}.")
+        raise TooEarly(f"Nothing is decided before {words.day(shown.told_from)}.")
     if kind not in MAY_BE[shown.result.verdict]:
         raise NotWhatItShows("The evidence speaks for something else.")
     round_ = shown.extensions + 1

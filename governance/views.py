@@ -40,7 +40,7 @@ from metrics.definitions import find
 from metrics.measure import Reader
 from metrics.standing import Direction
 from metrics.suggesting import STEPS, Source, Suggestion
-from metrics.words import count, percent
+from metrics.words import count, day, percent
 from portal.audit.models import AuditEntry
 from portal.catalogue.models import Capability, Domain
 from portal.organisations import Member, MemberRequest, needs
@@ -501,11 +501,7 @@ def _in_words(one: Suggested) -> Offer:
     metric, view = find(one.wish.metric)
     lower = metric.direction_of(view) is Direction.LOWER
     what = view.name + (f", {one.wish.severity} severity" if one.wish.severity else "")
-    inputs = [
-        "; ".join(
-            f"{month.label}: {month.why_not or f'{month.x} of {month.n}'}" for month in one.months
-        )
-    ]
+    inputs = _months(one)
     if one.baseline is not None:
         inputs.append(
             f"Now {percent(one.baseline.value)}, over {one.baseline.periods} months and drawn to"
@@ -514,7 +510,7 @@ def _in_words(one: Suggested) -> Offer:
     if one.wish.benchmark is not None:
         told = one.wish.benchmark
         inputs.append(
-            f"Others stand at {percent(told.value)} ({told.source}, {told.on:%d %B %Y}); the"
+            f"Others stand at {percent(told.value)} ({told.source}, {day(told.on)}); the"
             f" process has maturity {one.wish.maturity}."
         )
     if one.natural_limit is not None:
@@ -537,6 +533,17 @@ def _in_words(one: Suggested) -> Offer:
         _labels(one, found, unit),
         inputs,
     )
+
+
+def _months(one: Suggested) -> list[str]:
+    """The months of the baseline, then those that are left out, by what is wrong with them."""
+    used = [f"{month.label}: {month.x} of {month.n}" for month in one.months if not month.why_not]
+    reasons = dict.fromkeys(month.why_not for month in one.months if month.why_not)
+    out = [
+        f"Left out, {reason}: {', '.join(m.label for m in one.months if m.why_not == reason)}."
+        for reason in reasons
+    ]
+    return [f"{'; '.join(used)}.", *out] if used else out
 
 
 def _labels(one: Suggested, found: Suggestion, unit: tuple[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -78,3 +79,8 @@ def between(interval: Interval) -> str:
         for end in (interval.lower, interval.upper)
     )
     return f"[{low}, {high}]"
+
+
+def day(when: date) -> str:
+    """A day in words: "1 December 2026"."""
+    return f"{when.day} {when:%B %Y}"

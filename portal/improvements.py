@@ -244,10 +244,15 @@ def _why(came: Told) -> str:
         return f"{why[0].upper()}{why[1:]}."
     if came.result.difference is None:
         return "In one of the windows fewer than ten are counted."
-    if came.result.answers_needed is None:
+    needed, after = came.result.answers_needed, came.figure.after
+    if needed is None or after is None:
         return ""
     unit = ("answer", "answers") if find(came.action.metric)[0].from_answers else ("item", "items")
-    return f"About {words.count(came.result.answers_needed, *unit)} in each window would settle it."
+    return (
+        f"A change of {words.points(float(came.action.expected))}, as expected, takes about"
+        f" {words.count(needed, *unit)} in each window to be told;"
+        f" {came.figure.before.denominator:,} and {after.denominator:,} are there."
+    )
 
 
 def _difference(came: Told) -> str:

@@ -89,11 +89,9 @@ def _domains(member: Member) -> list[Domain]:
     return sorted(found, key=lambda one: one.name)
 
 
-def page(*, member: Member, said: Mapping[str, str]) -> Page | None:
-    """The list; None for whoever decides about no domain's survey."""
+def page(*, member: Member, said: Mapping[str, str]) -> Page:
+    """The pilots of the domains whose survey a member decides about."""
     domains = _domains(member)
-    if not domains:
-        return None
     theirs = pilots_of(member.organisation).filter(domain__in=domains)
     return Page([Row(one, _standing(one)) for one in theirs], domains, said)
 
@@ -134,7 +132,7 @@ def _verdict(found: Shown) -> str:
     if found.unknown:
         return f"Unknown: {found.unknown}"
     if found.result is None:
-        return f"Figures so far; there is a verdict from {found.told_from:%d %B %Y} on."
+        return f"Figures so far; there is a verdict from {words.day(found.told_from)} on."
     said = _VERDICTS[found.result.verdict]
     return f"{said[0].upper()}{said[1:]}."
 

@@ -220,12 +220,10 @@ def improvement(
     return render(request, "portal/improvement.html", {"page": page})
 
 
-@needs(Right.READ_LIVE)
+@needs(Right.PILOT_SURVEYS)
 def pilots(request: MemberRequest, organisation: str) -> HttpResponse:
     """Surveys on trial; a POST begins one."""
     page = pilots_page.page(member=request.member, said=request.POST)
-    if page is None:
-        raise Http404
     status = 200
     if request.method == "POST":
         refused = pilots_page.start(
@@ -237,7 +235,7 @@ def pilots(request: MemberRequest, organisation: str) -> HttpResponse:
     return render(request, "portal/pilots.html", {"page": page}, status=status)
 
 
-@needs(Right.READ_LIVE)
+@needs(Right.PILOT_SURVEYS)
 def pilot(request: MemberRequest, organisation: str, pilot: int) -> HttpResponse:
     """One pilot with its evidence; a POST decides what becomes of it."""
     now = timezone.now()

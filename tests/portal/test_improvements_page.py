@@ -92,6 +92,15 @@ def test_the_handbooks_numbers_stand_on_the_page_and_in_the_api(cast: Cast) -> N
     assert "Olga" not in str(told)
 
 
+def test_what_is_not_told_yet_says_what_it_takes(cast: Cast) -> None:
+    answered(cast, 24, 40, at=BEFORE)
+    answered(cast, 27, 40, at=AFTER)
+    page = result(cast, recorded(cast))
+    assert "Cannot tell yet. A change of +10.0 points, as expected, takes about 93 answers" in page
+    assert "40 and 40 are there" in page
+    assert "No comparison was named" in page
+
+
 def test_before_the_days_are_over_there_are_figures_so_far_and_no_verdict(cast: Cast) -> None:
     with acting(cast.acme.pk):
         member = Member(cast.olga, cast.acme, frozenset({Role.PROCESS_OWNER}))
