@@ -68,15 +68,17 @@ class AlreadyDecided(NotPiloted):
     """This has been decided."""
 
 
-def role_in(domain: Domain, person: Person, roles: Iterable[Role]) -> Role | None:
-    """In which role somebody decides about a domain's survey; None for everybody else."""
-    held = set(roles)
-    if Role.SERVICE_DESK_MANAGER in held and domain.service_desk_manager_id == person.pk:
-        return Role.SERVICE_DESK_MANAGER
+def roles_in(domain: Domain, person: Person, roles: Iterable[Role]) -> list[Role]:
+    """In which roles somebody decides about a domain's survey; one person may hold both."""
+    held, found = set(roles), []
     owned = Capability.objects.for_tenant(domain.tenant_id).filter(
         domain=domain, process_owner=person
     )
-    return Role.PROCESS_OWNER if Role.PROCESS_OWNER in held and owned.exists() else None
+    if Role.PROCESS_OWNER in held and owned.exists():
+        found.append(Role.PROCESS_OWNER)
+    if Role.SERVICE_DESK_MANAGER in held and domain.service_desk_manager_id == person.pk:
+        found.append(Role.SERVICE_DESK_MANAGER)
+    return found
 
 
 @transaction.atomic
@@ -93,7 +95,7 @@ def start_pilot(
     at: datetime,
 ) -> SurveyPilot:
     """Record the interview and begin a pilot, today or later. Raises NotTheirs, NotPiloted."""
-    if role_in(domain, by, roles) is None:
+    if not roles_in(domain, by, roles):
         raise NotTheirs("Pilots are begun by the owner of a process or the desk's manager.")
     one_day = timedelta(days=1)
     if not is_askable(begins, begins + one_day, longest=one_day):
@@ -161,8 +163,8 @@ def decide_pilot(
     Raises NotTheirs, TooEarly, NotWhatItShows, AlreadyDecided, NotPiloted.
     """
     pilot = shown.pilot
-    role = role_in(pilot.domain, by, roles)
-    if role is None:
+    mine = roles_in(pilot.domain, by, roles)
+    if not mine:
         raise NotTheirs("A pilot is decided by the owner of a process and the desk's manager.")
     if not reason.strip():
         raise NotPiloted("Say why; the next reader sees the reason and your name.")
@@ -175,7 +177,9 @@ def decide_pilot(
     if kind not in MAY_BE[shown.result.verdict]:
         raise NotWhatItShows("The evidence speaks for something else.")
     round_ = shown.extensions + 1
-    if any(one.round == round_ and one.role == role for one in decisions):
+    spoken = {one.role for one in decisions if one.round == round_}
+    role = next((one for one in mine if one.value not in spoken), None)
+    if role is None:
         raise AlreadyDecided("Somebody in your role has said so already; the other one is awaited.")
     decision = PilotDecision.objects.create(
         tenant=tenant,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from governance.effects import Pair, Told, read_for, told
@@ -19,6 +19,7 @@ from governance.improvements import (
     judged,
     record_action,
     recorded_late,
+    windows_of,
 )
 from governance.models import ImprovementAction
 from metrics import words
@@ -36,6 +37,8 @@ from portal.scorecards import in_words
 #: The figure that is offered first.
 FIRST = "csat_share.share"
 LONGEST_WORDS = 500
+#: The list tells verdicts of days no older than this: each day of them is read at once.
+READ_BACK = timedelta(days=2 * 366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,16 @@ def page(*, member: Member, slug: str, said: Mapping[str, str], now: datetime) -
     corrected = corrected_by(actions)
     wanted = _as_recorded(actions, said)
     reader = Reader(member.organisation, as_of=now)
-    read_for(reader, actions)
+    since = reader.today() - READ_BACK
+    recent = [one for one in actions if windows_of(one)[0].start >= since]
+    read_for(reader, recent)
+    verdicts = {one.pk: _verdict(told(reader, one)) for one in recent}
     return Page(
         capability=capability,
         may_record=may_answer(member.person, member.roles, capability),
-        rows=[_row(one, told(reader, one), live, corrected) for one in actions],
+        rows=[
+            _row(one, verdicts.get(one.pk, "told on its page"), live, corrected) for one in actions
+        ],
         figures=[
             Choice(name, find(name)[1].name, name == wanted.get("metric", FIRST))
             for name in judged()
@@ -152,7 +160,7 @@ def _live(member: Member) -> list[Capability]:
 
 def _row(
     action: ImprovementAction,
-    came: Told,
+    verdict: str,
     live: list[Capability],
     corrected: Mapping[int, int],
 ) -> Row:
@@ -161,7 +169,7 @@ def _row(
         figure=find(action.metric)[1].name,
         expected=words.points(float(action.expected)),
         comparison=_comparison(action, live),
-        verdict=_verdict(came),
+        verdict=verdict,
         corrected_by=corrected.get(action.pk),
     )
 

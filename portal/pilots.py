@@ -16,7 +16,7 @@ from governance.pilots import (
     closing,
     decide_pilot,
     pilots_of,
-    role_in,
+    roles_in,
     shown,
     start_pilot,
 )
@@ -85,7 +85,7 @@ def _domains(member: Member) -> list[Domain]:
     """The domains whose survey a member decides about: they run its desk or own a process."""
     live = live_capabilities(member.organisation.pk, person=member.person, roles=member.roles)
     domains = {one.domain_id: one.domain for one in live.select_related("domain")}
-    found = [one for one in domains.values() if role_in(one, member.person, member.roles)]
+    found = [one for one in domains.values() if roles_in(one, member.person, member.roles)]
     return sorted(found, key=lambda one: one.name)
 
 
@@ -104,7 +104,7 @@ def _standing(pilot: SurveyPilot) -> str:
 def pilot_page(*, member: Member, pilot_id: int, now: datetime) -> PilotPage | None:
     """One pilot; None where the member does not decide about it."""
     pilot = pilots_of(member.organisation).filter(pk=pilot_id).first()
-    if pilot is None or role_in(pilot.domain, member.person, member.roles) is None:
+    if pilot is None or not roles_in(pilot.domain, member.person, member.roles):
         return None
     reader = Reader(member.organisation, as_of=now)
     found = shown(reader, pilot)

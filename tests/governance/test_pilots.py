@@ -249,6 +249,29 @@ def test_after_two_extensions_both_choose_the_same_with_a_reason(cast: Cast) -> 
     assert over.again_on == date(2027, 9, 1)
 
 
+def test_one_person_who_is_both_says_so_in_each_role(cast: Cast) -> None:
+    told(cast, [(6, 5, 1, 0)] * 4)
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        type(cast.network).objects.filter(domain=cast.it).update(process_owner=cast.sam)
+    pilot, later = begun(cast), datetime(2026, 9, 1, 9, tzinfo=UTC)
+    for kind, times in ((Kind.EXTENDED, 2), (Kind.FAILED, 2)):
+        for _ in range(times):
+            seen = found(cast, pilot, later)
+            with acting(cast.acme.pk):
+                decide_pilot(
+                    tenant=cast.acme,
+                    shown=seen,
+                    kind=kind,
+                    reason="Few answers.",
+                    by=cast.sam,
+                    roles=[Role.SERVICE_DESK_MANAGER, Role.PROCESS_OWNER],
+                    at=later,
+                )
+    over = found(cast, pilot, later).closed
+    assert over is not None
+    assert over.kind == "failed"
+
+
 def test_drivers_are_looked_for_in_comments_of_a_batch(cast: Cast) -> None:
     pilot = begun(cast)
     commented(cast, 5, "Everything was clear", at=MONDAY + DAY)

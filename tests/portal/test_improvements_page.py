@@ -27,7 +27,7 @@ from tests.governance.test_improvements import (
     recorded,
 )
 from tests.metrics.many import answered
-from tests.metrics.told import commented
+from tests.metrics.told import DAY, commented
 from tests.portal.test_one_number import browser, key
 from tests.portal.test_trends_page import drawn
 
@@ -173,6 +173,16 @@ def test_a_comparison_is_told_only_to_whoever_reads_it(cast: Cast) -> None:
     for told in ("152 of 198", "150 of 200", "13.2 points", "Accounts"):
         assert told not in page
     assert "13.2 points" in result(cast, action)  # to Olga, who owns both
+
+
+def test_the_list_does_not_read_years_for_its_verdicts(cast: Cast) -> None:
+    now = timezone.now()
+    recorded(cast, replace(PLAN, acts_on=(now - timedelta(days=600)).date()), at=now - 700 * DAY)
+    assert "told on its page" not in browser(cast).get(LIST).content.decode()
+    old = replace(PLAN, acts_on=(now - timedelta(days=800)).date())
+    action = recorded(cast, old, at=now - 900 * DAY)
+    assert "Told on its page" in browser(cast).get(LIST).content.decode()
+    assert "Too few answers before: nothing is shown of them." in result(cast, action)
 
 
 def test_an_action_is_marked_on_the_courses_of_its_service(cast: Cast) -> None:
