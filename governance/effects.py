@@ -6,7 +6,6 @@ figures stand without one and the reason is said.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -19,7 +18,7 @@ from metrics import columns, words
 from metrics.among import field, shrinkage
 from metrics.comparing import Part, Side
 from metrics.data_quality import with_data_quality
-from metrics.definitions import BY_KEY, Metric, find
+from metrics.definitions import Metric, find
 from metrics.drivers import Shrinkage
 from metrics.evaluating import released_in
 from metrics.improving import Days, DifferentQuestions, Result, judge
@@ -201,17 +200,10 @@ def _questions(reader: Reader, name: str, cuts: Iterable[Slice]) -> list[object]
 
 
 def guardrails(metric: Metric) -> list[tuple[str, str | None]]:
-    """The figures that the guardrail of a metric names by their codes: view, and severity or None.
-
-    Each by its first view that is told over all severities; a duration for each severity.
-    """
+    """The figures of a metric's guardrail: the view, and for a duration each severity."""
     found: list[tuple[str, str | None]] = []
-    for code in dict.fromkeys(re.findall(r"\bM\d\d[a-z]?\b", metric.guardrail)):
-        other = next((one for one in BY_KEY.values() if one.code == code), None)
-        if other is None:
-            continue
-        whole = [view for view in other.views if not view.per_severity]
-        view = whole[0] if whole else other.views[0]
-        among: list[str | None] = [None] if whole else [one.value for one in Severity]
-        found += [(f"{other.key}.{view.key}", severity) for severity in among]
+    for name in metric.guards:
+        _, view = find(name)
+        severities = [one.value for one in Severity] if view.per_severity else [None]
+        found += [(name, severity) for severity in severities]
     return found

@@ -234,8 +234,11 @@ def test_the_guardrail_stands_over_the_same_days(cast: Cast) -> None:
     assert {tuple(one.before.period.values()) for one in found.guardrails} == {
         ("2026-02-09", "2026-04-10")
     }
-    in_time, _ = find("fcr.verified")
-    assert ("csat_share.share", None) in guardrails(in_time)
+    reopened, _ = find("reopen_rate.rate")
+    assert guardrails(reopened) == [
+        *(("resolution_time.cohort_median", one) for one in ("critical", "high", "medium", "low")),
+        ("backlog.days", None),
+    ]
 
 
 # --- recording -----------------------------------------------------------------------------------
