@@ -137,3 +137,146 @@ class Revocation(TenantOwned):
     reason = models.TextField()
     at = models.DateTimeField()
     effective_from = models.DateField()
+
+
+class ImprovementAction(TenantOwned):
+    """What is done about a figure and what is expected of it, written down before acting (D5).
+
+    Append-only. What was wrong is corrected by a new record that names the old one.
+    """
+
+    capability = models.ForeignKey(Capability, on_delete=models.PROTECT, related_name="+")
+    #: `metric.view`, a share with a good direction.
+    metric = models.CharField(max_length=80)
+    words = models.CharField(max_length=500)
+    #: The local day of acting; it and the days of transition after it belong to neither window.
+    acts_on = models.DateField()
+    transition_days = models.PositiveSmallIntegerField(default=1)
+    days_before = models.PositiveSmallIntegerField(default=60)
+    days_after = models.PositiveSmallIntegerField(default=60)
+    #: Of similar volume, where nobody acts.
+    comparison = models.ForeignKey(
+        Capability, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    #: The change of the share that is expected, -1 to 1.
+    expected = models.DecimalField(max_digits=5, decimal_places=4)
+    corrects = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-acts_on", "-id")
+        indexes = [models.Index(fields=["tenant", "capability"], name="action_of_capability")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "id", "capability"], name="action_of_its_capability"
+            ),
+            models.UniqueConstraint(fields=["tenant", "corrects"], name="action_corrected_once"),
+            models.CheckConstraint(condition=models.Q(words__regex=r"\S"), name="action_has_words"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    days_before__range=(7, 366),
+                    days_after__range=(7, 366),
+                    transition_days__lte=180,
+                ),
+                name="action_windows",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(expected__gte=-1, expected__lte=1) & ~models.Q(expected=0),
+                name="action_expects_a_change",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(comparison__isnull=True)
+                | ~models.Q(comparison=models.F("capability")),
+                name="action_compared_with_another",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.words} from {self.acts_on}"
+
+
+class SurveyPilot(TenantOwned):
+    """A new survey of a domain on trial, and what its lead said moves people (D6). Append-only."""
+
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="+")
+    #: The first local day; 60 days, and 30 for each extension.
+    begins = models.DateField()
+    #: Whom the interview was with, and when.
+    interviewed = models.CharField(max_length=200)
+    interviewed_on = models.DateField()
+    #: Two or three drivers, each a list of phrases: its name, and other words for it.
+    drivers = models.JSONField()
+    recorded_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-begins", "-id")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "domain", "begins"], name="pilot_begins"),
+            models.CheckConstraint(
+                condition=models.Q(interviewed__regex=r"\S"), name="pilot_interviewed"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(interviewed_on__lte=models.F("begins")),
+                name="pilot_interviewed_first",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.domain} from {self.begins}"
+
+
+class PilotDecision(TenantOwned):
+    """What one of those who decide says becomes of a pilot, with the reason. Append-only (D6)."""
+
+    class Kind(models.TextChoices):
+        """What becomes of it."""
+
+        EXTENDED = "extended", "extend by 30 days"
+        PASSED = "passed", "the survey measures what matters"
+        FAILED = "failed", "fail: ask the domain's lead again and change the question"
+        #: After two extensions only; looked at again after a year.
+        ADOPTED = "adopted", "adopt on judgement, evidence thin"
+
+    pilot = models.ForeignKey(SurveyPilot, on_delete=models.PROTECT, related_name="decisions")
+    #: 1, and one more for each extension.
+    round = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    reason = models.CharField(max_length=500)
+    #: In which role they decide.
+    role = models.CharField(max_length=30)
+    decided_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    printed_name = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("round", "id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "pilot", "round", "role"], name="pilot_decided_once_a_role"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "pilot", "round"],
+                condition=models.Q(kind="extended"),
+                name="pilot_extended_once_a_round",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reason__regex=r"\S"), name="pilot_decided_with_reason"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=("process_owner", "service_desk_manager")),
+                name="pilot_decided_by_role",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    models.Q(round__in=(1, 2), kind__in=("extended", "passed", "failed"))
+                    | models.Q(round=3, kind__in=("passed", "failed", "adopted"))
+                ),
+                name="pilot_extended_twice_at_most",
+            ),
+        ]

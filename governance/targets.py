@@ -14,6 +14,7 @@ from django.db import transaction
 from governance import signing, terms
 from governance.binding import is_unaltered
 from governance.models import Signature, Target, TargetSheet
+from governance.suggestions import Suggested
 from metrics.definitions import find
 from metrics.kinds import Unit
 from metrics.standing import Direction
@@ -90,9 +91,11 @@ def propose(
     by: Person,
     at: datetime,
     reauthenticated_at: datetime,
+    suggestions: Sequence[Suggested] = (),
 ) -> TargetSheet:
     """Propose a sheet and sign it as the process owner ("I set").
 
+    What was suggested for its targets is kept in the trail beside what is proposed.
     Raises NotProposable, NotTheProcessOwner, or signing.ConfirmAgain.
     """
     _check_period(tenant, effective_from, effective_until, at)
@@ -153,12 +156,31 @@ def propose(
         subject_kind="target_sheet",
         subject_id=sheet.pk,
         at=at,
-        detail={"digest": bytes(sheet.digest).hex(), "domain": domain.key},
+        detail={
+            "digest": bytes(sheet.digest).hex(),
+            "domain": domain.key,
+            **_suggested(wanted, suggestions),
+        },
     )
     signing.sign(
         sheet=sheet, role=Role.PROCESS_OWNER, by=by, at=at, reauthenticated_at=reauthenticated_at
     )
     return sheet
+
+
+def _suggested(wanted: Sequence[Wanted], suggestions: Sequence[Suggested]) -> dict[str, object]:
+    """Each suggestion with its inputs, and what is proposed instead or after it."""
+    kept = [
+        {
+            **one.inputs(),
+            "proposed": format(target.value, "f"),
+            "proposed_for": target.capability.slug if target.capability else None,
+        }
+        for one in suggestions
+        for target in wanted
+        if (target.metric, target.severity) == (one.wish.metric, one.wish.severity)
+    ]
+    return {"suggestions": kept} if kept else {}
 
 
 def _check_period(tenant: Organisation, start: date, until: date, at: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,11 +12,13 @@ from django import forms
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
 from governance import cosigning, signing
 from governance.binding import is_unaltered
 from governance.models import Target, TargetSheet
+from governance.suggestions import Benchmark, Suggested, Wish, suggested
 from governance.targets import (
     STARTERS,
     NotProposable,
@@ -35,6 +37,10 @@ from governance.targets import (
     status_of,
 )
 from metrics.definitions import find
+from metrics.measure import Reader
+from metrics.standing import Direction
+from metrics.suggesting import STEPS, Source, Suggestion
+from metrics.words import count, day, percent
 from portal.audit.models import AuditEntry
 from portal.catalogue.models import Capability, Domain
 from portal.organisations import Member, MemberRequest, needs
@@ -300,10 +306,13 @@ class ProposeForm(ConfirmForm):
     )
     field_order = ("domain", "effective_from", "effective_until", "rationale")
 
-    def __init__(self, member: Member, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, member: Member, suggestions: Sequence[Suggested], *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(member.person, *args, **kwargs)
         tenant = member.organisation
         start = next_period(tenant, timezone.now())
+        offered = {(one.wish.metric, one.wish.severity): one for one in suggestions}
         domain = self.fields["domain"]
         assert isinstance(domain, forms.ModelChoiceField)
         domain.queryset = (
@@ -314,20 +323,29 @@ class ProposeForm(ConfirmForm):
         self.fields["effective_from"].initial = start
         self.fields["effective_until"].initial = start.replace(year=start.year + 1)
         for starter in STARTERS:
+            told = offered.get((starter.metric, starter.severity))
+            found = told.suggestion if told else None
             self.fields[_name(starter)] = forms.DecimalField(
                 label=_label(starter),
                 required=False,
                 min_value=0,
                 max_value=100,
                 decimal_places=1,
-                initial=(starter.value * 100).quantize(Decimal("0.1")),
-                help_text="Percent; leave empty to set no target.",
+                initial=(Decimal(str(found.target)) if found else starter.value)
+                .scaleb(2)
+                .quantize(Decimal("0.1")),
+                help_text=(
+                    format_html("Suggested for {}; you decide.", told.capability.name)
+                    if told and found
+                    else "Percent; leave empty to set no target."
+                ),
             )
             self.fields[f"{_name(starter)}-for"] = forms.ModelChoiceField(
                 Capability.objects.for_tenant(tenant).filter(process_owner=member.person),
                 label=f"{_label(starter)}: for",
                 required=False,
                 empty_label="every service of the domain",
+                initial=told.capability if told and found else None,
             )
         confirming: list[str] = [name for name in ("password", "code") if name in self.fields]
         self.order_fields([name for name in self.fields if name not in confirming] + confirming)
@@ -355,13 +373,100 @@ def _label(starter: Starter) -> str:
     return view.name + (f", {starter.severity} severity" if starter.severity else "")
 
 
+class SuggestForm(forms.Form):
+    """What a suggestion needs: the service, the maturity of its process, and where others stand."""
+
+    maturity = forms.TypedChoiceField(
+        label="Maturity of the process, by your own judgement",
+        required=False,
+        coerce=int,
+        empty_value=None,
+        choices=[("", "not judged"), *((n, str(n)) for n in range(1, len(STEPS) + 1))],
+        help_text="1 is hardly written down, 5 is measured and improved. It decides how far a step"
+        " towards a benchmark goes.",
+    )
+
+    def __init__(self, member: Member, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["for"] = forms.ModelChoiceField(
+            Capability.objects.for_tenant(member.organisation)
+            .filter(process_owner=member.person)
+            .select_related("tenant"),
+            label="Service",
+            to_field_name="slug",
+            empty_label=None,
+        )
+        self.order_fields(["for", "maturity"])
+        for starter in STARTERS:
+            name, label = _name(starter), _label(starter)
+            self.fields[f"benchmark-{name}"] = forms.DecimalField(
+                label=f"{label}: where others stand, percent",
+                required=False,
+                min_value=0,
+                max_value=100,
+                max_digits=6,
+            )
+            self.fields[f"source-{name}"] = forms.CharField(
+                label=f"{label}: who says so", required=False, max_length=200
+            )
+            self.fields[f"on-{name}"] = forms.DateField(
+                label=f"{label}: of when",
+                required=False,
+                widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+            )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a benchmark without its source, its date, or the maturity it needs."""
+        said = super().clean() or {}
+        for starter in STARTERS:
+            name = _name(starter)
+            if said.get(f"benchmark-{name}") is None:
+                continue
+            if not said.get(f"source-{name}") or not said.get(f"on-{name}"):
+                self.add_error(
+                    f"benchmark-{name}", "A benchmark has a source and a date; name both."
+                )
+            if said.get("maturity") is None and "maturity" not in self.errors:
+                self.add_error("maturity", "A step towards a benchmark needs the maturity.")
+        return said
+
+    @property
+    def benchmarks(self) -> list[Any]:
+        """The fields of benchmarks, which most suggestions do without."""
+        return [field for field in self if field.name not in ("for", "maturity")]
+
+    def wishes(self) -> list[Wish]:
+        """What is asked of every starter."""
+        said, wishes = self.cleaned_data, []
+        for starter in STARTERS:
+            name = _name(starter)
+            share = said[f"benchmark-{name}"]
+            benchmark = (
+                None
+                if share is None
+                else Benchmark(float(share) / 100, said[f"source-{name}"], said[f"on-{name}"])
+            )
+            wishes.append(Wish(starter.metric, starter.severity, benchmark, said["maturity"]))
+        return wishes
+
+
 @needs(Right.PROPOSE_TARGETS)
 @require_http_methods(["GET", "HEAD", "POST"])
 def propose_targets(request: MemberRequest, organisation: str) -> HttpResponse:
-    """Propose a sheet; proposing is the process owner's signature."""
-    form = ProposeForm(request.member, request.POST if request.method == "POST" else None)
+    """Propose a sheet; proposing is the process owner's signature.
+
+    Asked for a service in the query, the page suggests what would be realistic for it.
+    """
+    now = timezone.now()
+    asking = SuggestForm(request.member, request.GET if "for" in request.GET else None)
+    found: list[Suggested] = []
+    if asking.is_bound and asking.is_valid():
+        reader = Reader(request.organisation, as_of=now)
+        found = suggested(reader, asking.cleaned_data["for"], asking.wishes())
+    form = ProposeForm(request.member, found, request.POST if request.method == "POST" else None)
+    if form.is_bound and asking.errors:
+        form.add_error(None, "What was asked for a suggestion is not complete.")
     if form.is_bound and form.is_valid():
-        now = timezone.now()
         try:
             sheet = propose(
                 tenant=request.organisation,
@@ -373,9 +478,83 @@ def propose_targets(request: MemberRequest, organisation: str) -> HttpResponse:
                 by=request.member.person,
                 at=now,
                 reauthenticated_at=now,
+                suggestions=found,
             )
             return redirect("target_sheet", organisation, sheet.pk)
         except REFUSALS as refusal:
             form.add_error(None, str(refusal))
-    context = {"form": form}
+    context = {"form": form, "asking": asking, "suggestions": [_in_words(one) for one in found]}
     return render(request, "governance/propose.html", context, status=400 if form.errors else 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A suggestion in words, with every input."""
+
+    what: str
+    suggested: str
+    labels: list[str]
+    inputs: list[str]
+
+
+def _in_words(one: Suggested) -> Offer:
+    metric, view = find(one.wish.metric)
+    lower = metric.direction_of(view) is Direction.LOWER
+    what = view.name + (f", {one.wish.severity} severity" if one.wish.severity else "")
+    inputs = _months(one)
+    if one.baseline is not None:
+        inputs.append(
+            f"Now {percent(one.baseline.value)}, over {one.baseline.periods} months and drawn to"
+            " what the organisation's services have in common."
+        )
+    if one.wish.benchmark is not None:
+        told = one.wish.benchmark
+        inputs.append(
+            f"Others stand at {percent(told.value)} ({told.source}, {day(told.on)}); the"
+            f" process has maturity {one.wish.maturity}."
+        )
+    if one.natural_limit is not None:
+        inputs.append(
+            f"By itself it stays {'above' if lower else 'below'} {percent(one.natural_limit)}."
+        )
+    found = one.suggestion
+    if found is None:
+        return Offer(what, f"Unknown: {one.why_not}.", [], inputs)
+    if found.source is Source.OWN_CAPABILITIES:
+        inputs.append(
+            f"No benchmark: a quarter of the organisation's own {one.services} services stands"
+            " there or better."
+        )
+    unit = ("answer", "answers") if metric.from_answers else ("item", "items")
+    return Offer(
+        what,
+        f"{'at most' if lower else 'at least'} {percent(found.target)}"
+        + (" (hold what is reached)" if found.hold else ""),
+        _labels(one, found, unit),
+        inputs,
+    )
+
+
+def _months(one: Suggested) -> list[str]:
+    """The months of the baseline, then those that are left out, by what is wrong with them."""
+    used = [f"{month.label}: {month.x} of {month.n}" for month in one.months if not month.why_not]
+    reasons = dict.fromkeys(month.why_not for month in one.months if month.why_not)
+    out = [
+        f"Left out, {reason}: {', '.join(m.label for m in one.months if m.why_not == reason)}."
+        for reason in reasons
+    ]
+    return [f"{'; '.join(used)}.", *out] if used else out
+
+
+def _labels(one: Suggested, found: Suggestion, unit: tuple[str, str]) -> list[str]:
+    labels = []
+    if found.needs_process_change:
+        labels.append("needs a process change")
+    if found.cannot_be_judged_monthly:
+        assert found.answers_needed is not None
+        need = f"{count(found.answers_needed, *unit)}, at {one.a_month:,} a month"
+        months = (
+            f"{count(found.months_needed, 'month', 'months')}" if found.months_needed else "never"
+        )
+        labels.append(f"cannot be judged monthly: telling it from now needs {need}: {months}")
+    return labels

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import comb, erfc, fsum, sqrt
+from math import erfc, fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics.intervals import Interval, mover, newcombe, t_tails
+from metrics.intervals import Interval, mover, newcombe
 from metrics.small_numbers import OTHERS, SMALLEST
 from metrics.standing import Direction, Reliability
 from metrics.survival import Curve, kaplan_meier
@@ -136,46 +136,11 @@ def _at_risk(group: Durations, at: NDArray[np.float64]) -> NDArray[np.int64]:
     return len(group.times) - np.searchsorted(np.sort(group.times), at, side="left")
 
 
-@dataclass(frozen=True, slots=True)
-class Superiority:
-    """Brunner-Munzel: how often a value of the second group exceeds one of the first.
-
-    Ties count half, so 0.5 is no difference; `p` is two-sided.
-    """
-
-    share: float
-    p: float
-
-
-def brunner_munzel(one: NDArray[np.float64], other: NDArray[np.float64]) -> Superiority:
-    """Test of two groups of ratings that needs no equal spread. Shapes (n,), (m,); n, m >= 2.
-
-    Where the groups do not overlap at all there is no spread to measure the distance by; p is then
-    that of the exact test, where one order of 2 in all possible ones is as extreme as this. Where
-    every value is the same nothing speaks against equality: p = 1.
-    """
-    n, m = len(one), len(other)
-    both = mid_ranks(np.concatenate((one, other)))
-    mine, theirs = both[:n], both[n:]
-    share = float((theirs.mean() - (m + 1) / 2) / n)
-    spread_of_one = _placement_variance(mine, mid_ranks(one)) / (m * m * n)
-    spread_of_other = _placement_variance(theirs, mid_ranks(other)) / (n * n * m)
-    variance = spread_of_one + spread_of_other
-    if variance == 0:
-        return Superiority(share, 1.0 if share == 0.5 else min(1.0, 2 / comb(n + m, n)))
-    degrees = variance**2 / (spread_of_one**2 / (n - 1) + spread_of_other**2 / (m - 1))
-    return Superiority(share, t_tails((share - 0.5) / sqrt(variance), degrees))
-
-
 def mid_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ranks from 1; equal values share the mean of theirs."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[place], dtype=np.float64)
-
-
-def _placement_variance(among_all: NDArray[np.float64], own: NDArray[np.float64]) -> float:
-    return float(np.var(among_all - own, ddof=1))
 
 
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:

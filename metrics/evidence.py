@@ -39,6 +39,7 @@ from portal.people.roles import Role
 from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import Comment, Sentiment
+from surveys.suggesting_themes import speaks_of
 from tickets.models import Escalation, MessageText, Resolution, WorkItem
 
 #: Fewer comments or reviews than this are not shown: a single one leads to its author.
@@ -96,6 +97,21 @@ def comments(reader: Reader, cut: Slice, *, policy_denial: bool = False) -> Piec
         return Piece(title, words="Comments are shown once at least five are there.")
     rows = _told(reader, cut, told[:COMMENTS_SHOWN])
     return Piece(title, rows, f"{len(told)} comments in this period, the least satisfied first.")
+
+
+def mentioning(
+    reader: Reader, cut: Slice, patterns: Sequence[str]
+) -> tuple[tuple[int, ...], int] | None:
+    """How many released comments of the slice hold a phrase of each pattern, and of how many.
+
+    None where there are fewer than five; what was emptied meanwhile is not there.
+    """
+    events = [one.event for one in _comments(reader, cut, policy_denial=False)]
+    found = Comment.objects.for_tenant(reader.tenant).filter(answer__event__in=_listed(events))
+    texts = list(found.exclude(text="").values_list("text", flat=True))
+    if len(texts) < SMALLEST_BATCH:
+        return None
+    return tuple(sum(speaks_of(text, each) for text in texts) for each in patterns), len(texts)
 
 
 def contradicting_comments(reader: Reader, cut: Slice) -> Piece:

@@ -120,6 +120,25 @@ def hanging(reader: Reader, cut: Slice) -> list[Hanging]:
     return sorted(hanging, key=_largest_proven_first)
 
 
+def held_and_reopened(reader: Reader, cut: Slice) -> tuple[Side, Side]:
+    """The satisfied where the resolution held, and where it was reopened; mature ones only (D6).
+
+    Raises ScalesPooled.
+    """
+    facts = reader.facts(cut)
+    found = answers(facts, policy_denial=False)
+    state = trusted(facts, found.sent, len(found.rows))
+    items = _items(reader, cut)
+    rows = found.rows[np.isin(found.rows["event"], list(items))]
+    as_of = reader.as_of - timedelta(days=reader.settings.reopen_days)
+    held = [_held(items[event], as_of) for event in rows["event"].tolist()]
+    first, second = (
+        _side(rows[np.array([one is sort for one in held], dtype=bool)], state)
+        for sort in (True, False)
+    )
+    return first, second
+
+
 def _side(rows: Rows, state: Reliability) -> Side:
     """The satisfied of some answers, several of one person not as several."""
     if not len(rows):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from metrics.comparing import SMALLEST_SIDE, Part, change, difference_of_changes
+from metrics.comparing import SMALLEST_SIDE, Part, Side, change, difference_of_changes
 from metrics.drivers import Shrinkage
 from metrics.intervals import Interval, answers_needed, wilson
 from metrics.standing import Direction
@@ -32,6 +32,11 @@ class Effect(StrEnum):
     WORSE = "worse"
     CANNOT_TELL_YET = "cannot_tell_yet"
 
+    @property
+    def words(self) -> str:
+        """As the handbook words it."""
+        return "improved, proven" if self is Effect.IMPROVED else self.value.replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True)
 class Days:
@@ -41,12 +46,18 @@ class Days:
     until: date
 
 
-def windows(acted_from: date, acted_until: date, length: timedelta = WINDOW) -> tuple[Days, Days]:
+def windows(
+    acted_from: date,
+    acted_until: date,
+    *,
+    before: timedelta = WINDOW,
+    after: timedelta = WINDOW,
+) -> tuple[Days, Days]:
     """The window before an action and the one after it, without the days of transition between.
 
     `acted_until` is the first day on which the action was complete.
     """
-    return Days(acted_from - length, acted_from), Days(acted_until, acted_until + length)
+    return Days(acted_from - before, acted_from), Days(acted_until, acted_until + after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,8 @@ def _verdict(
     action: Part, shrunk: float, interval: Interval, beyond: Interval | None, better: Direction
 ) -> Effect:
     after = action.x_after / action.n_after
-    around_after = wilson(action.x_after, action.n_after)
+    answers = Side(action.x_after, action.n_after, effective=action.effective_after)
+    around_after = wilson(*answers.counted)
     change_, after_, beyond_ = (_upwards(each, better) for each in (interval, around_after, beyond))
     assert change_ is not None
     assert after_ is not None

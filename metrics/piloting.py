@@ -13,8 +13,9 @@ from math import sqrt
 
 import numpy as np
 
-from metrics.comparing import mid_ranks
-from metrics.intervals import Interval, newcombe
+from metrics.comparing import Side, mid_ranks
+from metrics.intervals import Interval
+from metrics.small_numbers import SMALLEST
 from metrics.standing import Reliability
 
 #: An upper limit below this means that satisfaction does not react to failed fixes.
@@ -22,6 +23,8 @@ SMALLEST_REACTION = 0.05
 #: A weekly correlation above this contradicts: satisfaction would rise with reopening.
 LARGEST_CORRELATION = 0.3
 LAGS = (0, 1, 2)
+#: Days of a pilot, and of each extension.
+DAYS, MORE_DAYS = 60, 30
 MOST_EXTENSIONS = 2
 
 
@@ -52,6 +55,8 @@ class Answers:
 
     satisfied: int
     n: int
+    #: As how many answers they count, where one person gave several; None: as all.
+    effective: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +78,15 @@ def judge(
     reopened: Answers,
     *,
     reliability: Reliability,
-    weekly_satisfied: Sequence[float],
-    weekly_reopened: Sequence[float],
+    weekly_satisfied: Sequence[float | None],
+    weekly_reopened: Sequence[float | None],
     enough: Enough = STANDARD,
     extensions: int = 0,
 ) -> Pilot:
-    """Judge a pilot. The weekly series are of the same weeks; `extensions` already granted.
+    """Judge a pilot. The weekly series are of the same weeks, None where nothing is counted.
 
-    Where both hold, proven but proven smaller than five points, the pilot fails. An unreliable
-    figure decides nothing (1.12), so it neither passes nor fails.
+    `extensions` were granted already. Where both hold, proven but proven smaller than five points,
+    the pilot fails. An unreliable figure decides nothing (1.12), so it neither passes nor fails.
     """
     difference, interval = _difference(held, reopened)
     correlations = tuple(lagged(weekly_satisfied, weekly_reopened, lag) for lag in LAGS)
@@ -100,10 +105,9 @@ def judge(
 def _difference(held: Answers, reopened: Answers) -> tuple[float | None, Interval | None]:
     if not held.n or not reopened.n:
         return None, None
-    return (
-        held.satisfied / held.n - reopened.satisfied / reopened.n,
-        newcombe(held.satisfied, held.n, reopened.satisfied, reopened.n),
-    )
+    sides = [Side(one.satisfied, one.n, effective=one.effective) for one in (held, reopened)]
+    found = sides[0].against(sides[1])
+    return found.value, found.interval
 
 
 def _missing(
@@ -113,7 +117,8 @@ def _missing(
     if answers < enough.answers:
         reasons.append(f"{answers} of {enough.answers} answers")
     if reopened.n < enough.on_reopened:
-        reasons.append(f"{reopened.n} of {enough.on_reopened} answers on reopened items")
+        there = reopened.n if reopened.n >= SMALLEST else f"fewer than {SMALLEST}"
+        reasons.append(f"{there} of {enough.on_reopened} answers on reopened items")
     if reliability in {Reliability.UNRELIABLE, Reliability.SUPPRESSED}:
         reasons.append("too few of those asked answered")
     return reasons
@@ -134,10 +139,16 @@ def _below(limit: float | None, level: float) -> bool:
     return limit is not None and limit < level
 
 
-def lagged(earlier: Sequence[float], later: Sequence[float], lag: int) -> float | None:
-    """Spearman's rho of one weekly series with another `lag` weeks later."""
-    weeks = min(len(earlier), len(later)) - lag
-    return spearman(earlier[:weeks], later[lag : lag + weeks]) if weeks > 0 else None
+def lagged(
+    earlier: Sequence[float | None], later: Sequence[float | None], lag: int
+) -> float | None:
+    """Spearman's rho of one weekly series with another `lag` weeks later, where both are known."""
+    both = [
+        (one, other)
+        for one, other in zip(earlier, later[lag:], strict=False)
+        if one is not None and other is not None
+    ]
+    return spearman([one for one, _ in both], [other for _, other in both])
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:

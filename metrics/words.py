@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+
+from metrics.intervals import Interval
 
 _NOISE = Decimal("1e-9")
 
@@ -61,3 +64,23 @@ def so_far(told: Mapping[str, Any]) -> str:
         answers = count(told["denominator"], "answer", "answers")
         return f"{rounded(told['value'], 2)} of {answers}"
     return f"{told['numerator']} of {told['denominator']}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares with its sign: "+15.0 points"."""
+    sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
+    return f"{sign}{rounded(100 * abs(difference), 1)} points"
+
+
+def between(interval: Interval) -> str:
+    """The limits of a difference of shares in points: "[4.9, 24.8]"; "?" for one not known."""
+    low, high = (
+        "?" if end is None else rounded(100 * end, 1).replace("-", "\N{MINUS SIGN}")
+        for end in (interval.lower, interval.upper)
+    )
+    return f"[{low}, {high}]"
+
+
+def day(when: date) -> str:
+    """A day in words: "1 December 2026"."""
+    return f"{when.day} {when:%B %Y}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from governance.api import TargetList
+from governance.api import PilotDetail, PilotList, TargetList, TargetSuggestion
 from metrics.api import ObservationList, QualityReviewList
 from portal.catalogue.api import CapabilityDetail, CapabilityList
+from portal.improvements_api import ImprovementDetail, ImprovementList
 from portal.organisations import anybody
 from portal.paths import OF_SOURCE
 from portal.readings_api import EvidenceView, ReadingExport, ReadingView
@@ -45,5 +46,10 @@ urlpatterns = [
     path("quality-reviews/", QualityReviewList.as_view(), name="api_quality_reviews"),
     path("data-quality/", DataQuality.as_view(), name="api_data_quality"),
     path("readings/export/", ReadingExport.as_view(), name="api_readings_export"),
+    path("improvements/", ImprovementList.as_view(), name="api_improvements"),
+    path("improvements/<int:action>/", ImprovementDetail.as_view(), name="api_improvement"),
+    path("pilots/", PilotList.as_view(), name="api_pilots"),
+    path("pilots/<int:pilot>/", PilotDetail.as_view(), name="api_pilot"),
+    path("targets/suggestion/", TargetSuggestion.as_view(), name="api_target_suggestion"),
     path("targets/", TargetList.as_view(), name="api_targets"),
 ]

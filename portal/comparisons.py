@@ -30,7 +30,6 @@ from metrics.comparing import (
 )
 from metrics.data_quality import lower_first
 from metrics.definitions import find
-from metrics.intervals import Interval
 from metrics.measure import Reader, Slice
 from metrics.parts import PARTS, part, too_few
 from metrics.sides import TIMES, comparable, side
@@ -242,7 +241,7 @@ class Telling:
             f"{str(word).capitalize()}: {words.percent(whole.x_after / whole.n_after)}"
             f" ({whole.x_after} of {whole.n_after}) {self.view.said(self.reader.settings)}, after"
             f" {words.percent(whole.x_before / whole.n_before)} ({whole.x_before} of"
-            f" {whole.n_before}): {_points(difference)} {_between(interval)}."
+            f" {whole.n_before}): {words.points(difference)} {words.between(interval)}."
         )
 
 
@@ -270,9 +269,9 @@ def _mix(parts: Mapping[str, Part]) -> str:
     split: Decomposition = decompose(list(parts.values()))
     lead = "Mostly a change of mix. " if split.is_mostly_mix else ""
     return (
-        f"{lead}What the parts did themselves: {_points(split.rate_effect)}. That they came in"
-        f" other numbers: {_points(split.mix_effect)}. Together"
-        f" {_points(split.change)}."
+        f"{lead}What the parts did themselves: {words.points(split.rate_effect)}. That they came in"
+        f" other numbers: {words.points(split.mix_effect)}. Together"
+        f" {words.points(split.change)}."
     )
 
 
@@ -296,7 +295,7 @@ def said(told: Comparison, wording: str | Wording) -> tuple[str, str, bool]:
         sign = "+" if told.difference > 0 else "\N{MINUS SIGN}" if told.difference < 0 else ""
         return f"{sign}{words.business(abs(told.difference))}", str(wording), differs
     assert told.difference is not None
-    return f"{_points(told.difference)} {_between(told.interval)}", str(wording), differs
+    return f"{words.points(told.difference)} {words.between(told.interval)}", str(wording), differs
 
 
 def of(side: Side | Durations | None) -> str:
@@ -323,16 +322,3 @@ def _half_within(times: Durations) -> str:
         "?" if end is None else words.business(end) for end in (interval.lower, interval.upper)
     )
     return f"{words.business(median)} [{low}, {high}] ({times.n} items)"
-
-
-def _points(difference: float) -> str:
-    sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
-    return f"{sign}{words.rounded(100 * abs(difference), 1)} points"
-
-
-def _between(interval: Interval) -> str:
-    low, high = (
-        "?" if end is None else words.rounded(100 * end, 1).replace("-", "\N{MINUS SIGN}")
-        for end in (interval.lower, interval.upper)
-    )
-    return f"[{low}, {high}]"

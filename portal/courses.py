@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from governance.comparing import against, standings
+from metrics import words
 from metrics.answering_signals import (
     About,
     NoReason,
@@ -25,13 +27,15 @@ from metrics.charts import Every, Method
 from metrics.definitions import BY_KEY, View, find, names
 from metrics.measure import Reader, Slice
 from metrics.models import SignalAnswer
-from metrics.occurring import happened, occurrences_of
+from metrics.standing import Status
+from metrics.suggesting import UNDECIDED_IN_A_ROW, needs_more_data
 from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
 from portal.cards import series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capability
 from portal.catalogue.severity import Severity
 from portal.drawing import Series
+from portal.happenings import known_to_have_happened
 from portal.organisations import Member
 
 #: What is shown first: the figure that says whether the work held.
@@ -81,6 +85,8 @@ class Page:
     #: Every plotted period: where limits may begin anew.
     points: list[Choice] = field(default_factory=list)
     answers: list[SignalAnswer] = field(default_factory=list)
+    #: What to do where the last periods could not tell how they stand to the target.
+    more_data: str = ""
     refused: str = ""
     reason_at_most: int = LONGEST_REASON
 
@@ -110,7 +116,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         step,
         until=until,
         breaks=breaks_of(name, answers, settings_breaks(tenant)),
-        happened=happened(occurrences_of(capability)),
+        happened=known_to_have_happened(capability),
     )
     return Page(
         capability=capability,
@@ -139,7 +145,35 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
             if index in found.plotted
         ],
         answers=answers,
+        more_data=_more_data(reader, capability, found, severity),
     )
+
+
+def _more_data(reader: Reader, capability: Capability, found: Course, severity: str | None) -> str:
+    """A longer period or a larger sample, where three in a row could not tell (METRICS.md D7)."""
+    targets = standings(reader.tenant, domain_id=capability.domain_id, on=reader.today())
+    last = list(zip(found.periods, found.readings, strict=True))[-UNDECIDED_IN_A_ROW:]
+    told = [
+        against(
+            reading,
+            targets,
+            capability_id=capability.pk,
+            severity=severity,
+            period=(period.start, period.until),
+        )
+        for period, reading in last
+    ]
+    if not needs_more_data([Status(one.status) for one in told if one.status is not None]):
+        return ""
+    proposed = (
+        f"Three {found.step.value}s in a row cannot tell whether the target"
+        f" ({told[-1].target['words'] if told[-1].target else ''}) is met. Look at a longer period"
+    )
+    more = told[-1].beside.get("answers_to_settle")
+    if more is None:
+        return f"{proposed}, in which more is counted."
+    needed = words.count(int(more), "more answer", "more answers")
+    return f"{proposed}, or ask more people: about {needed} would settle the last one."
 
 
 def _from_the_first_known(whole: Series) -> Series:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from governance.improvements import marks
 from metrics.answering_signals import may_answer
 from metrics.models import Occurrence
-from metrics.occurring import NotTold, occurrences_of, take_back, tell
+from metrics.occurring import NotTold, happened, occurrences_of, take_back, tell
+from metrics.trends import Happened
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member
@@ -28,6 +30,11 @@ class Page:
     theirs: list[Capability]
     refused: str = ""
     longest: int = LONGEST_WORDS
+
+
+def known_to_have_happened(capability: Capability) -> list[Happened]:
+    """What every course of a service marks: what somebody told, and its improvement actions."""
+    return [*happened(occurrences_of(capability)), *marks(capability)]
 
 
 def page(*, member: Member, slug: str) -> Page | None:

@@ -18,6 +18,7 @@ PAGES = [
     ("observations", "Observations", Right.OBSERVE),
     ("quality_reviews", "Quality reviews", Right.READ_LIVE),
     ("routine_check", "Second reading", Right.READ_LIVE),
+    ("pilots", "Survey pilots", Right.PILOT_SURVEYS),
     ("own_readings", "My readings", Right.READ_OWN),
     ("sources", "Sources", Right.CONFIGURE),
     ("data_quality", "Data quality", Right.READ_QUALITY),

@@ -23,7 +23,6 @@ from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
-from metrics.occurring import happened, occurrences_of
 from metrics.periods import is_askable
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
@@ -33,6 +32,7 @@ from portal.catalogue.scope import live_capabilities, policy_capabilities
 from portal.catalogue.severity import Severity
 from portal.drawing import Series
 from portal.exporting import FORMATS
+from portal.happenings import known_to_have_happened
 from portal.organisations import Member
 from portal.readings import Answering, Asked
 from tickets.models import Ticket
@@ -238,7 +238,7 @@ class _Telling:
         reader.fetch_for(min(first, cut.start), cut.until, cut.capabilities)
         self.answers = answers_by_metric(capability)
         self.settings_changes = settings_breaks(reader.tenant)
-        self.happened = happened(occurrences_of(capability))
+        self.happened = known_to_have_happened(capability)
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
         self.sees_tickets = may_answer(member.person, member.roles, capability)

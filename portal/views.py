@@ -28,8 +28,10 @@ from portal import declared as declared_page
 from portal import drawn_comments as reading_blind
 from portal import happenings as happenings_page
 from portal import home as home_page
+from portal import improvements as improvements_page
 from portal import method as method_page
 from portal import observations as observing
+from portal import pilots as pilots_page
 from portal.mailbox import mailbox
 from portal.organisations import MemberRequest, anybody, needs, signed_in
 from portal.people.roles import Right
@@ -47,10 +49,14 @@ __all__ = [
     "happenings",
     "healthz",
     "home",
+    "improvement",
+    "improvements",
     "mailbox",
     "method",
     "observations",
     "own_readings",
+    "pilot",
+    "pilots",
     "quality_reviews",
     "routine_check",
     "scorecard",
@@ -177,6 +183,72 @@ def happenings(request: MemberRequest, organisation: str, capability: str) -> Ht
             return redirect(request.path)
         page.refused, status = refused, 400
     return render(request, "portal/happenings.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def improvements(request: MemberRequest, organisation: str, capability: str) -> HttpResponse:
+    """Improvement actions with their verdicts; recorded here, before acting."""
+    page = improvements_page.page(
+        member=request.member,
+        slug=capability,
+        said=request.POST or request.GET,
+        now=timezone.now(),
+    )
+    if page is None or (request.method == "POST" and not page.may_record):
+        raise Http404
+    status = 200
+    if request.method == "POST":
+        refused = improvements_page.take(
+            page=page, member=request.member, said=request.POST, at=timezone.now()
+        )
+        if not refused:
+            return redirect(request.path)
+        page.refused, status = refused, 400
+    return render(request, "portal/improvements.html", {"page": page}, status=status)
+
+
+@needs(Right.READ_LIVE)
+def improvement(
+    request: MemberRequest, organisation: str, capability: str, action: int
+) -> HttpResponse:
+    """What came of one improvement action."""
+    page = improvements_page.result_page(
+        member=request.member, slug=capability, action_id=action, now=timezone.now()
+    )
+    if page is None:
+        raise Http404
+    return render(request, "portal/improvement.html", {"page": page})
+
+
+@needs(Right.PILOT_SURVEYS)
+def pilots(request: MemberRequest, organisation: str) -> HttpResponse:
+    """Surveys on trial; a POST begins one."""
+    page = pilots_page.page(member=request.member, said=request.POST)
+    status = 200
+    if request.method == "POST":
+        refused = pilots_page.start(
+            page=page, member=request.member, said=request.POST, at=timezone.now()
+        )
+        if not refused:
+            return redirect(request.path)
+        page.refused, status = refused, 400
+    return render(request, "portal/pilots.html", {"page": page}, status=status)
+
+
+@needs(Right.PILOT_SURVEYS)
+def pilot(request: MemberRequest, organisation: str, pilot: int) -> HttpResponse:
+    """One pilot with its evidence; a POST decides what becomes of it."""
+    now = timezone.now()
+    page = pilots_page.pilot_page(member=request.member, pilot_id=pilot, now=now)
+    if page is None:
+        raise Http404
+    status = 200
+    if request.method == "POST":
+        refused = pilots_page.decide(page=page, member=request.member, said=request.POST, at=now)
+        if not refused:
+            return redirect(request.path)
+        page.refused, status = refused, 400
+    return render(request, "portal/pilot.html", {"page": page}, status=status)
 
 
 @needs(Right.READ_LIVE)

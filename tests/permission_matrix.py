@@ -21,6 +21,10 @@ PAGES: dict[str, frozenset[str]] = {
     "figure_tickets": frozenset({"olga", "sam"}),
     "declared": frozenset({"olga", "sam", "bea"}),
     "happenings": frozenset({"olga", "sam", "bea"}),
+    "improvements": frozenset({"olga", "sam", "bea"}),
+    "improvement": frozenset({"olga", "sam", "bea"}),
+    "pilots": frozenset({"olga", "sam"}),
+    "pilot": frozenset({"olga", "sam"}),
     "compare": frozenset({"olga", "sam", "bea"}),
     "detectors": frozenset({"olga", "sam"}),
     "drivers": frozenset({"olga", "sam", "bea"}),
@@ -67,6 +71,9 @@ ACTS: dict[str, frozenset[str]] = {
     "trends": frozenset({"olga", "sam"}),
     "declared": frozenset({"olga", "sam"}),
     "happenings": frozenset({"olga", "sam"}),
+    "improvements": frozenset({"olga", "sam"}),
+    "pilots": frozenset({"olga", "sam"}),
+    "pilot": frozenset({"olga", "sam"}),
     "connect_source": frozenset({"ada"}),
     "source": frozenset({"ada"}),  # testing, pausing
     "source_access": frozenset({"ada"}),
@@ -101,6 +108,11 @@ API: dict[tuple[str, str], frozenset[str]] = {
     ("api_quality_reviews", "GET"): frozenset({"read:internal"}),
     ("api_quality_reviews", "POST"): frozenset({"ingest:events"}),
     ("api_data_quality", "GET"): frozenset({"read:internal"}),
+    ("api_improvements", "GET"): frozenset({"read:internal"}),
+    ("api_improvement", "GET"): frozenset({"read:internal"}),
+    ("api_target_suggestion", "GET"): frozenset({"read:internal"}),
+    ("api_pilots", "GET"): frozenset({"read:internal"}),
+    ("api_pilot", "GET"): frozenset({"read:internal"}),
     ("api_targets", "GET"): frozenset({"read:published", "read:internal"}),
 }
 

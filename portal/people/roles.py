@@ -31,6 +31,7 @@ class Right(models.TextChoices):
     READ_OWN = "read_own", "read their own figures"
     OBSERVE = "observe", "write observations and see what became of them"
     REVIEW_QUALITY = "review_quality", "review how a ticket of their own services was handled"
+    PILOT_SURVEYS = "pilot_surveys", "put the surveys of their own domains on trial"
     PROPOSE_TARGETS = "propose_targets", "propose targets"
     ACCEPT_TARGETS = "accept_targets", "accept targets"
     COSIGN_TARGETS = "cosign_targets", "co-sign targets"
@@ -46,8 +47,9 @@ _LIVE = _EVERYBODY | {Right.READ_LIVE, Right.READ_QUALITY, Right.OBSERVE}
 
 MAY: dict[Role, frozenset[Right]] = {
     Role.ADMINISTRATOR: _EVERYBODY | {Right.CONFIGURE, Right.READ_AUDIT, Right.READ_QUALITY},
-    Role.PROCESS_OWNER: _LIVE | {Right.PROPOSE_TARGETS, Right.REVIEW_QUALITY},
-    Role.SERVICE_DESK_MANAGER: _LIVE | {Right.ACCEPT_TARGETS, Right.REVIEW_QUALITY},
+    Role.PROCESS_OWNER: _LIVE | {Right.PROPOSE_TARGETS, Right.REVIEW_QUALITY, Right.PILOT_SURVEYS},
+    Role.SERVICE_DESK_MANAGER: _LIVE
+    | {Right.ACCEPT_TARGETS, Right.REVIEW_QUALITY, Right.PILOT_SURVEYS},
     Role.BUSINESS_UNIT_LEAD: _LIVE | {Right.COSIGN_TARGETS},
     Role.POLICY_OWNER: _LIVE,
     Role.ACCOUNT_MANAGER: _EVERYBODY | {Right.OBSERVE},

@@ -56,6 +56,23 @@ def test_without_a_comparison_the_rate_after_must_exceed_the_shrunk_one_beyond_d
     assert likely.verdict is Effect.LIKELY_IMPROVED
 
 
+def test_several_answers_of_one_person_prove_less() -> None:
+    assert improving.judge(ACTION, None, FIELD).verdict is Effect.IMPROVED
+    few = Part(96, 160, 126, 168, effective_after=60.0)
+    # the drawn figure before is 61.7 %: 45 of 60 is at least 62.8 %, 22.5 of 30 only 57.3 %
+    assert improving.judge(few, None, FIELD).verdict is Effect.IMPROVED
+    fewer = Part(96, 160, 126, 168, effective_after=30.0)
+    assert improving.judge(fewer, None, FIELD).verdict is Effect.CANNOT_TELL_YET
+
+
+def test_the_windows_may_be_of_other_lengths() -> None:
+    before, after = improving.windows(
+        date(2026, 3, 2), date(2026, 3, 16), before=timedelta(days=30), after=timedelta(days=90)
+    )
+    assert (before.start, before.until) == (date(2026, 1, 31), date(2026, 3, 2))
+    assert (after.start, after.until) == (date(2026, 3, 16), date(2026, 6, 14))
+
+
 def test_a_rise_that_its_comparison_shares_is_likely_and_not_proven() -> None:
     found = improving.judge(ACTION, Part(150, 200, 160, 198), FIELD)
     assert found.verdict is Effect.LIKELY_IMPROVED

@@ -39,7 +39,7 @@ def test_the_handbooks_pilot_passes() -> None:
 def test_the_handbooks_thin_pilot_is_extended() -> None:
     found = judged(Answers(20, 24), Answers(3, 4))
     assert found.verdict is Verdict.EXTEND
-    assert found.reasons[:2] == ("28 of 30 answers", "4 of 8 answers on reopened items")
+    assert found.reasons[:2] == ("28 of 30 answers", "fewer than 5 of 8 answers on reopened items")
 
 
 def test_the_handbooks_third_pilot_fails() -> None:

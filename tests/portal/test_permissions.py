@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
+from governance.models import ImprovementAction, SurveyPilot
 from metrics.rubric import RUBRIC
 from portal.people.api_keys import create_key, revoke_key
 from portal.people.models import ApiKey, Membership
@@ -68,6 +69,10 @@ def test_an_address_that_is_missing_from_the_matrix_is_found(
     assert set(names(get_resolver().url_patterns)) - in_the_matrix() == {"home"}
 
 
+#: The id of a pilot of Acme's.
+PILOT = 7_003
+#: The id of an improvement action of Acme's.
+ACTION = 7_002
 #: The id of an uploaded file of Acme's.
 UPLOAD = 7_001
 
@@ -99,8 +104,38 @@ def sheet(cast: Cast) -> int:
             external_id="NW/7",
             capability=cast.accounts,
         )
+        plans(cast)
     with acting(cast.acme.pk):
         return int(propose_sheet(cast).pk)
+
+
+def plans(cast: Cast) -> None:
+    """An improvement action about accounts that is still to come, and a pilot of IT's survey."""
+    now = timezone.now()
+    SurveyPilot.objects.create(
+        pk=PILOT,
+        tenant=cast.acme,
+        domain=cast.it,
+        begins=now.date(),
+        interviewed="Sam",
+        interviewed_on=now.date(),
+        drivers=[["clear"], ["quick"]],
+        recorded_by=cast.sam,
+        printed_name="Sam",
+        at=now,
+    )
+    ImprovementAction.objects.create(
+        pk=ACTION,
+        tenant=cast.acme,
+        capability=cast.accounts,
+        metric="reopen_rate.rate",
+        words="Test before closing",
+        acts_on=(now + timedelta(days=3)).date(),
+        expected="-0.1",
+        recorded_by=cast.olga,
+        printed_name="Olga",
+        at=now,
+    )
 
 
 def page(name: str, sheet: int, organisation: str = "acme") -> str:
@@ -113,6 +148,10 @@ def page(name: str, sheet: int, organisation: str = "acme") -> str:
         "figure_tickets": f"{home}capabilities/accounts/tickets/",
         "declared": f"{home}capabilities/accounts/declared/",
         "happenings": f"{home}capabilities/accounts/happened/",
+        "improvements": f"{home}capabilities/accounts/improvements/",
+        "improvement": f"{home}capabilities/accounts/improvements/{ACTION}/",
+        "pilots": f"{home}surveys/pilots/",
+        "pilot": f"{home}surveys/pilots/{PILOT}/",
         "compare": f"{home}compare/",
         "detectors": f"{home}detectors/",
         "drivers": f"{home}drivers/",
@@ -282,6 +321,7 @@ def resolved(cast: Cast, ticket: Ticket) -> Resolution:
 @pytest.fixture
 def ticket(cast: Cast) -> None:
     with as_role(OWNER), acting(cast.acme.pk):
+        plans(cast)
         TicketFactory(tenant=cast.acme, connection=cast.desk, external_id="T1")
         resolved(cast, TicketFactory(tenant=cast.acme, connection=cast.desk, external_id="T2"))
     with as_role(OWNER), acting(cast.globex.pk):
@@ -354,6 +394,14 @@ CALLS: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
         },
     ),
     ("api_data_quality", "GET"): ("data-quality/", None),
+    ("api_improvements", "GET"): ("improvements/?capability=accounts", None),
+    ("api_improvement", "GET"): (f"improvements/{ACTION}/", None),
+    ("api_pilots", "GET"): ("pilots/", None),
+    ("api_pilot", "GET"): (f"pilots/{PILOT}/", None),
+    ("api_target_suggestion", "GET"): (
+        "targets/suggestion/?capability=accounts&metric=reopen_rate.rate",
+        None,
+    ),
     ("api_targets", "GET"): ("targets/", None),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,16 +12,27 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 from django.utils import timezone
 
+from governance import cosigning
+from governance.targets import Wanted, next_period
 from metrics.answering_signals import breaks_of, settings_breaks
 from metrics.charts import Every, Rule
 from metrics.deciding_settings import change_settings
 from metrics.measure import Reader, Slice
 from metrics.models import SignalAnswer
-from metrics.trends import Break, Course, course, periods_before
+from metrics.trends import (
+    Break,
+    Course,
+    course,
+    mature_until,
+    months_before,
+    periods_before,
+)
 from portal.audit.models import AuditEntry
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
+from tests.governance.sheets import propose_sheet
+from tests.metrics import many
 from tests.metrics.told import DAY, MONDAY, asked, asked_of_blocks, enter, moved, news, replied
 from tests.portal.test_one_number import browser
 
@@ -239,6 +251,41 @@ def test_a_page_reads_each_kind_once(
     fetched = asked_of_blocks(monkeypatch)
     for statements in (2, 1):  # of all kinds at once: what is packed, and other days unless kept
         fetched.clear()
-        with django_assert_max_num_queries(25):
+        with django_assert_max_num_queries(27):
             assert client.get(PAGE).status_code == 200
         assert len(fetched) == statements
+
+
+def test_three_months_that_cannot_tell_ask_for_a_longer_period_or_more_answers(cast: Cast) -> None:
+    now = timezone.now()
+    start = next_period(cast.acme, now - timedelta(days=250))
+    with acting(cast.acme.pk):
+        sheet = propose_sheet(
+            cast,
+            wanted=[Wanted("csat_share.share", Decimal("0.80"))],
+            effective_from=start,
+            effective_until=start + timedelta(days=360),
+            at=now - timedelta(days=250),
+            reauthenticated_at=now - timedelta(days=250),
+        )
+        until = mature_until(Reader(cast.acme, as_of=now), "csat_share.share")
+    months = [
+        datetime.combine(one.start + timedelta(days=9), time(), tzinfo=UTC)
+        for one in months_before(until, 3)
+    ]
+    asked_for = {"metric": "csat_share.share", "every": "month"}
+    for at in months:
+        many.answered(cast, 112, 150, at=at)
+    # proposed, it decides nothing
+    assert "in a row" not in browser(cast).get(PAGE, asked_for).content.decode()
+    with acting(cast.acme.pk):
+        then = now - timedelta(days=250)
+        for act, by in ((cosigning.accept, cast.sam), (cosigning.cosign, cast.bea)):
+            act(sheet_id=sheet.pk, by=by, at=then, reauthenticated_at=then)
+    page = browser(cast).get(PAGE, asked_for).content.decode()
+    # z² * 0.8 * 0.2 / (0.8 - 112/150)² is 217, of which 150 are there
+    assert "Three months in a row cannot tell whether the target (at least 80.0 %) is met" in page
+    assert "about 67 more answers would settle the last one" in page
+    assert "in a row" not in browser(cast).get(PAGE).content.decode()  # no target for that figure
+    many.answered(cast, 300, 300, at=months[1])  # one of the three can tell
+    assert "in a row" not in browser(cast).get(PAGE, asked_for).content.decode()
