@@ -355,6 +355,11 @@ TYPES: Mapping[str, ToldType] = {
                 {
                     **_STANDING,
                     "agent": _id("the sender's id of the agent; kept apart"),
+                    "previous_read_at": _text(
+                        40,
+                        "when you had last looked at it before (RFC 3339): a change that this shows"
+                        " may have been as early; absent: since it was told before",
+                    ),
                     "actor": _ACTOR,
                 },
                 **_OWN_WORDS,

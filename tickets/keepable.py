@@ -29,7 +29,7 @@ from tickets.canonical import (
     UsageType,
 )
 from tickets.event_types import CONTROL, SCALES
-from tickets.flaws import FLAW, REOPEN_COUNT, FlawKind
+from tickets.flaws import FLAW, POSITION, READ_AFTER, REOPEN_COUNT, FlawKind
 from tickets.news import (
     AccountTold,
     RatingTold,
@@ -47,7 +47,7 @@ EARLIEST, ALWAYS = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, 
 FURTHEST = timedelta(days=366)
 #: Characters of a name: a ticket's, an account's, a requester's.
 NAME = 200
-_EMAIL = 254
+_EMAIL, _QUESTION = 254, 300
 _CONTROL = re.compile(f"[{CONTROL}]")
 _OUTCOMES = ("responded", "offered", "declined", "expired")
 #: Bits of whole numbers as PostgreSQL keeps them, less the sign.
@@ -283,6 +283,14 @@ def _is_count(value: Any) -> bool:
     return str(value).isdecimal() and len(str(value)) < 19
 
 
+def _is_instant(value: Any) -> bool:
+    """Whether it is the text of an instant with its offset."""
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
 def _is_key(value: Any) -> bool:
     return isinstance(value, int) and -(1 << _BIG) <= value < 1 << _BIG
 
@@ -319,7 +327,13 @@ _WORDS: Mapping[str, Check] = {
     "facets": lambda value: isinstance(value, Mapping),
     "revises": _is_key,
     "problem": _is_name_or_none,
+    READ_AFTER: _is_instant,
+    POSITION: lambda value: isinstance(value, int) and value >= 0,
     **dict.fromkeys(("requester", "agent", "approved_by", "parent", "into"), _is_name),
 }
 #: What a source may say of its own figures.
-_OBSERVED: Mapping[str, Check] = {REOPEN_COUNT: _is_count, FLAW: _one_of(FlawKind)}
+_OBSERVED: Mapping[str, Check] = {
+    REOPEN_COUNT: _is_count,
+    FLAW: _one_of(FlawKind),
+    READ_AFTER: _is_instant,
+}

@@ -13,9 +13,9 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from tickets.canonical import ActorKind, Event, EventType, State
+from tickets.canonical import ActorKind, Event, EventType, Fidelity, Precision, State
 from tickets.flaws import FLAW, FlawKind
-from tickets.mapping import EVENTS, TICKETS, TOLD, Mapping, Problem, Row, printable
+from tickets.mapping import EVENTS, TICKETS, TOLD, VERSIONS, Mapping, Problem, Row, printable
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class TicketNews:
     label_at: datetime | None = None
     #: The words of messages by event key; kept apart from the log (tickets.MessageText).
     texts: dict[int, str] = field(default_factory=dict)
-    #: How the source told it (docs/architecture.md, "Event log").
-    fidelity: str = "native_event"
+    #: How the source told it.
+    fidelity: str = Fidelity.NATIVE
 
     @property
     def said_at(self) -> datetime | None:
@@ -136,8 +136,13 @@ def event_key(*parts: object) -> int:
     return int.from_bytes(digest.digest(), signed=True)
 
 
-#: How a file told it; versions and flat rows tell states, from which events are derived.
-_FIDELITY = {EVENTS: "native_event"}
+#: How a file told it. An audit log has a version for each change, at its instant; a row for a
+#: ticket shows how it stood when it was written.
+_FIDELITY = {
+    EVENTS: Fidelity.NATIVE,
+    VERSIONS: Fidelity.CHANGELOG,
+    TICKETS: Fidelity.SNAPSHOT_DIFF,
+}
 
 #: What an event row tells, as an event and the name of its value.
 _EVENT_TYPES = {
@@ -171,7 +176,7 @@ class RowReader:
         self._mapping = mapping
         self._arrival = arrival
         self._actor_kind = ActorKind(mapping.actor_kind)
-        self._fidelity = _FIDELITY.get(mapping.rows, "derived_from_snapshot_diff")
+        self._fidelity = _FIDELITY[mapping.rows]
         self._told_severity = "severity" in mapping.columns
 
     def read(self, rows: Iterable[Row]) -> tuple[list[TicketNews], list[Rating], list[Problem]]:
@@ -223,6 +228,7 @@ class RowReader:
             actor_kind=self._actor_kind if actor else ActorKind.UNKNOWN,
             actor_key=actor,
             data=data,
+            precision=row.precision.get("at", Precision.SECOND),
         )
 
     def _event(self, row: Row) -> Event:
@@ -253,6 +259,7 @@ class RowReader:
             actor_key=actor,
             public=type_ is EventType.MESSAGE,
             data=data,
+            precision=row.precision.get("at", Precision.SECOND),
         )
 
     def _ticket(
@@ -276,7 +283,7 @@ class RowReader:
                 self._told(
                     row,
                     EventType.MESSAGE,
-                    values["first_response_at"],
+                    "first_response_at",
                     {},
                     sequence="2",
                 )
@@ -286,7 +293,7 @@ class RowReader:
             resolution = self._told(
                 row,
                 EventType.STATUS_CHANGED,
-                values["resolved_at"],
+                "resolved_at",
                 {"to": State.RESOLVED},
                 sequence="3",
             )
@@ -338,19 +345,20 @@ class RowReader:
             EventType.CREATED,
             at,
             data={"channel": channel} if channel else {},
+            precision=row.precision.get("opened_at", Precision.SECOND),
         )
 
     def _told(
         self,
         row: Row,
         type_: EventType,
-        at: datetime,
+        when: str,
         data: dict[str, Any],
         *,
         sequence: str,
     ) -> Event:
-        """What an agent did, as a flat row tells it."""
-        agent = row.values.get("agent")
+        """What an agent did, as a flat row tells it in the column that means `when`."""
+        agent, at = row.values.get("agent"), row.values[when]
         return Event(
             event_key(row.ticket, type_, at.isoformat(), *sorted(data.items())),
             type_,
@@ -360,6 +368,7 @@ class RowReader:
             actor_key=agent,
             public=type_ is EventType.MESSAGE,
             data=data,
+            precision=row.precision.get(when, Precision.SECOND),
         )
 
 

@@ -29,6 +29,9 @@ WRONG_SHAPE = (
     *(OverflowError, RecursionError),
 )
 
+#: The header of a fetched page that says up to when everything that changed had been read before.
+READ_BEFORE = "read-before"
+
 #: The list's name on pages that are made of dumped records.
 RECORDS = "records"
 
@@ -123,6 +126,12 @@ class Context:
     #: Whether it is known who said it. Else only what is to be fetched is believed of it, whatever
     #: the mapper makes of the rest (tickets/reading.py).
     signed: bool = True
+
+    @property
+    def read_before(self) -> datetime | None:
+        """Up to when everything that had changed was read before this page; None: nobody knows."""
+        said = self.headers.get(READ_BEFORE)
+        return datetime.fromisoformat(said) if said else None
 
 
 class Connector:

@@ -22,6 +22,7 @@ from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, 
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.records import (
     Record,
+    changed_after,
     compact,
     document,
     each,
@@ -29,6 +30,7 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    read_after,
     rows_of,
     texts,
 )
@@ -164,7 +166,7 @@ class Chatwoot(Connector):
                 row = page.get("conversation") if isinstance(page, Mapping) else None
                 if not isinstance(row, Mapping):
                     raise Unusable({"field": "conversation", "reason": "it is missing"})
-                told.extend(_conversation(row))
+                told.extend(_conversation(row, context))
                 rows = rows_of(page, "messages")
                 each(rows, lambda message: _message(message, row, context), told)
             case "agents":
@@ -308,7 +310,7 @@ def _agent(row: Record) -> Told:
     return Told(accounts=[account])
 
 
-def _conversation(row: Record) -> Told:
+def _conversation(row: Record, context: Context) -> Told:
     """A conversation as it stands; contacts and users count apart, so their ids say which."""
     ticket, created_at = needed(row, "id"), moment(row, "created_at")
     said = moment_or_none(row, "updated_at")
@@ -345,7 +347,10 @@ def _conversation(row: Record) -> Told:
             data={},
         ),
         Event(key, EventType.SNAPSHOT, at, f"1{rank}", data=data),
+        *read_after(ticket, at, context.read_before),
     ]
+    if row.get("event") == "conversation_status_changed":  # sent as it happens
+        news.events.append(changed_after(ticket, at, at))
     return Told(tickets=[news])
 
 
@@ -473,7 +478,7 @@ def _hook(body: Any, context: Context) -> Told:
     told = Told(fetch=[needed(row, "id")])
     try:
         if "status" in row:
-            told.extend(_conversation(row))
+            told.extend(_conversation(row, context))
         if event in _MESSAGE_EVENTS:
             told.extend(_message(body, row, context))
     except Unusable as unusable:  # an older version says less; what is fetched says the rest

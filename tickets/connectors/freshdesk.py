@@ -35,6 +35,7 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    read_after,
     rows_of,
     texts,
 )
@@ -444,6 +445,7 @@ class _Reading:
 
     def __init__(self, row: Record, context: Context, names: Record) -> None:
         self.row, self.options, self.names = row, context.options, names
+        self.read_before = context.read_before
         self.ticket, self.at = needed(row, "id"), moment(row, "updated_at")
         self.created_at = moment(row, "created_at")
         self.stats: Record = row.get("stats") or {}
@@ -519,7 +521,7 @@ class _Reading:
         """
         rank = "3" if state != OPEN else "00" if by is ActorKind.REQUESTER else "01"
         sequence = f"{_second(at)}-{rank}-{state.zfill(6)}"
-        data = {"state_said": self._status(state)}
+        data = {"state_said": self._status(state), "dated": True}
         self._add(EventType.SNAPSHOT, at, sequence, data, "stats", at, state, by, by=by)
 
     def _stands(self) -> None:
@@ -539,10 +541,16 @@ class _Reading:
                 data[name] = str(self.row[field])
         if self.news.requester:
             data["requester"] = self.news.requester
-        since = moment_or_none(self.stats, "status_updated_at") or self.at
+        dated = moment_or_none(self.stats, "status_updated_at")
+        since = dated or self.at
         order = f"{_second(since)}-1-{_second(self.at)}"
         # Known by its numbers: what they are called may change.
-        parts = (since, order, *sorted(data.items()))
+        parts: tuple[object, ...] = (since, order, *sorted(data.items()))
+        if dated:
+            data["dated"] = True
+        else:  # without `stats`: it changed since it was read before
+            parts = (*parts, "undated")
+            self.news.events += read_after(self.ticket, self.at, self.read_before)
         data |= {"state_said": self._status(status), "severity_said": _priority(priority)}
         if facets:
             data["facets"] = {name: self._word(name, word) for name, word in facets.items()}

@@ -50,6 +50,7 @@ from tickets.connectors.records import (
     entries,
     flat,
     mapping_of,
+    read_after,
 )
 from tickets.flaws import FLAW, PROMISE, REOPEN_COUNT, FlawKind
 from tickets.lens import NAMED, named
@@ -302,7 +303,7 @@ class ServiceNow(Connector):
     def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
         match topic:
             case "record":
-                return _Record(body, context.options).told()
+                return _Record(body, context.options, context.read_before).told()
             case "assessments":
                 return _Assessments(body, context.options).told()
             case "gone":
@@ -564,6 +565,8 @@ class _Record:
 
     body: Mapping[str, Any]
     options: Mapping[str, Any]
+    #: Up to when everything that had changed was read before.
+    read_before: datetime | None = None
     remarks: list[Remark] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
 
@@ -942,6 +945,8 @@ class _Record:
         key = event_key("servicenow row", self.id, self.updated, number, user, flat(data))
         by = self._actor(user)
         self._tell(key, EventType.SNAPSHOT, self.updated, f"2-{number}", data=data, **by)
+        assert self.updated is not None
+        self.news.events += read_after(self.id, self.updated, self.read_before)
 
     # --- journal ----------------------------------------------------------------------------------
 

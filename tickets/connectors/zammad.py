@@ -366,7 +366,7 @@ def _stands(ticket: Record) -> Told:
     if articles := ticket.get("article_ids"):
         data["revises"] = _article_key(min(articles))  # the opening itself: it answers nobody
     closed = ticket.get("last_close_at") or ticket.get("close_at")
-    since = instant(closed, "close_at") if closed and state == "closed" else at
+    since = instant(closed, "close_at") if closed and state == "closed" else None
     news.events = [
         opening("zammad", number, moment(ticket, "created_at")),
         *stood("zammad", number, state=state, since=since, at=at, data=data),
