@@ -32,7 +32,7 @@ from tickets.canonical import ORDER, ActorKind, Event, EventType, Severity, Stat
 from tickets.closing import write_bursts
 from tickets.event_log import events_of, unknown_actors
 from tickets.facts import RESOLUTIONS, Facts, facts_of, read_items, stored_items
-from tickets.flaws import Flaw, FlawKind, flaws_of
+from tickets.flaws import Flaw, FlawKind, flaws_of, gap_in
 from tickets.fold_rules import FoldRules, fold_rules
 from tickets.lens import Lens
 from tickets.models import (
@@ -524,6 +524,7 @@ class _Batch:
         `requester` is the actor key of who asked, where they act under an account as well.
         """
         story, ticket.flaws = lens.story(ticket.events.values(), requester=requester)
+        ticket.flaws |= gap_in(ticket.events.values())
         ticket.story = changes(story)
         ticket.complete = _is_complete(ticket.story)
         latest = self.at + SKEW
