@@ -81,7 +81,7 @@ def keepable(
     sieve = _Sieve(received_at, capabilities)
     kept = Told(
         tickets=list(sieve.tickets(told.tickets)),
-        ratings=list(filter(sieve.rating, told.ratings)),
+        ratings=list(sieve.ratings(told.ratings)),
         accounts=list(filter(sieve.account, told.accounts)),
         usage=list(filter(sieve.use, told.usage)),
         fetch=[one for one in told.fetch if sieve.name(one, f"fetch {one}"[:60], "ticket")],
@@ -203,6 +203,15 @@ class _Sieve:
 
     # --- the rest ---------------------------------------------------------------------------------
 
+    def ratings(self, told: Iterable[RatingTold]) -> Iterator[RatingTold]:
+        """The ratings that can be kept, without an agent whose name cannot."""
+        for one in told:
+            if not self.rating(one):
+                continue
+            about = f"rating {one.id} of ticket {one.ticket}"
+            named = not one.agent or self.name(one.agent, about, "agent")
+            yield one if named else replace(one, agent="")
+
     def rating(self, one: RatingTold) -> bool:
         """Whether a rating can be kept."""
         about = f"rating {one.id} of ticket {one.ticket}"
@@ -212,6 +221,7 @@ class _Sieve:
             return self.refuse(about, "score", f"is not on the scale {one.scale[:30]!r}")
         return (
             self.name(one.ticket, about, "ticket")
+            and (not one.question or self.name(one.question, about, "question", _QUESTION))
             and self.instant(one.said_at, about, "said_at")
             and (one.offered_at is None or self.instant(one.offered_at, about, "offered_at"))
         )

@@ -59,6 +59,12 @@ class RatingTold:
     outcome: str = "responded"
     #: Orders words of one instant, compared as text.
     sequence: str = ""
+    #: The question it answers, as the source names it (`identity · name`); empty: it asks only one.
+    question: str = ""
+    #: Whether its survey asks no other scale.
+    alone: bool = True
+    #: The source's name of the agent who had the ticket when it was rated.
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,10 @@ class Connector:
     name: str = ""
     #: What an administrator enters besides the address (docs/connecting says where to find it).
     asks: tuple[Asked, ...] = ()
+    #: The option that names the question which asks for satisfaction, and the help desk's own one
+    #: where nobody chose; empty: the only scale of its survey.
+    question_option: str = "csat_question"
+    satisfaction: str = ""
     #: The least rights the account needs, in the vendor's words.
     rights: str = ""
     #: How its webhooks are signed; None: they are not, and are only hints to fetch.

@@ -445,6 +445,7 @@ def _answer(
     rating = row.get("rating")
     if not isinstance(rating, int) or not 1 <= rating <= 5:
         raise Unusable({"field": "rating", "reason": f"{rating!r} is not 1 to 5"})
+    agent = inside(row, "assigned_agent", "id")
     seen = context.received_at or said_at
     later = max(0, int((seen - said_at).total_seconds()) // 10)
     return RatingTold(
@@ -455,6 +456,7 @@ def _answer(
         score=rating,
         raw=str(rating),
         remark=str(row.get("feedback_message") or ""),
+        agent=f"user {agent}" if agent else "",
     )
 
 

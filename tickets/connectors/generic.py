@@ -41,6 +41,14 @@ class Generic(Connector):
     name = "Any tool, by API, webhook or file"
     scheme = STANDARD
     hooks = True
+    asks = (
+        Asked(
+            Connector.question_option,
+            "Key of the survey question that asks for satisfaction",
+            "where the tool tells answers to several questions",
+            required=False,
+        ),
+    )
     streams = {EVENT: (EVENT, ""), EVENTS: (EVENT, "")}
 
     def delivery(self, headers: Mapping[str, str], raw: bytes) -> Delivery:
@@ -124,7 +132,7 @@ def read(body: Any, context: Context) -> Told:
     if name.startswith("ticket."):
         return Told(tickets=[_ticket(EventType(name), body, moments)])
     if name.startswith("csat."):
-        return Told(ratings=[_rating(name, body, moments)])
+        return _rated(_rating(name, body, moments), context)
     return Told(usage=[_usage(name, body, moments["time"])])
 
 
@@ -252,7 +260,22 @@ def _rating(name: str, body: Mapping[str, Any], moments: Mapping[str, datetime])
         remark=said.get("comment", ""),
         offered_at=moments.get("data.offered_at", offered),
         outcome="responded" if outcome == "revised" else outcome,
+        question=said.get("question", ""),
+        alone="question" not in said,
+        agent=said.get("agent", ""),
     )
+
+
+def _rated(rating: RatingTold, context: Context) -> Told:
+    """A rating; one of a question that nobody called satisfaction is kept, and no more."""
+    told = Told(ratings=[rating])
+    if rating.question and rating.question != context.options.get(Generic.question_option):
+        reason = (
+            f"{rating.question!r} is kept and not counted as satisfaction: the connection's option"
+            f" {Generic.question_option} names the question that is"
+        )
+        told.remarks.append(Remark("data.question", reason))
+    return told
 
 
 _USAGE = {
