@@ -25,6 +25,9 @@ CONCERNS: dict[FlawKind, frozenset[str]] = {
     FlawKind.BULK_CHANGE: _HELD | {"resolution_time", "sla_attainment"},
     FlawKind.NO_PROMISE: _REPLIES | {"sla_attainment"},
     FlawKind.NEGATIVE_DURATION: _TIMES,
+    FlawKind.TIMES_READ: _TIMES - _REPLIES,
+    FlawKind.COARSE_TIMES: _TIMES,
+    FlawKind.UNREAD_TEXT: frozenset({"first_meaningful_response", "sla_attainment"}),
 }
 
 

@@ -30,6 +30,7 @@ from tickets.canonical import (
 )
 from tickets.event_types import CONTROL, SCALES
 from tickets.flaws import FLAW, POSITION, READ_AFTER, REOPEN_COUNT, FlawKind
+from tickets.meaning import Untold
 from tickets.news import (
     AccountTold,
     RatingTold,
@@ -154,8 +155,20 @@ class _Sieve:
             label_at = None
         fields = [one.field.removeprefix(f"{about[:60]}: ") for one in self.remarks[remarked:]]
         events += _left_out(events, fields)
+        unread = [event for event in events if event.data.get("meaning") == Untold.UNREAD]
+        for event in unread:
+            self.refuse(about, f"{event.type.value} text", "took too long to read")
+            events[events.index(event)] = _without_words(event)
+            events.append(_unread_text(event))
+        silent = {event.key for event in unread}
+        texts = {key: text for key, text in news.texts.items() if key not in silent}
         return replace(
-            news, events=events, requester=requester, requester_email=email, label_at=label_at
+            news,
+            events=events,
+            requester=requester,
+            requester_email=email,
+            label_at=label_at,
+            texts=texts,
         )
 
     def _event(self, event: Event, about: str) -> Event | None:
@@ -273,6 +286,21 @@ def _left_out(events: Sequence[Event], fields: Iterable[str]) -> list[Event]:
     ]
 
 
+def _without_words(event: Event) -> Event:
+    """A message of which nobody knows whether it helped."""
+    return replace(event, data={**event.data, "meaning": Meaning.UNKNOWN.value})
+
+
+def _unread_text(message: Event) -> Event:
+    """That the words of a message took too long to read, as a flaw of its ticket."""
+    return Event(
+        event_key(FlawKind.UNREAD_TEXT, message.key),
+        EventType.OBSERVED,
+        message.at,
+        data={"name": FLAW, "value": FlawKind.UNREAD_TEXT.value},
+    )
+
+
 Check = Callable[[Any], bool]
 
 
@@ -332,7 +360,7 @@ _WORDS: Mapping[str, Check] = {
     "state": _one_of(State),
     "severity": _one_of(Severity),
     "resolution": _one_of(ResolutionKind),
-    "meaning": _one_of(Meaning),
+    "meaning": _one_of((*Meaning, Untold.UNREAD)),
     "flag": _one_of(Flag),
     "facets": lambda value: isinstance(value, Mapping),
     "revises": _is_key,

@@ -35,7 +35,7 @@ from tickets.connectors.records import (
     texts,
 )
 from tickets.connectors.signatures import CHATWOOT
-from tickets.meaning import meaning_of
+from tickets.meaning import Untold, meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 FIDELITY = "derived_from_snapshot_diff"
@@ -404,7 +404,7 @@ def _author(row: Record, outgoing: bool | None) -> tuple[ActorKind, str | None]:
     return ActorKind.BOT, None
 
 
-def _meaning(row: Record, text: str, context: Context) -> Meaning:
+def _meaning(row: Record, text: str, context: Context) -> Meaning | Untold:
     return meaning_of(
         text,
         templates=texts(context.options.get("acknowledgements")),

@@ -49,7 +49,7 @@ from tickets.connectors.records import (
 from tickets.connectors.signatures import ZENDESK
 from tickets.flaws import PROMISE, REOPEN_COUNT
 from tickets.lens import NAMED
-from tickets.meaning import meaning_of
+from tickets.meaning import Untold, meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 #: What a ticket without a priority is said to have.
@@ -796,7 +796,7 @@ class _Audit:
         if text and not redacted:
             self.news.texts[made.key] = text
 
-    def _meaning(self, text: str, event: Record) -> Meaning:
+    def _meaning(self, text: str, event: Record) -> Meaning | Untold:
         return meaning_of(
             text,
             templates=texts(self.options.get("acknowledgements")),
