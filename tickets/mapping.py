@@ -11,7 +11,7 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -365,7 +365,10 @@ class Doubt:
 class Columns:
     """Reads rows with a mapping. Remembers converted values: sources repeat themselves."""
 
-    def __init__(self, mapping: Mapping, header: list[str]) -> None:
+    def __init__(
+        self, mapping: Mapping, header: list[str], *, lost: Collection[tuple[str, str]] = ()
+    ) -> None:
+        """`lost` are cells that earlier readings of the source's files left out, by column."""
         missing = [name for name in mapping.columns.values() if name not in header]
         if missing:
             named = ", ".join(header)[:500]
@@ -374,6 +377,7 @@ class Columns:
                 [f"The file has no column {name!r}; it has {named}." for name in missing],
             )
         self._mapping = mapping
+        self._lost = frozenset(lost)
         self._ticket = mapping.columns["ticket"]
         self._required = REQUIRED[mapping.rows]
         #: The ticket's name is looked at before the rest.
@@ -425,7 +429,20 @@ class Columns:
             problems += self._missing(row, problems)
             if any(p.refused for p in problems):
                 return None, problems
+        if self._lost:
+            row.mended += self._mended(row, raw)
         return row, problems
+
+    def _mended(self, row: Row, raw: Dictionary[str, Any]) -> list[tuple[str, str]]:
+        """Cells of a row that can be read, and that an earlier mapping left out."""
+        found = []
+        for meaning, column, _ in self._columns:
+            if meaning in row.values:
+                cell = raw.get(column)
+                text = cell.isoformat(" ") if isinstance(cell, datetime) else str(cell)
+                said = (printable(text), str(row.values[meaning]))
+                found += [(column, one) for one in said if (column, one) in self._lost]
+        return found
 
     def _fresh(
         self, meaning: str, column: str, said: object, seen: dict[str, Any]
@@ -454,6 +471,10 @@ class Columns:
             return []
         refused = meaning in self._required
         shown = printable(said)
+        if isinstance(value, ReadTwoWays):
+            row.doubts.append(f"{column}: {printable(said, 60)} {value}")
+        elif not refused:
+            row.left_out.append((column, shown))
         return [Problem(row.number, row.ticket, column, shown, str(value), refused=refused)]
 
     def _no_ticket(self, ticket: str) -> str:

@@ -207,6 +207,8 @@ class RowReader:
                 else:
                     self._version(row, news)
             news.events += [_doubt(row, detail) for detail in row.doubts]
+            news.events += [_left_out(row, *cell) for cell in row.left_out]
+            news.events += [_mended(row, *cell) for cell in row.mended]
             _label(row, news)
         return list(tickets.values()), ratings, problems
 
@@ -329,6 +331,7 @@ class RowReader:
             if (at := row.values.get(name)) is not None and at < opened_at
         }
         lost = {self._mapping.columns[name]: at for name, at in early.items()}
+        row.left_out += [(column, at.isoformat()) for column, at in lost.items()]
         problems += [
             Problem(
                 row.number,
@@ -383,6 +386,24 @@ def _doubt(row: Row, detail: str) -> Event:
     at = row.values.get("at") or row.values["opened_at"]
     data = {"name": FLAW, "value": FlawKind.AMBIGUOUS_DATE.value, "detail": printable(detail, 200)}
     return Event(event_key(row.ticket, "doubt", detail), EventType.OBSERVED, at, data=data)
+
+
+def _left_out(row: Row, column: str, said: str) -> Event:
+    """That a value of the row was left out: a flaw of the ticket."""
+    at = row.values.get("at") or row.values["opened_at"]
+    data = {"name": FLAW, "value": FlawKind.LEFT_OUT_FIELD.value, "detail": printable(column, 200)}
+    return Event(_left_out_key(row.ticket, column, said), EventType.OBSERVED, at, data=data)
+
+
+def _mended(row: Row, column: str, said: str) -> Event:
+    """That a value of the ticket, once left out, is read now: it takes the flaw's place."""
+    at = row.values.get("at") or row.values["opened_at"]
+    data = {"name": "mended", "revises": _left_out_key(row.ticket, column, said)}
+    return Event(event_key(row.ticket, "mended", column, said), EventType.OBSERVED, at, data=data)
+
+
+def _left_out_key(ticket: str, column: str, said: str) -> int:
+    return event_key(ticket, "left out", column, said)
 
 
 def _label(row: Row, news: TicketNews) -> None:
