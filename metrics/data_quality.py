@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Set
 from dataclasses import replace
 
 from metrics import words
 from metrics.measure import Reader, Reading, RestsOn, Slice
-from tickets.flaws import FLAWS, FlawKind
+from tickets.flaws import ERROR_BARS, FLAWS, FlawKind
 from tickets.quality import HIDING
 
 _REPLIES = frozenset({"first_response", "first_meaningful_response"})
@@ -24,6 +25,9 @@ CONCERNS: dict[FlawKind, frozenset[str]] = {
     FlawKind.BULK_CHANGE: _HELD | {"resolution_time", "sla_attainment"},
     FlawKind.NO_PROMISE: _REPLIES | {"sla_attainment"},
     FlawKind.NEGATIVE_DURATION: _TIMES,
+    FlawKind.TIMES_READ: _TIMES - _REPLIES,
+    FlawKind.COARSE_TIMES: _TIMES,
+    FlawKind.UNREAD_TEXT: frozenset({"first_meaningful_response", "sla_attainment"}),
 }
 
 
@@ -37,28 +41,42 @@ def with_data_quality(reading: Reading, cut: Slice, reader: Reader) -> Reading:
     if metric in WITHOUT_TICKETS:
         return reading
     found: Counter[FlawKind] = Counter()
-    for (kind, severity), tickets in reader.flaws(cut).items():
+    bars: dict[FlawKind, set[str]] = defaultdict(set)
+    for (kind, severity, bar), tickets in reader.flaws(cut).items():
         if metric not in CONCERNS.get(kind, {metric}):
             continue
         if cut.severity in (None, severity) or kind in HIDING:
             found[kind] += tickets
+            bars[kind].add(bar)
     return replace(
         reading,
         data_quality=tuple(
-            RestsOn(kind.value, FLAWS[kind].title, tickets)
+            RestsOn(kind.value, FLAWS[kind].title, tickets, _widest(kind, bars[kind]))
             for kind, tickets in sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))
         ),
     )
 
 
+def _widest(kind: FlawKind, bars: Set[str]) -> str:
+    """The widest of some error bars; empty where a kind of flaw has none."""
+    return next((bar for bar in reversed(ERROR_BARS.get(kind, ())) if bar in bars), "")
+
+
 def flaws_in_words(reading: Reading) -> str:
-    """The most frequent flaw with its tickets, and how many more kinds there are; may be empty."""
-    if not reading.data_quality:
-        return ""
-    first, *more = reading.data_quality
-    others = f", and {words.count(len(more), 'more kind', 'more kinds')}" if more else ""
-    tickets = words.count(first.tickets, "ticket", "tickets")
-    return f"Flaws in the data: {lower_first(first.title)} ({tickets}){others}"
+    """The most frequent flaw with its tickets, how many more kinds there are, and the error bars.
+
+    Empty where nothing is known to be wrong. How far times may be off is always said: a figure in
+    minutes would promise more than its data hold.
+    """
+    bars = [flaw for flaw in reading.data_quality if flaw.error_bar]
+    others = [flaw for flaw in reading.data_quality if not flaw.error_bar]
+    said = [f"{lower_first(flaw.title)}: {flaw.extent}" for flaw in bars]
+    if others:
+        first, *more = others
+        kinds = f", and {words.count(len(more), 'more kind', 'more kinds')}" if more else ""
+        said.insert(0, f"Flaws in the data: {lower_first(first.title)} ({first.extent}){kinds}")
+    told = "; ".join(said)
+    return told[:1].upper() + told[1:]
 
 
 def lower_first(sentence: str) -> str:

@@ -80,6 +80,14 @@ class RestsOn:
     kind: str
     title: str
     tickets: int
+    #: Of a flaw of times: by how much they may be off at most ("up to 15 min earlier"); else empty.
+    error_bar: str = ""
+
+    @property
+    def extent(self) -> str:
+        """How many tickets, and how far their times may be off."""
+        tickets = words.count(self.tickets, "ticket", "tickets")
+        return f"{self.error_bar}, {tickets}" if self.error_bar else tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +202,7 @@ class Reader:
         self._agreement: Agreement | None = None
         self._tells_escalations: bool | None = None
         self._themes: Mapping[int, str] | None = None
-        self._flaws: dict[tuple[Any, ...], Mapping[tuple[FlawKind, str], int]] = {}
+        self._flaws: dict[tuple[Any, ...], Mapping[tuple[FlawKind, str, str], int]] = {}
         capabilities = list(
             Capability.objects.for_tenant(tenant).values_list(
                 "pk", "first_contact_resolvable", "quick_within_ms"
@@ -364,7 +372,7 @@ class Reader:
                 f" mix outages with typos. Ask for one of {', '.join(SEVERITIES)}."
             )
 
-    def flaws(self, cut: Slice) -> Mapping[tuple[FlawKind, str], int]:
+    def flaws(self, cut: Slice) -> Mapping[tuple[FlawKind, str, str], int]:
         """Tickets with a flaw by kind and severity, of any severity; asked once a period."""
         key = (cut.start, cut.until, cut.capabilities)
         if key not in self._flaws:

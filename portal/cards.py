@@ -319,10 +319,7 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         for name, value in reading.beside.items()
         if value is not None
     ]
-    told += [
-        (f"Flaw: {lower_first(flaw.title)}", words.count(flaw.tickets, "ticket", "tickets"))
-        for flaw in reading.data_quality
-    ]
+    told += [(f"Flaw: {lower_first(flaw.title)}", flaw.extent) for flaw in reading.data_quality]
     told += [("Guardrail", guard_words(one)) for one in reading.guardrail]
     return told
 

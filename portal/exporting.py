@@ -64,7 +64,9 @@ COLUMNS: Mapping[str, Callable[[Reading], Cell]] = {
     "paired_evidence": lambda r: _list(r.paired_evidence),
     "guardrail": lambda r: _list(one.sentence for one in r.guardrail),
     "but_see": but_see,
-    "data_quality": lambda r: _pairs({flaw.title: flaw.tickets for flaw in r.data_quality}),
+    "data_quality": lambda r: _pairs(
+        {flaw.title: flaw.extent if flaw.error_bar else flaw.tickets for flaw in r.data_quality}
+    ),
     "as_of": lambda r: r.as_of,
     "definition_version": lambda r: r.definition_version,
     "settings_version": lambda r: r.settings_version,

@@ -75,6 +75,9 @@ class RestsOnOut(serializers.Serializer[Any]):
     kind = serializers.CharField()
     title = serializers.CharField()
     tickets = serializers.IntegerField()
+    error_bar = serializers.CharField(
+        help_text="by how much times may be off at most, in words; empty: not a flaw of times"
+    )
 
 
 class ReadingTargetOut(serializers.Serializer[Any]):

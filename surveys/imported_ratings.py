@@ -21,7 +21,7 @@ from portal.tenancy.models import Due
 from surveys.models import Answer, AnswerRevision, Comment, SurveyedEvent
 from tickets.models import Connection, Resolution, Ticket, ToldRating
 from tickets.news import Rating, event_key
-from tickets.ratings import PLACE
+from tickets.ratings import PLACE, is_satisfaction
 from tickets.segmenting import segments_at
 from tickets.segments import Segments
 from tickets.timeline import HandledBy
@@ -158,6 +158,8 @@ def _revise(
         rating = wanted.get(key)
         if rating is None or rating.score == answer.latest_score:
             continue
+        if rating.scale != answer.event.scale:
+            continue  # another question's: points of two scales are not each other's revision
         if answer.released_at is None:
             answer.score = rating.score
         else:  # waits for the next batch, like every change after the release
@@ -205,7 +207,8 @@ def _place_some(connection: Connection, now: datetime) -> tuple[int, int]:
     told = list(mine.order_by("said_at", "sequence", "word"))
     mine.filter(waiting=True).update(waiting=False)
     # The later word on a rating stands; that nobody answered in time takes no answer back.
-    latest = {one.key: one for one in told if one.score is not None}
+    rated = (one for one in told if one.score is not None and is_satisfaction(one, connection))
+    latest = {one.key: one for one in rated}
     resolutions: dict[str, list[Resolution]] = defaultdict(list)
     for resolution in (
         Resolution.objects.for_tenant(connection.tenant_id)

@@ -24,6 +24,7 @@ from tickets.fetching import PULL
 from tickets.models import Connection, ConnectionCheck, Credential
 from tickets.pulling import seal_name
 from tickets.recording import record_of
+from tickets.refolding import refold_connection
 from tickets.source_names import mistake_in
 
 
@@ -105,7 +106,10 @@ def change_access(
     if mistakes:
         raise NotConnectable(mistakes)
     connection.base_url = address
-    connection.options = {**connection.options, **_options(connector, answers)}
+    before, now = connection.options, {**connection.options, **_options(connector, answers)}
+    if before.get(connector.question_option, "") != now.get(connector.question_option, ""):
+        refold_connection(connection, at=at)  # its ratings are placed again
+    connection.options = now
     connection.trouble, connection.troubles, connection.not_before = "", 0, None
     connection.save(update_fields=["base_url", "options", "trouble", "troubles", "not_before"])
     if moved or entered:

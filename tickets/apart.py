@@ -19,11 +19,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tickets import meaning
 from tickets.reading import CannotRead, Reading, Unread, read_one, trouble
 
 #: Seconds and bytes of address space one delivery may take.
 SECONDS = 60
 MEMORY = 2 * 1024**3
+#: Seconds of work that one text of a delivery may take, and all of them: what takes longer is left
+#: out, so that the rest of the delivery is told before its time is over.
+TEXT_SECONDS, TEXTS_SECONDS = 5, 30
 #: Bytes that what one delivery says may have.
 LARGEST = 128 * 1024**2
 #: What the process is told of its surroundings: no address of a database, no secret.
@@ -138,6 +142,7 @@ def _read_until_death(asked: bytes, writing: int) -> None:
         with os.fdopen(writing, "wb") as pipe:
             for unread in pickle.loads(asked):  # noqa: S301 - our own process wrote it
                 signal.alarm(SECONDS)  # the default answer to it is death
+                meaning.limit_time(each=TEXT_SECONDS, together=TEXTS_SECONDS)
                 part = _fitting(pickle.dumps(read_one(unread)))
                 pipe.write(_LENGTH.pack(len(part)) + part)
                 pipe.flush()

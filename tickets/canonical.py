@@ -19,11 +19,16 @@ What stands in `Event.data`, by type (keys marked ? may be absent):
 | ticket.problem_linked   | to (what it shares with others, or null), kind? (ProblemKind; default |
 |                         | problem) |
 | ticket.snapshot         | state?, severity?, capability?, group?, agent?, requester?, problem? |
-|                         | (empty: linked to none): the ticket |
+|                         | (empty: linked to none), dated? (its instant is that of the change),
+|                         | read_after? (when it was read before): the ticket |
 |                         | as it stood; tickets/versions.py tells the changes between snapshots |
 | ticket.observed         | name (one of tickets/flaws.py), value: what the source counts |
 
-Any of them may hold `revises?`: the key of the event whose place it takes, which is then not told.
+A change that was found between two snapshots holds `early_s` once it is told: by how many seconds
+it may have been earlier than its instant, which is that of the later snapshot.
+
+Any of them may hold `revises?`: the key of the event whose place it takes, which is then not told;
+and `position?`: its number among the events of its ticket, where its source counts them.
 
 A help desk's own words stay in the log as it said them; tickets/lens.py puts ours in their place
 when a ticket is folded, so a better mapping tells the same log better:
@@ -58,8 +63,10 @@ __all__ = [
     "ActorKind",
     "Event",
     "EventType",
+    "Fidelity",
     "Flag",
     "Meaning",
+    "Precision",
     "ProblemKind",
     "ResolutionKind",
     "Severity",
@@ -176,6 +183,23 @@ class Flag(StrEnum):
     ROUTINE = "routine"
 
 
+class Fidelity(StrEnum):
+    """How a source told what happened."""
+
+    NATIVE = "native_event"
+    CHANGELOG = "derived_from_changelog"
+    #: It shows how a ticket stands and keeps no history: what changed lies between two readings.
+    SNAPSHOT_DIFF = "derived_from_snapshot_diff"
+
+
+class Precision(StrEnum):
+    """How fine an instant was told; it is kept as the beginning of its minute or day."""
+
+    SECOND = ""
+    MINUTE = "min"
+    DAY = "day"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened. `key` is 64 signed bits, unique within its ticket."""
@@ -188,6 +212,8 @@ class Event:
     actor_key: str | None = None
     public: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
+    fidelity: str = Fidelity.NATIVE
+    precision: str = Precision.SECOND
 
     @property
     def order(self) -> tuple[datetime, str, int]:

@@ -26,11 +26,12 @@ def events_of(ticket_ids: Sequence[int]) -> dict[int, list[Event]]:
         return found
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ticket_id, key, type, at, sequence, actor_kind, actor_key, public, data"
+            "SELECT ticket_id, key, type, at, sequence, actor_kind, actor_key, public, data,"
+            " fidelity, precision"
             ' FROM "tickets_ticketevent" WHERE tenant_id = %s AND ticket_id = ANY(%s)',
             [acting_tenant_id(), array(ticket_ids)],
         )
-        for ticket_id, key, type_, at, sequence, kind, actor, public, data in cursor:
+        for ticket_id, key, type_, at, sequence, kind, actor, public, data, *how in cursor:
             found[ticket_id].append(
                 Event(
                     key,
@@ -41,6 +42,7 @@ def events_of(ticket_ids: Sequence[int]) -> dict[int, list[Event]]:
                     str(actor) if actor else None,
                     public,
                     json.loads(data) if isinstance(data, str) else data,
+                    *how,
                 )
             )
     return found

@@ -145,6 +145,11 @@ _OWN_WORDS = _not_both(
 )
 _RATING = _id("the sender's id of the survey response, the same for all news of it")
 _OFFERED = _text(40, "when it was offered (RFC 3339)")
+_QUESTION = _id(
+    "the sender's key of the question, where a survey asks several: the connection's option"
+    " csat_question says which one is satisfaction; absent: it is"
+)
+_RATED_AGENT = _id("the sender's id of who had the ticket when it was rated; kept apart")
 _USER: Schema = {**_PERSON, "description": "Who did it, as the sender knows them."}
 _USE: Mapping[str, Schema] = {
     "capability": _CAPABILITY,
@@ -173,6 +178,8 @@ def _answer() -> dict[str, Any]:
             "raw": _text(100, "the score as the sender's tool shows it"),
             "comment": _text(4000, "what was written with it"),
             "offered_at": _OFFERED,
+            "question": _QUESTION,
+            "agent": _RATED_AGENT,
         },
         ["rating", "score", "scale"],
         allOf=fits,
@@ -180,7 +187,8 @@ def _answer() -> dict[str, Any]:
 
 
 def _unanswered() -> dict[str, Any]:
-    return _object({"rating": _RATING, "offered_at": _OFFERED}, ["rating"])
+    fields = {"rating": _RATING, "offered_at": _OFFERED, "agent": _RATED_AGENT}
+    return _object(fields, ["rating"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +363,11 @@ TYPES: Mapping[str, ToldType] = {
                 {
                     **_STANDING,
                     "agent": _id("the sender's id of the agent; kept apart"),
+                    "previous_read_at": _text(
+                        40,
+                        "when you had last looked at it before (RFC 3339): a change that this shows"
+                        " may have been as early; absent: since it was told before",
+                    ),
                     "actor": _ACTOR,
                 },
                 **_OWN_WORDS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -33,6 +33,9 @@ from tickets.source_names import mistake_in
 BATCH = 10_000
 #: Problems a report carries; all of them stand in QuarantinedRow.
 SHOWN_PROBLEMS = 10
+#: Different cells that were left out of a source's files and are watched for; the flaws of others
+#: stay, so that no file that is all mistakes fills the memory.
+MOST_LOST = 100_000
 #: Rows that nobody can say what is wrong with: more of them, and it is the import that is broken.
 MOST_UNEXPLAINED = 100
 
@@ -156,6 +159,7 @@ def run(
         domain = _domain_of(tenant_id, mapping.create)
         this_run = run_of(tenant_id, connection, name or path.name, digest, at)
         arrival = _arrival(this_run)
+        lost = _lost(connection)
     if began is not None:
         began(this_run)
     again = this_run.finished_at is not None
@@ -163,7 +167,7 @@ def run(
     entering = _Entering(connection, RowReader(mapping, arrival=arrival), record_ratings, at)
     seen = _Distinct()
     file = ExportFile(path, mapping.file)
-    for batch in _read_ahead(_batches(file, mapping, skip=report.resumed_behind)):
+    for batch in _read_ahead(_batches(file, mapping, skip=report.resumed_behind, lost=lost)):
         if most_rows is not None and batch.last > most_rows:
             raise ImportRefused(
                 f"The file holds more than {most_rows:,} rows. What stands before row"
@@ -321,8 +325,10 @@ def _read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
             yield batch
 
 
-def _batches(file: ExportFile, mapping: Mapping, *, skip: int = 0) -> Iterator[_Batch]:
-    columns = Columns(mapping, file.header())
+def _batches(
+    file: ExportFile, mapping: Mapping, *, skip: int = 0, lost: Collection[tuple[str, str]] = ()
+) -> Iterator[_Batch]:
+    columns = Columns(mapping, file.header(), lost=lost)
     done = 0
     for chunk in batched(file.rows(), BATCH):
         done += len(chunk)
@@ -491,9 +497,23 @@ def _drop_unknown_capabilities(
         slug = row.values.get("capability")
         if slug is not None and slug not in known:
             del row.values["capability"]
+            row.left_out.append((column, slug))
+            row.mended = [cell for cell in row.mended if cell != (column, slug)]
             reason = "no such capability; add it to the catalogue or to [values.capability]"
             problems.append(Problem(row.number, row.ticket, column, slug, reason, refused=False))
     return problems
+
+
+def _lost(connection: Connection) -> set[tuple[str, str]]:
+    """Cells that were left out of the source's rows, by column: one that is read is mended.
+
+    Words and formats may be added to a mapping, and capabilities to the catalogue; the flaw of a
+    ticket is gone when its rows are imported again.
+    """
+    lost = QuarantinedRow.objects.for_tenant(connection.tenant_id).filter(
+        run__connection=connection, row_refused=False
+    )
+    return set(lost.values_list("field", "value").distinct()[:MOST_LOST])
 
 
 def _quarantine_again(this_run: ImportRun, batch: _Batch, problems: list[Problem]) -> None:

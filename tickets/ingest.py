@@ -32,7 +32,7 @@ from tickets.canonical import ORDER, ActorKind, Event, EventType, Severity, Stat
 from tickets.closing import write_bursts
 from tickets.event_log import events_of, unknown_actors
 from tickets.facts import RESOLUTIONS, Facts, facts_of, read_items, stored_items
-from tickets.flaws import Flaw, FlawKind, flaws_of
+from tickets.flaws import Flaw, FlawKind, flaws_of, gap_in
 from tickets.fold_rules import FoldRules, fold_rules
 from tickets.lens import Lens
 from tickets.models import (
@@ -73,6 +73,7 @@ _EVENT_COLUMNS = (
     "public",
     "data",
     "fidelity",
+    "precision",
 )
 _TICKET_COLUMNS = (
     "id",
@@ -368,7 +369,7 @@ class _Batch:
             for news in some:
                 for event in news.events:
                     if event.key not in ticket.events:
-                        mine = self._nameless(event)
+                        mine = self._nameless(event, news.fidelity)
                         ticket.events[event.key] = mine
                         ticket.new.append(mine)
                 relabelled |= self._label(ticket, news)
@@ -401,7 +402,7 @@ class _Batch:
                 ticket.requester_id = self.requesters[value]
         return changed
 
-    def _nameless(self, event: Event) -> Event:
+    def _nameless(self, event: Event, fidelity: str) -> Event:
         """The event with random keys and ids where the source's names stood."""
         data = dict(event.data)
         if name := _account_in(event):
@@ -430,6 +431,8 @@ class _Batch:
             key,
             event.public,
             data,
+            fidelity,
+            event.precision,
         )
 
     # --- folding ----------------------------------------------------------------------------------
@@ -521,6 +524,7 @@ class _Batch:
         `requester` is the actor key of who asked, where they act under an account as well.
         """
         story, ticket.flaws = lens.story(ticket.events.values(), requester=requester)
+        ticket.flaws |= gap_in(ticket.events.values())
         ticket.story = changes(story)
         ticket.complete = _is_complete(ticket.story)
         latest = self.at + SKEW
@@ -622,9 +626,8 @@ class _Batch:
                 continue
             told = self.news[ticket.external_id]
             words = {key: text for news in reversed(told) for key, text in news.texts.items()}
-            fidelity = {event.key: news.fidelity for news in told for event in news.events}
             for event in ticket.new:
-                events.append(self._event_row(ticket.id, event, fidelity[event.key]))
+                events.append(self._event_row(ticket.id, event))
                 if words.get(event.key):
                     texts.append((self.tenant_id, ticket.id, event.key, event.at, words[event.key]))
         self.outcome.new_events += EVENTS.insert(events).added
@@ -646,7 +649,7 @@ class _Batch:
         )
         return written
 
-    def _event_row(self, ticket_id: int, event: Event, fidelity: str) -> tuple[Any, ...]:
+    def _event_row(self, ticket_id: int, event: Event) -> tuple[Any, ...]:
         return (
             self.tenant_id,
             ticket_id,
@@ -659,7 +662,8 @@ class _Batch:
             event.actor_key,
             event.public,
             event.data,
-            fidelity,
+            event.fidelity,
+            event.precision,
         )
 
     def _accounts_of(self, facts: Facts) -> dict[str, tuple[int, int | None]]:

@@ -29,7 +29,8 @@ from tickets.canonical import (
     UsageType,
 )
 from tickets.event_types import CONTROL, SCALES
-from tickets.flaws import FLAW, REOPEN_COUNT, FlawKind
+from tickets.flaws import FLAW, POSITION, READ_AFTER, REOPEN_COUNT, FlawKind
+from tickets.meaning import Untold
 from tickets.news import (
     AccountTold,
     RatingTold,
@@ -47,7 +48,7 @@ EARLIEST, ALWAYS = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, 
 FURTHEST = timedelta(days=366)
 #: Characters of a name: a ticket's, an account's, a requester's.
 NAME = 200
-_EMAIL = 254
+_EMAIL, _QUESTION = 254, 300
 _CONTROL = re.compile(f"[{CONTROL}]")
 _OUTCOMES = ("responded", "offered", "declined", "expired")
 #: Bits of whole numbers as PostgreSQL keeps them, less the sign.
@@ -81,7 +82,7 @@ def keepable(
     sieve = _Sieve(received_at, capabilities)
     kept = Told(
         tickets=list(sieve.tickets(told.tickets)),
-        ratings=list(filter(sieve.rating, told.ratings)),
+        ratings=list(sieve.ratings(told.ratings)),
         accounts=list(filter(sieve.account, told.accounts)),
         usage=list(filter(sieve.use, told.usage)),
         fetch=[one for one in told.fetch if sieve.name(one, f"fetch {one}"[:60], "ticket")],
@@ -154,8 +155,20 @@ class _Sieve:
             label_at = None
         fields = [one.field.removeprefix(f"{about[:60]}: ") for one in self.remarks[remarked:]]
         events += _left_out(events, fields)
+        unread = [event for event in events if event.data.get("meaning") == Untold.UNREAD]
+        for event in unread:
+            self.refuse(about, f"{event.type.value} text", "took too long to read")
+            events[events.index(event)] = _without_words(event)
+            events.append(_unread_text(event))
+        silent = {event.key for event in unread}
+        texts = {key: text for key, text in news.texts.items() if key not in silent}
         return replace(
-            news, events=events, requester=requester, requester_email=email, label_at=label_at
+            news,
+            events=events,
+            requester=requester,
+            requester_email=email,
+            label_at=label_at,
+            texts=texts,
         )
 
     def _event(self, event: Event, about: str) -> Event | None:
@@ -203,6 +216,15 @@ class _Sieve:
 
     # --- the rest ---------------------------------------------------------------------------------
 
+    def ratings(self, told: Iterable[RatingTold]) -> Iterator[RatingTold]:
+        """The ratings that can be kept, without an agent whose name cannot."""
+        for one in told:
+            if not self.rating(one):
+                continue
+            about = f"rating {one.id} of ticket {one.ticket}"
+            named = not one.agent or self.name(one.agent, about, "agent")
+            yield one if named else replace(one, agent="")
+
     def rating(self, one: RatingTold) -> bool:
         """Whether a rating can be kept."""
         about = f"rating {one.id} of ticket {one.ticket}"
@@ -212,6 +234,7 @@ class _Sieve:
             return self.refuse(about, "score", f"is not on the scale {one.scale[:30]!r}")
         return (
             self.name(one.ticket, about, "ticket")
+            and (not one.question or self.name(one.question, about, "question", _QUESTION))
             and self.instant(one.said_at, about, "said_at")
             and (one.offered_at is None or self.instant(one.offered_at, about, "offered_at"))
         )
@@ -263,6 +286,21 @@ def _left_out(events: Sequence[Event], fields: Iterable[str]) -> list[Event]:
     ]
 
 
+def _without_words(event: Event) -> Event:
+    """A message of which nobody knows whether it helped."""
+    return replace(event, data={**event.data, "meaning": Meaning.UNKNOWN.value})
+
+
+def _unread_text(message: Event) -> Event:
+    """That the words of a message took too long to read, as a flaw of its ticket."""
+    return Event(
+        event_key(FlawKind.UNREAD_TEXT, message.key),
+        EventType.OBSERVED,
+        message.at,
+        data={"name": FLAW, "value": FlawKind.UNREAD_TEXT.value},
+    )
+
+
 Check = Callable[[Any], bool]
 
 
@@ -281,6 +319,14 @@ def _is_name_or_none(value: Any) -> bool:
 
 def _is_count(value: Any) -> bool:
     return str(value).isdecimal() and len(str(value)) < 19
+
+
+def _is_instant(value: Any) -> bool:
+    """Whether it is the text of an instant with its offset."""
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_key(value: Any) -> bool:
@@ -314,12 +360,18 @@ _WORDS: Mapping[str, Check] = {
     "state": _one_of(State),
     "severity": _one_of(Severity),
     "resolution": _one_of(ResolutionKind),
-    "meaning": _one_of(Meaning),
+    "meaning": _one_of((*Meaning, Untold.UNREAD)),
     "flag": _one_of(Flag),
     "facets": lambda value: isinstance(value, Mapping),
     "revises": _is_key,
     "problem": _is_name_or_none,
+    READ_AFTER: _is_instant,
+    POSITION: lambda value: isinstance(value, int) and value >= 0,
     **dict.fromkeys(("requester", "agent", "approved_by", "parent", "into"), _is_name),
 }
 #: What a source may say of its own figures.
-_OBSERVED: Mapping[str, Check] = {REOPEN_COUNT: _is_count, FLAW: _one_of(FlawKind)}
+_OBSERVED: Mapping[str, Check] = {
+    REOPEN_COUNT: _is_count,
+    FLAW: _one_of(FlawKind),
+    READ_AFTER: _is_instant,
+}

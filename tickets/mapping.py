@@ -11,9 +11,9 @@ import re
 import tomllib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from django.utils.text import slugify
 
 from portal.catalogue.severity import Severity
-from tickets.canonical import FIRST_YEAR, LAST_YEAR, ActorKind, State
+from tickets.canonical import FIRST_YEAR, LAST_YEAR, ActorKind, Precision, State
 from tickets.files import DELIMITERS, ENCODINGS, Layout
 from tickets.storable import UNSTORABLE
 
@@ -336,6 +336,12 @@ class Row:
     values: dict[str, Any] = field(default_factory=dict)
     #: Dates that can be read in two ways, one sentence each; kept as a flaw of the ticket.
     doubts: list[str] = field(default_factory=list)
+    #: Of instants told to the minute or day only, which, by meaning.
+    precision: dict[str, Precision] = field(default_factory=dict)
+    #: Values that were left out, by column; kept as a flaw of the ticket.
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    #: Values that an earlier reading left out, by column, and that are read now.
+    mended: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Unreadable(ValueError):
@@ -348,16 +354,21 @@ class ReadTwoWays(Unreadable):
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An instant that had to be chosen by rule (METRICS.md 1.2), and what is said about it."""
+    """An instant of which something is to be said besides."""
 
     at: datetime
-    detail: str
+    #: Why it had to be chosen by rule (METRICS.md 1.2); empty where it says itself which it is.
+    detail: str = ""
+    precision: Precision = Precision.SECOND
 
 
 class Columns:
     """Reads rows with a mapping. Remembers converted values: sources repeat themselves."""
 
-    def __init__(self, mapping: Mapping, header: list[str]) -> None:
+    def __init__(
+        self, mapping: Mapping, header: list[str], *, lost: Collection[tuple[str, str]] = ()
+    ) -> None:
+        """`lost` are cells that earlier readings of the source's files left out, by column."""
         missing = [name for name in mapping.columns.values() if name not in header]
         if missing:
             named = ", ".join(header)[:500]
@@ -366,6 +377,7 @@ class Columns:
                 [f"The file has no column {name!r}; it has {named}." for name in missing],
             )
         self._mapping = mapping
+        self._lost = frozenset(lost)
         self._ticket = mapping.columns["ticket"]
         self._required = REQUIRED[mapping.rows]
         #: The ticket's name is looked at before the rest.
@@ -379,7 +391,7 @@ class Columns:
         ways = {form: reader_of(form) for form in mapping.formats}
         self._readers = {
             meaning: [
-                ways.get(form) or reader_of(form)
+                (form, ways.get(form) or reader_of(form))
                 for form in mapping.formats_of.get(meaning, mapping.formats)
             ]
             for meaning in INSTANTS
@@ -417,7 +429,20 @@ class Columns:
             problems += self._missing(row, problems)
             if any(p.refused for p in problems):
                 return None, problems
+        if self._lost:
+            row.mended += self._mended(row, raw)
         return row, problems
+
+    def _mended(self, row: Row, raw: Dictionary[str, Any]) -> list[tuple[str, str]]:
+        """Cells of a row that can be read, and that an earlier mapping left out."""
+        found = []
+        for meaning, column, _ in self._columns:
+            if meaning in row.values:
+                cell = raw.get(column)
+                text = cell.isoformat(" ") if isinstance(cell, datetime) else str(cell)
+                said = (printable(text), str(row.values[meaning]))
+                found += [(column, one) for one in said if (column, one) in self._lost]
+        return found
 
     def _fresh(
         self, meaning: str, column: str, said: object, seen: dict[str, Any]
@@ -439,12 +464,17 @@ class Columns:
         """Put down what cannot be used, or only by rule."""
         if isinstance(value, Doubt):
             row.values[meaning] = value.at
-            row.doubts.append(f"{column}: {value.detail}")
+            if value.detail:
+                row.doubts.append(f"{column}: {value.detail}")
+            if value.precision:
+                row.precision[meaning] = value.precision
             return []
-        if isinstance(value, ReadTwoWays):
-            row.doubts.append(f"{column}: {printable(said, 60)} {value}")
         refused = meaning in self._required
         shown = printable(said)
+        if isinstance(value, ReadTwoWays):
+            row.doubts.append(f"{column}: {printable(said, 60)} {value}")
+        elif not refused:
+            row.left_out.append((column, shown))
         return [Problem(row.number, row.ticket, column, shown, str(value), refused=refused)]
 
     def _no_ticket(self, ticket: str) -> str:
@@ -522,13 +552,14 @@ class Columns:
 
     def _instant(self, meaning: str, said: str) -> datetime | Doubt | Unreadable:
         found: datetime | None = None
-        for read in self._readers[meaning]:
+        written = ""
+        for form, read in self._readers[meaning]:
             try:
                 at = read(said)
             except ValueError:
                 continue
             if found is None or at == found:
-                found = at
+                found, written = at, form
             elif (at.tzinfo is None) == (found.tzinfo is None):
                 return ReadTwoWays(
                     f"can be read in two ways: as {found:%Y-%m-%d %H:%M} and as"
@@ -537,7 +568,12 @@ class Columns:
         if found is None:
             formats = self._mapping.formats_of.get(meaning, self._mapping.formats)
             return Unreadable(f"not a date written as {' or '.join(formats)}")
-        return self._placed(found)
+        placed, precision = self._placed(found), precision_of(written, said)
+        if not precision or isinstance(placed, Unreadable):
+            return placed
+        if isinstance(placed, Doubt):
+            return replace(placed, precision=precision)
+        return Doubt(placed, precision=precision)
 
     def _placed(self, at: datetime) -> datetime | Doubt | Unreadable:
         """The instant in UTC; a local time that comes twice is the first of the two."""
@@ -565,6 +601,26 @@ _DIGITS = {"d": "1,2", "m": "1,2", "Y": "4", "H": "1,2", "M": "1,2", "S": "1,2"}
 _FIELDS = {"d": 2, "m": 1, "Y": 0, "H": 3, "M": 4, "S": 5}
 #: ISO 8601 with a time of day: a day alone has to be stated as a format of its own.
 _ISO_TIME = re.compile(r"[T ]\d\d")
+
+
+#: ISO 8601 to the minute, and to the second.
+_ISO_MINUTE = re.compile(r"[T ]\d\d:?\d\d")
+_ISO_SECOND = re.compile(r"[T ]\d\d:?\d\d:?\d\d")
+#: Directives of a minute and of a second; %s, %c and the like hold both.
+_MINUTES, _SECONDS = ("%M", "%R"), ("%S", "%T", "%X", "%c", "%r", "%s")
+
+
+def precision_of(form: str, said: str) -> Precision:
+    """How fine a date that was read by a format says its instant; an hour alone counts as a day."""
+    if form == "iso":
+        to_second = _ISO_SECOND.search(said) is not None
+        to_minute = _ISO_MINUTE.search(said) is not None
+    else:
+        to_second = any(directive in form for directive in _SECONDS)
+        to_minute = any(directive in form for directive in _MINUTES)
+    if to_second:
+        return Precision.SECOND
+    return Precision.MINUTE if to_minute else Precision.DAY
 
 
 def reader_of(form: str) -> Callable[[str], datetime]:

@@ -7,9 +7,14 @@ link or an attachment, or at least 40 characters of its own; whoever reads it ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from enum import StrEnum
 from html import unescape
+from math import inf
 
 from tickets.canonical import Meaning
 
@@ -58,19 +63,94 @@ _QUOTED = re.compile(r"^>.*$", re.MULTILINE)
 _LINK = re.compile(r"https?://\S+")
 
 
+class _TooSlow(Exception):
+    """A text took longer than it may."""
+
+
+class Untold(StrEnum):
+    """Said in place of a meaning; tickets/keepable.py makes a flaw of it."""
+
+    UNREAD = "unread"
+
+
+class Unread(str):
+    """What is said for words that took too long to read: nothing."""
+
+    __slots__ = ()
+
+
+@dataclass
+class _Limit:
+    """Seconds of the processor that a text may take, and that all texts may still take."""
+
+    each: float = inf
+    left: float = inf
+
+
+_limit = _Limit()
+
+
+def limit_time(*, each: float, together: float) -> None:
+    """From now on a text that takes longer is not read, nor one that comes when time is used up.
+
+    For the main thread of a process that reads deliveries (tickets/apart.py), which calls it for
+    each of them. The clock counts what this process works, not what it waits.
+    """
+
+    def stop(*_: object) -> None:
+        raise _TooSlow
+
+    signal.signal(signal.SIGVTALRM, stop)
+    _limit.each, _limit.left = each, together
+
+
+def no_limit() -> None:
+    """Texts take the time they take, as they do where nobody limited it."""
+    _limit.each = _limit.left = inf
+
+
+def _in_time[T, U](read: Callable[[], T], unread: U) -> T | U:
+    """What reading gives, or `unread` where it took too long."""
+    if _limit.each == inf:
+        return read()
+    if _limit.left <= 0:
+        return unread
+    allowed, began = min(_limit.each, _limit.left), time.process_time()
+    used = 0.0
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, allowed)
+        return read()
+    except _TooSlow:
+        used = allowed  # the two clocks differ by a little: what was allowed is used up
+        return unread
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        _limit.left -= max(used, time.process_time() - began)
+
+
 def meaning_of(
     text: str,
     *,
     templates: Sequence[str] = (),
     links: int = 0,
     attachments: int = 0,
-) -> Meaning:
-    """The class of a public human reply by its own words. `links` beside those in the text."""
+) -> Meaning | Untold:
+    """The class of a public human reply by its own words. `links` beside those in the text.
+
+    UNREAD where that took longer than it may (`limit_time`).
+    """
+    if isinstance(text, Unread):
+        return Untold.UNREAD
+    beside = links + attachments
+    return _in_time(lambda: _meaning_of(text, templates, beside), Untold.UNREAD)
+
+
+def _meaning_of(text: str, templates: Sequence[str], beside: int) -> Meaning:
     own = own_words(text)
-    if any(similarity(own, template) >= SIMILAR for template in templates):
+    if any(_is_like(own, template) for template in templates):
         return Meaning.NOT_MEANINGFUL
     left = without_holding(own)
-    if "?" in left or links or attachments or _LINK.search(left):
+    if "?" in left or beside or _LINK.search(left):
         return Meaning.MEANINGFUL
     return Meaning.MEANINGFUL if len(left) >= OWN_CHARACTERS else Meaning.NOT_MEANINGFUL
 
@@ -78,8 +158,13 @@ def meaning_of(
 def plain_text(html: str) -> str:
     """The words of a message that came as HTML; block elements end a line, quotes begin with >.
 
-    The time it takes grows with the length and no faster, whatever is left open in it.
+    The time it takes grows with the length and no faster, whatever is left open in it. `Unread`
+    where that was longer than it may (`limit_time`).
     """
+    return _in_time(lambda: _plain_text(html), Unread())
+
+
+def _plain_text(html: str) -> str:
     words, at = _Words(), 0
     last, last_comment = html.rfind(">"), html.rfind("-->")
     while (opens := html.find("<", at)) >= 0:
@@ -170,6 +255,16 @@ def without_holding(own: str, languages: Iterable[str] = HOLDING) -> str:
 def similarity(own: str, template: str) -> float:
     """0 to 1, as difflib's ratio."""
     return SequenceMatcher(None, own, _collapsed(template)).ratio()
+
+
+def _is_like(own: str, template: str) -> bool:
+    """Whether a reply is an acknowledgement. Bounds of the ratio take less and are asked first."""
+    match = SequenceMatcher(None, own, _collapsed(template))
+    return (
+        match.real_quick_ratio() >= SIMILAR
+        and match.quick_ratio() >= SIMILAR
+        and match.ratio() >= SIMILAR
+    )
 
 
 def _collapsed(text: str) -> str:

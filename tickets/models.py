@@ -45,6 +45,8 @@ class Connection(TenantOwned):
     cursor = models.JSONField(default=dict)
     pulled_at = models.DateTimeField(null=True, blank=True)
     reconciled_at = models.DateTimeField(null=True, blank=True)
+    #: When the last pull began that read everything: what changed until then has been seen.
+    read_at = models.DateTimeField(null=True, blank=True)
     #: The last failure in words for a person; empty after a success.
     trouble = models.CharField(max_length=500, blank=True)
     troubles = models.PositiveIntegerField(default=0)
@@ -471,6 +473,8 @@ class TicketEvent(TenantOwned):
     data = models.JSONField(default=dict)
     #: How the source told it: native_event, derived_from_changelog, derived_from_snapshot_diff …
     fidelity = models.CharField(max_length=30, default="native_event")
+    #: How fine its instant was told: `min` or `day`; empty: to the second or finer.
+    precision = models.CharField(max_length=4, default="", blank=True)
 
     class Meta:
         ordering = ("at", "sequence", "key")
@@ -803,6 +807,13 @@ class ToldRating(TenantOwned):
     #: The source's own word or number, as it came.
     raw = models.CharField(max_length=100, blank=True)
     remark = models.TextField(blank=True)
+    #: The question it answers, as the source names it; empty: its source asks only one.
+    question = models.CharField(max_length=300, blank=True, default="")
+    #: Whether its survey asks no other scale.
+    alone = models.BooleanField(default=True)
+    #: The random key of who had the ticket when it was rated; figures go by the resolution
+    #: (METRICS.md 1.7). Whose key it is stands in AgentAccount only.
+    agent_key = models.UUIDField(null=True, blank=True)
     #: Set when surveys have to look (again): it is new, or its ticket's resolutions changed.
     waiting = models.BooleanField(default=True)
 

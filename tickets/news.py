@@ -13,9 +13,9 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from tickets.canonical import ActorKind, Event, EventType, State
+from tickets.canonical import ActorKind, Event, EventType, Fidelity, Precision, State
 from tickets.flaws import FLAW, FlawKind
-from tickets.mapping import EVENTS, TICKETS, TOLD, Mapping, Problem, Row, printable
+from tickets.mapping import EVENTS, TICKETS, TOLD, VERSIONS, Mapping, Problem, Row, printable
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class TicketNews:
     label_at: datetime | None = None
     #: The words of messages by event key; kept apart from the log (tickets.MessageText).
     texts: dict[int, str] = field(default_factory=dict)
-    #: How the source told it (docs/architecture.md, "Event log").
-    fidelity: str = "native_event"
+    #: How the source told it.
+    fidelity: str = Fidelity.NATIVE
 
     @property
     def said_at(self) -> datetime | None:
@@ -59,6 +59,12 @@ class RatingTold:
     outcome: str = "responded"
     #: Orders words of one instant, compared as text.
     sequence: str = ""
+    #: The question it answers, as the source names it (`identity · name`); empty: it asks only one.
+    question: str = ""
+    #: Whether its survey asks no other scale.
+    alone: bool = True
+    #: The source's name of the agent who had the ticket when it was rated.
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +142,13 @@ def event_key(*parts: object) -> int:
     return int.from_bytes(digest.digest(), signed=True)
 
 
-#: How a file told it; versions and flat rows tell states, from which events are derived.
-_FIDELITY = {EVENTS: "native_event"}
+#: How a file told it. An audit log has a version for each change, at its instant; a row for a
+#: ticket shows how it stood when it was written.
+_FIDELITY = {
+    EVENTS: Fidelity.NATIVE,
+    VERSIONS: Fidelity.CHANGELOG,
+    TICKETS: Fidelity.SNAPSHOT_DIFF,
+}
 
 #: What an event row tells, as an event and the name of its value.
 _EVENT_TYPES = {
@@ -171,7 +182,7 @@ class RowReader:
         self._mapping = mapping
         self._arrival = arrival
         self._actor_kind = ActorKind(mapping.actor_kind)
-        self._fidelity = _FIDELITY.get(mapping.rows, "derived_from_snapshot_diff")
+        self._fidelity = _FIDELITY[mapping.rows]
         self._told_severity = "severity" in mapping.columns
 
     def read(self, rows: Iterable[Row]) -> tuple[list[TicketNews], list[Rating], list[Problem]]:
@@ -196,6 +207,8 @@ class RowReader:
                 else:
                     self._version(row, news)
             news.events += [_doubt(row, detail) for detail in row.doubts]
+            news.events += [_left_out(row, *cell) for cell in row.left_out]
+            news.events += [_mended(row, *cell) for cell in row.mended]
             _label(row, news)
         return list(tickets.values()), ratings, problems
 
@@ -223,6 +236,7 @@ class RowReader:
             actor_kind=self._actor_kind if actor else ActorKind.UNKNOWN,
             actor_key=actor,
             data=data,
+            precision=row.precision.get("at", Precision.SECOND),
         )
 
     def _event(self, row: Row) -> Event:
@@ -253,6 +267,7 @@ class RowReader:
             actor_key=actor,
             public=type_ is EventType.MESSAGE,
             data=data,
+            precision=row.precision.get("at", Precision.SECOND),
         )
 
     def _ticket(
@@ -276,7 +291,7 @@ class RowReader:
                 self._told(
                     row,
                     EventType.MESSAGE,
-                    values["first_response_at"],
+                    "first_response_at",
                     {},
                     sequence="2",
                 )
@@ -286,7 +301,7 @@ class RowReader:
             resolution = self._told(
                 row,
                 EventType.STATUS_CHANGED,
-                values["resolved_at"],
+                "resolved_at",
                 {"to": State.RESOLVED},
                 sequence="3",
             )
@@ -316,6 +331,7 @@ class RowReader:
             if (at := row.values.get(name)) is not None and at < opened_at
         }
         lost = {self._mapping.columns[name]: at for name, at in early.items()}
+        row.left_out += [(column, at.isoformat()) for column, at in lost.items()]
         problems += [
             Problem(
                 row.number,
@@ -338,19 +354,20 @@ class RowReader:
             EventType.CREATED,
             at,
             data={"channel": channel} if channel else {},
+            precision=row.precision.get("opened_at", Precision.SECOND),
         )
 
     def _told(
         self,
         row: Row,
         type_: EventType,
-        at: datetime,
+        when: str,
         data: dict[str, Any],
         *,
         sequence: str,
     ) -> Event:
-        """What an agent did, as a flat row tells it."""
-        agent = row.values.get("agent")
+        """What an agent did, as a flat row tells it in the column that means `when`."""
+        agent, at = row.values.get("agent"), row.values[when]
         return Event(
             event_key(row.ticket, type_, at.isoformat(), *sorted(data.items())),
             type_,
@@ -360,6 +377,7 @@ class RowReader:
             actor_key=agent,
             public=type_ is EventType.MESSAGE,
             data=data,
+            precision=row.precision.get(when, Precision.SECOND),
         )
 
 
@@ -368,6 +386,24 @@ def _doubt(row: Row, detail: str) -> Event:
     at = row.values.get("at") or row.values["opened_at"]
     data = {"name": FLAW, "value": FlawKind.AMBIGUOUS_DATE.value, "detail": printable(detail, 200)}
     return Event(event_key(row.ticket, "doubt", detail), EventType.OBSERVED, at, data=data)
+
+
+def _left_out(row: Row, column: str, said: str) -> Event:
+    """That a value of the row was left out: a flaw of the ticket."""
+    at = row.values.get("at") or row.values["opened_at"]
+    data = {"name": FLAW, "value": FlawKind.LEFT_OUT_FIELD.value, "detail": printable(column, 200)}
+    return Event(_left_out_key(row.ticket, column, said), EventType.OBSERVED, at, data=data)
+
+
+def _mended(row: Row, column: str, said: str) -> Event:
+    """That a value of the ticket, once left out, is read now: it takes the flaw's place."""
+    at = row.values.get("at") or row.values["opened_at"]
+    data = {"name": "mended", "revises": _left_out_key(row.ticket, column, said)}
+    return Event(event_key(row.ticket, "mended", column, said), EventType.OBSERVED, at, data=data)
+
+
+def _left_out_key(ticket: str, column: str, said: str) -> int:
+    return event_key(ticket, "left out", column, said)
 
 
 def _label(row: Row, news: TicketNews) -> None:

@@ -25,7 +25,7 @@ from portal.sealing import CannotOpen, open_sealed
 from portal.tenancy import due
 from portal.tenancy.context import acting
 from tickets.connectors import connector_of
-from tickets.connectors.base import Connector, Page, in_known_shape, known_shape
+from tickets.connectors.base import READ_BEFORE, Connector, Page, in_known_shape, known_shape
 from tickets.connectors.http import LIMITED, Http, HttpTrouble
 from tickets.connectors.records import compact
 from tickets.fetching import PULL
@@ -346,7 +346,7 @@ def store_page(connection: Connection, page: Page, now: datetime) -> bool:
 
 
 def _receive(connection: Connection, page: Page, now: datetime) -> Receipt:
-    digest = hashlib.sha256(page.raw).hexdigest()[:40]
+    digest, read_at = hashlib.sha256(page.raw).hexdigest()[:40], connection.read_at
     return receive(
         tenant_id=connection.tenant_id,
         connection=connection,
@@ -354,6 +354,7 @@ def _receive(connection: Connection, page: Page, now: datetime) -> Receipt:
         topic=page.topic,
         raw=page.raw,
         at=now,
+        headers={READ_BEFORE: read_at.isoformat()} if read_at is not None else None,
     )
 
 
@@ -395,9 +396,9 @@ def _note_trouble(connection: Connection, trouble: HttpTrouble, now: datetime) -
 
 
 def _note_success(connection: Connection, now: datetime) -> None:
-    connection.trouble, connection.troubles, connection.pulled_at = "", 0, now
+    connection.trouble, connection.troubles = "", 0
+    connection.pulled_at = connection.read_at = now
     connection.not_before = None
+    changed = ["trouble", "troubles", "pulled_at", "read_at", "not_before", "reconciled_at"]
     with acting(connection.tenant_id):
-        connection.save(
-            update_fields=["trouble", "troubles", "pulled_at", "not_before", "reconciled_at"]
-        )
+        connection.save(update_fields=changed)

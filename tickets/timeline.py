@@ -224,6 +224,9 @@ class WorkItem:
     #: Every move to waiting, accepted as a pause or not.
     waits: tuple[Wait, ...]
     downgrades: tuple[Downgrade, ...]
+    #: By how many seconds at most a change of its state may have been earlier than its instant:
+    #: it was read from snapshots.
+    early_s: int = 0
 
     @property
     def holding(self) -> Resolution | None:
@@ -466,6 +469,7 @@ class _Item:
     withdrawn_at: datetime | None = None
     problem: Any = None
     open: bool = True
+    early_s: int = 0
 
 
 class _Telling:
@@ -571,11 +575,14 @@ class _Telling:
         before = self.states.get(ticket)
         self.states[ticket] = to
         item = self.items[-1]
+        early = 0 if to is before else event.data.get("early_s", 0)
+        item.early_s = max(item.early_s, early)
         if to.is_open:
             # Only a move back is a reopen: a ticket that a courtesy left open moves on freely.
             if not item.open and (before is None or not before.is_open):
                 self._reopened(position, event)
                 item = self.items[-1]
+                item.early_s = max(item.early_s, early)  # of the one it began, too
             waiting = item.open and to is State.WAITING_ON_REQUESTER
             self._wait(item, event.at, waiting=waiting)
             self.state = to
@@ -742,6 +749,7 @@ class _Telling:
                 for one in self.downgrades
                 if item.opened_at <= one.at and (ended_at is None or one.at <= ended_at)
             ),
+            early_s=item.early_s,
         )
 
     def _terms(self, opened_at: datetime, ended_at: datetime | None) -> tuple[Terms, ...]:

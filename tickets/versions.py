@@ -3,15 +3,23 @@
 Sources that tell how a ticket stood (audit logs, polled exports) are kept as told, one
 `ticket.snapshot` for each version; the changes are derived here whenever the ticket is folded.
 So a version that arrives late, or rows in any order, give the same story.
+
+Where a source keeps no history, a snapshot's instant is not that of the change: it happened since
+the ticket was last known to stand otherwise. By how much it may have been earlier goes with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import blake2b
+from math import ceil
 
-from tickets.canonical import ORDER, Event, EventType, State
+from tickets.canonical import ORDER, Event, EventType, Fidelity, State
+from tickets.flaws import READ_AFTER
 
 #: Attributes change before the state does: a row that resolves holds the values at the resolution.
 _CHANGES = (
@@ -38,9 +46,46 @@ def changes(events: Iterable[Event]) -> list[Event]:
     opening = _opening(created, snapshots)
     told = [opening, *(event for event in told if event.type is not EventType.CREATED)]
     known = dict(opening.data)
+    sight = _Sight.of(opening, ordered) if any(map(_is_read, snapshots)) else _Sight()
     for snapshot in snapshots:
-        told += _differences(snapshot, known)
+        told += _differences(snapshot, known, sight)
     return sorted(told, key=ORDER)
+
+
+def _is_read(snapshot: Event) -> bool:
+    """Whether what it changed may have happened before its instant."""
+    return snapshot.fidelity == Fidelity.SNAPSHOT_DIFF and not snapshot.data.get("dated")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """When it was known how a ticket stood."""
+
+    #: Instants at which its state was told, ascending.
+    told: Sequence[datetime] = ()
+    #: By instant of a snapshot, when the ticket had been read before.
+    read: dict[datetime, list[datetime]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, opening: Event, ordered: Iterable[Event]) -> _Sight:
+        """Of a ticket's events in order."""
+        told, read = [opening.at], defaultdict(list)
+        for event in ordered:
+            if event.type is EventType.STATUS_CHANGED or "state" in event.data:
+                told.append(event.at)
+            before = event.data.get(READ_AFTER)
+            if event.type is EventType.OBSERVED and event.data["name"] == READ_AFTER:
+                before = event.data["value"]
+            if before is not None:
+                read[event.at].append(datetime.fromisoformat(before))
+        return cls(sorted(told), read)
+
+    def early_s(self, snapshot: Event) -> int:
+        """By how many seconds a change that a snapshot shows may have been earlier, rounded up."""
+        place = bisect_left(self.told, snapshot.at)
+        known = [*self.told[max(0, place - 1) : place], *self.read.get(snapshot.at, ())]
+        earliest = min(max(known, default=snapshot.at), snapshot.at)
+        return ceil((snapshot.at - earliest).total_seconds())
 
 
 def _opening(created: Event | None, snapshots: list[Event]) -> Event:
@@ -58,12 +103,18 @@ def _opening(created: Event | None, snapshots: list[Event]) -> Event:
     if requesters:
         data["requester"] = requesters[-1]  # a desk corrects who it was
     if created is None:
-        return Event(_key(first, "created"), EventType.CREATED, first.at, data=data)
+        return Event(
+            _key(first, "created"),
+            EventType.CREATED,
+            first.at,
+            data=data,
+            precision=first.precision,
+        )
     told = {name: value for name, value in created.data.items() if name != "requester"}
     return replace(created, data={**created.data, **data, **told}, at=min(created.at, first.at))
 
 
-def _differences(snapshot: Event, known: dict[str, object]) -> list[Event]:
+def _differences(snapshot: Event, known: dict[str, object], sight: _Sight) -> list[Event]:
     """What a snapshot changed against the values known before it, which it updates."""
     told: list[Event] = []
     for name, type_ in _CHANGES:
@@ -85,6 +136,7 @@ def _differences(snapshot: Event, known: dict[str, object]) -> list[Event]:
     state = snapshot.data.get("state")
     if state is not None and state != known.get("state"):
         known["state"] = state
+        early = sight.early_s(snapshot) if _is_read(snapshot) else 0
         told.append(
             Event(
                 snapshot.key,
@@ -94,7 +146,8 @@ def _differences(snapshot: Event, known: dict[str, object]) -> list[Event]:
                 snapshot.actor_kind,
                 snapshot.actor_key,
                 snapshot.public,
-                {"to": state},
+                {"to": state, "early_s": early} if early else {"to": state},
+                precision=snapshot.precision,
             )
         )
     return told

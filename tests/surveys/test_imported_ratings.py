@@ -8,16 +8,28 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import ProgrammingError, transaction
 
+from portal.audit.trail import SYSTEM
 from portal.tenancy.context import acting
 from surveys import imported_ratings
 from surveys.models import Answer, AnswerRevision, Comment, Invitation, SurveyedEvent
 from tests import roles
-from tests.factories import Cast
+from tests.factories import Cast, TicketFactory
+from tests.tickets.connectors.entering import connected
 from tests.tickets.events import event
 from tests.tickets.exports import SURVEY_HEADER, survey_row, write_csv
 from tests.tickets.test_inbound import NOW, opened, resolved, send, swept, tell
-from tickets.models import InboundOutcome, QuarantinedRow, ToldRating, WorkItem
+from tickets.access import change_access
+from tickets.models import (
+    AgentAccount,
+    Attribution,
+    InboundOutcome,
+    QuarantinedRow,
+    RefoldWork,
+    ToldRating,
+    WorkItem,
+)
 
 ROWS = [
     survey_row("S1", "5", agent="Ann", remark="Quick and kind"),
@@ -192,3 +204,108 @@ def test_two_words_of_one_instant_without_a_sequence_end_the_same_both_ways(
         assert ToldRating.objects.count() == 2
         assert larger is not None
         assert Answer.objects.get().score == larger.score
+
+
+# --- questions and agents -------------------------------------------------------------------------
+
+
+def asked(cast: Cast, id_: str, score: int, question: str, **more: Any) -> None:
+    """An answer to one question of a survey."""
+    said = {"rating": "r1", "score": score, "scale": "csat_1_5", "question": question, **more}
+    tell(cast, event("csat.responded", id_, time="2026-03-02T12:00:00Z", data=said))
+
+
+def choose(cast: Cast, question: str) -> None:
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        cast.desk.options = {"csat_question": question}
+        cast.desk.save()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_only_the_question_that_asks_for_satisfaction_is_counted(
+    cast: Cast, order: tuple[int, ...]
+) -> None:
+    choose(cast, "overall")
+    opened(cast)
+    resolved(cast)
+    answers = [("a1", 2, "speed"), ("a2", 5, "overall"), ("a3", 1, "again")]
+    for place in order:
+        asked(cast, *answers[place])
+    swept()
+    assert placed() == 1
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        assert Answer.objects.get().score == 5
+        kept = set(ToldRating.objects.values_list("question", "score"))
+        assert kept == {(question, score) for _, score, question in answers}
+        assert len(set(ToldRating.objects.values_list("key", flat=True))) == 3
+
+
+def test_a_question_nobody_chose_is_kept_and_said_to_count_for_nothing(cast: Cast) -> None:
+    opened(cast)
+    resolved(cast)
+    asked(cast, "a1", 5, "overall")
+    swept()
+    assert placed() == 0
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        assert ToldRating.objects.get().score == 5
+        [told] = [one for one in InboundOutcome.objects.all() if one.errors]
+        assert "csat_question" in told.errors[0]["reason"]
+    rated(cast, "a2", 3, time="2026-03-02T12:00:00Z")  # the control: without a question it is
+    swept()
+    assert placed() == 1
+
+
+def test_who_had_it_when_it_was_rated_is_a_random_key_and_figures_go_by_the_resolution(
+    cast: Cast,
+) -> None:
+    opened(cast)
+    resolved(cast)
+    said = {"rating": "r1", "score": 4, "scale": "csat_1_5", "agent": "sam@acme.example"}
+    tell(cast, event("csat.responded", "a1", time="2026-03-02T12:00:00Z", data=said))
+    swept()
+    assert placed() == 1
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        rating = ToldRating.objects.get()
+        account = AgentAccount.objects.get(actor_key=rating.agent_key)
+        assert account.external_id == "sam@acme.example"
+        # In no column of the rating does it stand in clear.
+        plain = [str(value) for value in ToldRating.objects.values().get().values()]
+        assert not any("sam" in value for value in plain)
+        resolver = Attribution.objects.get(act="resolved")
+        assert resolver.agent_id != account.pk
+        assert Answer.objects.get().event.event_key == resolver.event_key
+    with roles.as_role(roles.WEB), acting(cast.acme.pk):
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            ToldRating.objects.count()
+
+
+def test_points_of_another_questions_scale_revise_no_answer(cast: Cast) -> None:
+    choose(cast, "overall")
+    opened(cast)
+    resolved(cast)
+    asked(cast, "a1", 5, "overall")
+    swept()
+    placed()
+    choose(cast, "thumbs")
+    said = {"rating": "r1", "score": 1, "scale": "two_point", "question": "thumbs"}
+    tell(cast, event("csat.responded", "a2", time="2026-03-02T12:00:00Z", data=said))
+    swept()
+    assert placed() == 0
+    with acting(cast.acme.pk):
+        assert Answer.objects.get().latest_score == 5
+
+
+@pytest.mark.parametrize(("question", "again"), [("01B", 1), ("01A", 0)])
+def test_choosing_another_question_places_the_ratings_again(
+    cast: Cast, question: str, again: int
+) -> None:
+    options = {"csat_question": "01A"}
+    live = connected(cast, "zendesk", {"states": {}, "severities": {}}, options=options)
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        TicketFactory(tenant=cast.acme, connection=live)
+        RefoldWork.objects.all().delete()
+        change_access(
+            connection=live, base_url=live.base_url, answers={"csat_question": question},
+            by=SYSTEM, at=NOW,
+        )  # fmt: skip
+        assert RefoldWork.objects.filter(connection=live).count() == again

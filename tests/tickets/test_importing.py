@@ -16,14 +16,17 @@ from django.db import connection
 
 from portal.catalogue.models import Capability
 from portal.tenancy.context import NoActingTenant, acting
+from tests import roles
 from tests.factories import Cast
 from tests.tickets.exports import (
     AT,
     LOG,
     LOG_HEADER,
+    SURVEY_HEADER,
     ignore_ratings,
     import_log,
     quiet,
+    survey_row,
     version,
     write_csv,
 )
@@ -39,6 +42,7 @@ from tickets.models import (
     Resolution,
     Ticket,
     TicketEvent,
+    TicketFlaw,
     WorkItem,
 )
 from tickets.news import TicketNews
@@ -247,6 +251,88 @@ def test_unusable_rows_and_fields_are_kept_apart_with_their_reason(
         }
         assert WorkItem.objects.get().outcome == "resolved"
         assert TicketEvent.objects.filter(type="ticket.snapshot").count() == 3
+
+
+def flaws(acme: int) -> set[tuple[str, str, str]]:
+    with acting(acme):
+        rows = TicketFlaw.objects.exclude(kind="coarse_times")
+        return set(rows.values_list("ticket__external_id", "kind", "detail"))
+
+
+def mapped(**words: Any) -> Mapping:
+    """The shipped mapping with further words for states."""
+    source = Mapping.load("servicenow_incident_log").source
+    states = {**source["values"]["state"], **words}
+    values = {**source["values"], "state": states}
+    return Mapping.parse({**source, "values": values}, name="longer")
+
+
+def brought(acme: int, path: Path, mapping: Mapping) -> None:
+    importing.run(
+        tenant_id=acme, source="log", path=path, mapping=mapping, at=AT, progress=quiet,
+        record_ratings=ignore_ratings,
+    )  # fmt: skip
+
+
+PARKED = [
+    version("T1", "2/3/2026 09:00", "New"),
+    version("T1", "2/3/2026 10:00", "Parked"),
+    version("T2", "2/3/2026 09:00", "New"),
+    version("T3", "2/3/2026 09:00", "New"),
+    version("T3", "2/3/2026 10:00", "Frozen"),
+]
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_value_that_was_left_out_is_a_flaw_of_its_ticket_until_it_is_read(
+    acme: int, tmp_path: Path, longer: bool
+) -> None:
+    path = write_csv(tmp_path / "log.csv", LOG_HEADER, PARKED)
+    brought(acme, path, mapped())
+    once = {("T1", "left_out_field", "incident_state"), ("T3", "left_out_field", "incident_state")}
+    assert flaws(acme) == once
+    brought(acme, path, mapped())
+    assert flaws(acme) == once  # the control: read again as it was
+    if longer:  # another file with the same rows mends them as well
+        more = [*PARKED, version("T4", "2/3/2026 09:00", "New")]
+        path = write_csv(tmp_path / "longer.csv", LOG_HEADER, more)
+    brought(acme, path, mapped(Parked="waiting_on_third_party"))
+    assert flaws(acme) == {("T3", "left_out_field", "incident_state")}
+    with acting(acme):
+        assert Ticket.objects.get(external_id="T1").state == "waiting_on_third_party"
+
+
+def test_a_row_that_is_not_read_again_stays_flawed(acme: int, tmp_path: Path) -> None:
+    brought(acme, write_csv(tmp_path / "log.csv", LOG_HEADER, PARKED), mapped())
+    later = [version("T1", "2/3/2026 11:00", "Resolved")]
+    path = write_csv(tmp_path / "later.csv", LOG_HEADER, later)
+    brought(acme, path, mapped(Parked="waiting_on_third_party"))
+    assert ("T1", "left_out_field", "incident_state") in flaws(acme)
+
+
+def test_a_capability_nobody_knows_is_left_out_until_it_is_in_the_catalogue(
+    cast: Cast, acme: int, tmp_path: Path
+) -> None:
+    source = {**mapped().source}
+    del source["create"]
+    path = write_csv(tmp_path / "log.csv", LOG_HEADER, PARKED[:1])
+    for known in (False, True):
+        if known:
+            with roles.as_role(roles.OWNER), acting(acme):
+                Capability.objects.create(
+                    tenant_id=acme, slug="printing", name="Printing", domain=cast.it
+                )
+        brought(acme, path, Mapping.parse(source, name="closed"))
+        assert flaws(acme) == (set() if known else {("T1", "left_out_field", "category")})
+
+
+def test_an_instant_before_the_opening_is_named_as_left_out(
+    cast: Cast, acme: int, tmp_path: Path
+) -> None:
+    row = survey_row("S1", "5", responded="01/03/2026 23:00")
+    path = write_csv(tmp_path / "survey.csv", SURVEY_HEADER, [row])
+    brought(cast.acme.pk, path, Mapping.load("flat_with_score"))
+    assert flaws(cast.acme.pk) == {("S1", "left_out_field", "issue_responded")}
 
 
 def test_gzipped_csv_and_json_lines_say_the_same_as_csv(

@@ -24,7 +24,8 @@ from tests import roles
 from tests.factories import Cast
 from tests.faults import tries
 from tickets import ingest
-from tickets.canonical import ActorKind, Event, EventType
+from tickets.canonical import ActorKind, Event, EventType, Fidelity
+from tickets.flaws import READ_AFTER
 from tickets.models import (
     AccountRole,
     AgentAccount,
@@ -67,6 +68,7 @@ states = st.sampled_from(["new", "open", "waiting_on_requester", "resolved", "cl
 severities = st.sampled_from(["low", "medium", "high", "critical"])
 capabilities = st.sampled_from(["accounts", "network"])
 groups = st.sampled_from(["Desk", "Net"])
+positions = st.sampled_from([1, 2, 3])
 
 
 def said(**known: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -86,15 +88,27 @@ HAPPENINGS = {
         group=groups,
         agent=accounts,
         requester=people,
+        dated=st.booleans(),
+        position=positions,
+    ),
+    EventType.OBSERVED: st.builds(
+        dict,
+        name=st.just(READ_AFTER),
+        value=st.sampled_from([0, 3, 300]).map(
+            lambda hours: (OPENING + timedelta(hours=hours)).isoformat()
+        ),
     ),
     EventType.STATUS_CHANGED: st.one_of(
-        st.builds(dict, to=states), st.builds(dict, said=st.sampled_from(["Doing", "Done", "Odd"]))
+        st.builds(dict, to=states, position=positions),
+        st.builds(dict, said=st.sampled_from(["Doing", "Done", "Odd"])),
     ),
     EventType.ASSIGNED: st.builds(dict, to=accounts),
     EventType.GROUP_CHANGED: st.builds(dict, to=groups),
     EventType.PRIORITY_CHANGED: st.builds(dict, to=severities),
     EventType.CATEGORY_CHANGED: st.builds(dict, to=capabilities),
-    EventType.MESSAGE: said(meaning=st.sampled_from(["meaningful", "not_meaningful"])),
+    EventType.MESSAGE: said(
+        meaning=st.sampled_from(["meaningful", "not_meaningful"]), position=positions
+    ),
     EventType.ESCALATED: st.builds(dict, kind=st.sampled_from(["functional", "hierarchical"])),
     EventType.FOLLOWUP_OF: st.builds(dict, parent=names),
     EventType.FLAGGED: st.builds(
@@ -123,9 +137,11 @@ class Said:
             self.type is EventType.MESSAGE, self.data,
         )  # fmt: skip
         texts = {key: f"words {position}"} if self.type is EventType.MESSAGE else {}
+        stood = self.type is EventType.SNAPSHOT
         news = TicketNews(
-            self.ticket, [event], subject=f"About {position % 3}", label_at=at, texts=texts
-        )
+            self.ticket, [event], subject=f"About {position % 3}", label_at=at, texts=texts,
+            fidelity=Fidelity.SNAPSHOT_DIFF if stood else Fidelity.NATIVE,
+        )  # fmt: skip
         return Told(tickets=[news])
 
 
@@ -300,6 +316,28 @@ def test_order_repetition_and_batching_change_no_byte_of_the_facts(
     for once, again in differences(acme, tries(300)):
         lines, others = once.splitlines(), again.splitlines()
         assert [x for x in lines if x not in others] == [x for x in others if x not in lines]
+
+
+def test_the_histories_hold_times_read_from_snapshots_and_gaps(
+    acme: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the test above says of them it would say of none."""
+    kinds: set[str] = set()
+    told = facts_after
+
+    def noting(cast: Cast, batches: Sequence[Sequence[Told]]) -> bytes:
+        kept = told(cast, batches)
+        kinds.update(line["kind"] for line in map(_flaw, kept.splitlines()) if line)
+        return kept
+
+    monkeypatch.setitem(globals(), "facts_after", noting)
+    differences(acme, 100)
+    assert {"times_read", "sequence_gap"} <= kinds
+
+
+def _flaw(line: bytes) -> dict[str, Any]:
+    model, row = json.loads(line)
+    return row if model == "TicketFlaw" else {}
 
 
 def test_telling_events_as_they_arrive_would_be_found(

@@ -232,6 +232,7 @@ def test_the_command_and_the_endpoint_tell_the_same_flaws(flaws: Cast) -> None:
         "kind": "unmapped_state",
         "title": FLAWS[FlawKind.UNMAPPED_STATE].title,
         "tickets": 5,
+        "error_bar": "",
     }
     with acting(flaws.acme.pk):
         _, secret = create_key(

@@ -29,6 +29,9 @@ WRONG_SHAPE = (
     *(OverflowError, RecursionError),
 )
 
+#: The header of a fetched page that says up to when everything that changed had been read before.
+READ_BEFORE = "read-before"
+
 #: The list's name on pages that are made of dumped records.
 RECORDS = "records"
 
@@ -124,6 +127,12 @@ class Context:
     #: the mapper makes of the rest (tickets/reading.py).
     signed: bool = True
 
+    @property
+    def read_before(self) -> datetime | None:
+        """Up to when everything that had changed was read before this page; None: nobody knows."""
+        said = self.headers.get(READ_BEFORE)
+        return datetime.fromisoformat(said) if said else None
+
 
 class Connector:
     """One help desk. Subclasses set the class variables and override what they have."""
@@ -132,6 +141,10 @@ class Connector:
     name: str = ""
     #: What an administrator enters besides the address (docs/connecting says where to find it).
     asks: tuple[Asked, ...] = ()
+    #: The option that names the question which asks for satisfaction, and the help desk's own one
+    #: where nobody chose; empty: the only scale of its survey.
+    question_option: str = "csat_question"
+    satisfaction: str = ""
     #: The least rights the account needs, in the vendor's words.
     rights: str = ""
     #: How its webhooks are signed; None: they are not, and are only hints to fetch.

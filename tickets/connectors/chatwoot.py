@@ -22,6 +22,7 @@ from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, 
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.records import (
     Record,
+    changed_after,
     compact,
     document,
     each,
@@ -29,11 +30,12 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    read_after,
     rows_of,
     texts,
 )
 from tickets.connectors.signatures import CHATWOOT
-from tickets.meaning import meaning_of
+from tickets.meaning import Untold, meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 FIDELITY = "derived_from_snapshot_diff"
@@ -164,7 +166,7 @@ class Chatwoot(Connector):
                 row = page.get("conversation") if isinstance(page, Mapping) else None
                 if not isinstance(row, Mapping):
                     raise Unusable({"field": "conversation", "reason": "it is missing"})
-                told.extend(_conversation(row))
+                told.extend(_conversation(row, context))
                 rows = rows_of(page, "messages")
                 each(rows, lambda message: _message(message, row, context), told)
             case "agents":
@@ -308,7 +310,7 @@ def _agent(row: Record) -> Told:
     return Told(accounts=[account])
 
 
-def _conversation(row: Record) -> Told:
+def _conversation(row: Record, context: Context) -> Told:
     """A conversation as it stands; contacts and users count apart, so their ids say which."""
     ticket, created_at = needed(row, "id"), moment(row, "created_at")
     said = moment_or_none(row, "updated_at")
@@ -345,7 +347,10 @@ def _conversation(row: Record) -> Told:
             data={},
         ),
         Event(key, EventType.SNAPSHOT, at, f"1{rank}", data=data),
+        *read_after(ticket, at, context.read_before),
     ]
+    if row.get("event") == "conversation_status_changed":  # sent as it happens
+        news.events.append(changed_after(ticket, at, at))
     return Told(tickets=[news])
 
 
@@ -399,7 +404,7 @@ def _author(row: Record, outgoing: bool | None) -> tuple[ActorKind, str | None]:
     return ActorKind.BOT, None
 
 
-def _meaning(row: Record, text: str, context: Context) -> Meaning:
+def _meaning(row: Record, text: str, context: Context) -> Meaning | Untold:
     return meaning_of(
         text,
         templates=texts(context.options.get("acknowledgements")),
@@ -440,6 +445,7 @@ def _answer(
     rating = row.get("rating")
     if not isinstance(rating, int) or not 1 <= rating <= 5:
         raise Unusable({"field": "rating", "reason": f"{rating!r} is not 1 to 5"})
+    agent = inside(row, "assigned_agent", "id")
     seen = context.received_at or said_at
     later = max(0, int((seen - said_at).total_seconds()) // 10)
     return RatingTold(
@@ -450,6 +456,7 @@ def _answer(
         score=rating,
         raw=str(rating),
         remark=str(row.get("feedback_message") or ""),
+        agent=f"user {agent}" if agent else "",
     )
 
 
@@ -473,7 +480,7 @@ def _hook(body: Any, context: Context) -> Told:
     told = Told(fetch=[needed(row, "id")])
     try:
         if "status" in row:
-            told.extend(_conversation(row))
+            told.extend(_conversation(row, context))
         if event in _MESSAGE_EVENTS:
             told.extend(_message(body, row, context))
     except Unusable as unusable:  # an older version says less; what is fetched says the rest

@@ -35,13 +35,14 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    read_after,
     rows_of,
     texts,
 )
 from tickets.flaws import PROMISE
 from tickets.lens import NAMED
 from tickets.meaning import meaning_of
-from tickets.news import AccountTold, RatingTold, TicketNews, Told, event_key
+from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 _RATINGS = "/api/v2/surveys/satisfaction_ratings"
 PER_PAGE = 100
@@ -105,6 +106,7 @@ class Freshdesk(Connector):
     pulls = True
     hooks = True
     facets = ("type", "group", "product")
+    satisfaction = "default_question"
     streams = {
         **{name: (name, name) for name in ("tickets", "conversations", "agents", "contacts")},
         "satisfaction_ratings": ("ratings", "satisfaction_ratings"),
@@ -444,6 +446,7 @@ class _Reading:
 
     def __init__(self, row: Record, context: Context, names: Record) -> None:
         self.row, self.options, self.names = row, context.options, names
+        self.read_before = context.read_before
         self.ticket, self.at = needed(row, "id"), moment(row, "updated_at")
         self.created_at = moment(row, "created_at")
         self.stats: Record = row.get("stats") or {}
@@ -519,7 +522,7 @@ class _Reading:
         """
         rank = "3" if state != OPEN else "00" if by is ActorKind.REQUESTER else "01"
         sequence = f"{_second(at)}-{rank}-{state.zfill(6)}"
-        data = {"state_said": self._status(state)}
+        data = {"state_said": self._status(state), "dated": True}
         self._add(EventType.SNAPSHOT, at, sequence, data, "stats", at, state, by, by=by)
 
     def _stands(self) -> None:
@@ -539,10 +542,16 @@ class _Reading:
                 data[name] = str(self.row[field])
         if self.news.requester:
             data["requester"] = self.news.requester
-        since = moment_or_none(self.stats, "status_updated_at") or self.at
+        dated = moment_or_none(self.stats, "status_updated_at")
+        since = dated or self.at
         order = f"{_second(since)}-1-{_second(self.at)}"
         # Known by its numbers: what they are called may change.
-        parts = (since, order, *sorted(data.items()))
+        parts: tuple[object, ...] = (since, order, *sorted(data.items()))
+        if dated:
+            data["dated"] = True
+        else:  # without `stats`: it changed since it was read before
+            parts = (*parts, "undated")
+            self.news.events += read_after(self.ticket, self.at, self.read_before)
         data |= {"state_said": self._status(status), "severity_said": _priority(priority)}
         if facets:
             data["facets"] = {name: self._word(name, word) for name, word in facets.items()}
@@ -625,27 +634,47 @@ def _conversation(row: Record, context: Context) -> Told:
 
 
 def _rating(row: Record) -> Told:
-    """A rating: 103 to -103, or of the classic kind 1 = Happy, 2 = Neutral, 3 = Unhappy."""
-    value = inside(row, "ratings", "default_question")
-    if not isinstance(value, int):
-        raise Unusable({"field": "ratings", "reason": f"{value!r} is no rating"})
-    if value in (1, 2, 3):
-        scale, score = "csat_1_3", 4 - value
-    elif value == 100 or abs(value) in (101, 102, 103):
-        scale, score = "freshdesk", value
-    else:
-        raise Unusable({"field": "ratings", "reason": f"{value} is on no scale of Freshdesk"})
+    """What a survey was answered: its first question asks for satisfaction, the others are kept."""
+    answers = row.get("ratings")
+    first = inside(row, "ratings", Freshdesk.satisfaction)
+    if not isinstance(answers, Mapping) or not isinstance(first, int):
+        raise Unusable({"field": "ratings", "reason": f"{first!r} is no rating"})
     created_at = moment(row, "created_at")
-    rating = RatingTold(
-        ticket=needed(row, "ticket_id"),
-        id=f"rating {needed(row, 'id')}",
-        said_at=max(created_at, moment_or_none(row, "updated_at") or created_at),
-        scale=scale,
-        score=score,
-        raw=str(value),
-        remark=str(row.get("feedback") or ""),
-    )
-    return Told(ratings=[rating])
+    told = Told()
+    for question, value in answers.items():
+        if value is None:
+            continue  # a question that was passed over
+        try:
+            scale, score = _points(value)
+        except Unusable as unusable:
+            if question == Freshdesk.satisfaction:
+                raise
+            told.remarks += [Remark(f"ratings.{question}", e["reason"]) for e in unusable.errors]
+            continue
+        told.ratings.append(
+            RatingTold(
+                ticket=needed(row, "ticket_id"),
+                id=f"rating {needed(row, 'id')}",
+                said_at=max(created_at, moment_or_none(row, "updated_at") or created_at),
+                scale=scale,
+                score=score,
+                raw=str(value),
+                remark=str(row.get("feedback") or "") if question == Freshdesk.satisfaction else "",
+                question=str(question),
+                alone=question == Freshdesk.satisfaction,
+                agent=str(row.get("agent_id") or ""),
+            )
+        )
+    return told
+
+
+def _points(value: Any) -> tuple[str, int]:
+    """Scale and points: 103 to -103, or of the classic kind 1 = Happy, 2 = Neutral, 3 = Unhappy."""
+    if value in (1, 2, 3):
+        return "csat_1_3", 4 - value
+    if isinstance(value, int) and (value == 100 or abs(value) in (101, 102, 103)):
+        return "freshdesk", value
+    raise Unusable({"field": "ratings", "reason": f"{value!r} is on no scale of Freshdesk"})
 
 
 def _hook(body: Any) -> Told:

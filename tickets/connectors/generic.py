@@ -14,10 +14,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from portal import strict_json
-from tickets.canonical import ActorKind, Event, EventType, UsageType
-from tickets.connectors.base import Connector, Context, Delivery, Unusable
+from tickets.canonical import ActorKind, Event, EventType, Fidelity, Precision, UsageType
+from tickets.connectors.base import Asked, Connector, Context, Delivery, Unusable
 from tickets.connectors.signatures import STANDARD
 from tickets.event_types import PREFIX, TYPES, VERSION, mistakes
+from tickets.flaws import POSITION, READ_AFTER
 from tickets.keepable import EARLIEST, FURTHEST
 from tickets.meaning import meaning_of
 from tickets.news import RatingTold, Remark, TicketNews, Told, UsageTold, event_key
@@ -40,6 +41,14 @@ class Generic(Connector):
     name = "Any tool, by API, webhook or file"
     scheme = STANDARD
     hooks = True
+    asks = (
+        Asked(
+            Connector.question_option,
+            "Key of the survey question that asks for satisfaction",
+            "where the tool tells answers to several questions",
+            required=False,
+        ),
+    )
     streams = {EVENT: (EVENT, ""), EVENTS: (EVENT, "")}
 
     def delivery(self, headers: Mapping[str, str], raw: bytes) -> Delivery:
@@ -98,7 +107,8 @@ def read(body: Any, context: Context) -> Told:
         raise Unusable(*errors)
     zone = context.options.get(ZONE)
     moments: dict[str, datetime] = {}
-    said = {"time": body["time"], "data.offered_at": body["data"].get("offered_at")}
+    said = {"time": body["time"]}
+    said |= {f"data.{name}": body["data"].get(name) for name in _INSTANTS}
     for field, text in said.items():
         if text is None:
             continue
@@ -106,6 +116,11 @@ def read(body: Any, context: Context) -> Told:
             moments[field] = instant(text, zone=zone, until=context.received_at, field=field)
         except Unusable as unusable:
             errors += unusable.errors
+    at, looked = moments.get("time"), moments.get("data.previous_read_at")
+    if at is not None and looked is not None and looked > at:
+        errors.append(
+            {"field": "data.previous_read_at", "reason": "is later than the event's time"}
+        )
     slug_at = "to" if body["type"] == _type(EventType.CATEGORY_CHANGED) else "capability"
     slug = body["data"].get(slug_at)
     if slug is not None and slug not in context.capabilities:
@@ -115,10 +130,14 @@ def read(body: Any, context: Context) -> Told:
         raise Unusable(*errors)
     name = TYPES[body["type"]].name
     if name.startswith("ticket."):
-        return Told(tickets=[_ticket(EventType(name), body, moments["time"])])
+        return Told(tickets=[_ticket(EventType(name), body, moments)])
     if name.startswith("csat."):
-        return Told(ratings=[_rating(name, body, moments)])
+        return _rated(_rating(name, body, moments), context)
     return Told(usage=[_usage(name, body, moments["time"])])
+
+
+#: Instants that an event's data may hold.
+_INSTANTS = ("offered_at", "previous_read_at")
 
 
 def _type(type_: EventType) -> str:
@@ -151,15 +170,24 @@ _STANDING = {
 }
 
 
-def _ticket(type_: EventType, body: Mapping[str, Any], at: datetime) -> TicketNews:
+def _ticket(
+    type_: EventType, body: Mapping[str, Any], moments: Mapping[str, datetime]
+) -> TicketNews:
     """One thing that happened to a ticket, and what it says of the label."""
     said: Mapping[str, Any] = body["data"]
+    at = moments["time"]
     actor = said.get("actor", {})
     key = event_key(EVENT, body["id"])
     data = _DATA.get(type_, _as_said)(said)
     if "revises" in body:
         data["revises"] = event_key(EVENT, body["revises"])
-    news = TicketNews(body["subject"], label_at=at)
+    if "data.previous_read_at" in moments:
+        data[READ_AFTER] = moments["data.previous_read_at"].isoformat()
+    if body.get("sequence", "").isdecimal():
+        data[POSITION] = int(body["sequence"])
+    stood = type_ is EventType.SNAPSHOT
+    fidelity = Fidelity.SNAPSHOT_DIFF if stood else Fidelity.NATIVE
+    news = TicketNews(body["subject"], label_at=at, fidelity=fidelity)
     news.events.append(
         Event(
             key,
@@ -170,6 +198,7 @@ def _ticket(type_: EventType, body: Mapping[str, Any], at: datetime) -> TicketNe
             actor.get("id"),
             bool(said.get("public", False)),
             data,
+            precision=_precision(body["time"]),
         )
     )
     if type_ in (EventType.CREATED, EventType.SNAPSHOT):
@@ -180,6 +209,12 @@ def _ticket(type_: EventType, body: Mapping[str, Any], at: datetime) -> TicketNe
     if type_ is EventType.MESSAGE and "text" in said:
         news.texts[key] = said["text"]
     return news
+
+
+def _precision(text: str) -> Precision:
+    """How fine an instant is told: to the second, or a day alone."""
+    match = _RFC3339.fullmatch(text)
+    return Precision.SECOND if match and match[2] else Precision.DAY
 
 
 def _as_said(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,7 +260,22 @@ def _rating(name: str, body: Mapping[str, Any], moments: Mapping[str, datetime])
         remark=said.get("comment", ""),
         offered_at=moments.get("data.offered_at", offered),
         outcome="responded" if outcome == "revised" else outcome,
+        question=said.get("question", ""),
+        alone="question" not in said,
+        agent=said.get("agent", ""),
     )
+
+
+def _rated(rating: RatingTold, context: Context) -> Told:
+    """A rating; one of a question that nobody called satisfaction is kept, and no more."""
+    told = Told(ratings=[rating])
+    if rating.question and rating.question != context.options.get(Generic.question_option):
+        reason = (
+            f"{rating.question!r} is kept and not counted as satisfaction: the connection's option"
+            f" {Generic.question_option} names the question that is"
+        )
+        told.remarks.append(Remark("data.question", reason))
+    return told
 
 
 _USAGE = {

@@ -370,7 +370,7 @@ def _stands(issue: Record, labels: Labels) -> Told:
         data["agent"] = assignee
     closed = issue.get("state") == "closed" and issue.get("closed_at")
     state = _closed(issue.get("state_reason")) if closed else "open"
-    since = moment(issue, "closed_at") if closed else at
+    since = moment(issue, "closed_at") if closed else None
     stands = TicketNews(ticket, fidelity="derived_from_snapshot_diff")
     stands.events = stood("github", ticket, state=state, since=since, at=at, data=data)
     return Told(tickets=[whole.news, stands], remarks=remarks)

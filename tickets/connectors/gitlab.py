@@ -370,7 +370,7 @@ def _stands(issue: Record, labels: Labels) -> Told:
         data["agent"] = str(assignee)
     closed = issue.get("state") == "closed"
     state = "closed" if closed else "opened"
-    since = moment(issue, "closed_at") if closed and issue.get("closed_at") else at
+    since = moment(issue, "closed_at") if closed and issue.get("closed_at") else None
     stands = TicketNews(ticket, fidelity="derived_from_snapshot_diff")
     stands.events = stood("gitlab", ticket, state=state, since=since, at=at, data=data)
     reason = "which of several labels was put on last is told by label events only"

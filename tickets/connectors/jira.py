@@ -984,7 +984,7 @@ class _Standing(_Issue):
     def told(self) -> Told:
         """Its opening and how it stood at its last change; what else its record holds."""
         status, fields = self.fields.get("status") or {}, self.fields
-        since = self.updated
+        since = None
         if inside(status, "statusCategory", "key") == "done" and fields.get("resolutiondate"):
             since = _instant(fields["resolutiondate"])
         self.components = {_word(one) for one in fields.get("components") or ()} - {""}

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tickets.canonical import Event, EventType
-from tickets.connectors.base import RECORDS, WRONG_SHAPE, Unusable
+from tickets.connectors.base import RECORDS, WRONG_SHAPE, Connector, Unusable
+from tickets.flaws import READ_AFTER
 from tickets.lens import named
 from tickets.news import Remark, Told, event_key
 from tickets.storable import decoded, storable
@@ -160,6 +161,24 @@ def pairs(option: Any) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in parted}
 
 
+def read_after(ticket: str, at: datetime, before: datetime | None) -> list[Event]:
+    """What a snapshot changed happened after everything was read `before`, told beside it.
+
+    Less what a list may lag behind. One whose instant was read before has been seen already, so
+    this reading says nothing of when it changed.
+    """
+    if before is None or before >= at:
+        return []
+    return [changed_after(ticket, at, before - Connector.overlap)]
+
+
+def changed_after(ticket: str, at: datetime, before: datetime) -> Event:
+    """That a ticket which stands so at an instant stood otherwise until `before` at least."""
+    key = event_key(ticket, READ_AFTER, at.isoformat(), before.isoformat())
+    data = {"name": READ_AFTER, "value": before.isoformat()}
+    return Event(key, EventType.OBSERVED, at, data=data)
+
+
 # --- dumped records -------------------------------------------------------------------------------
 
 
@@ -184,24 +203,29 @@ def opening(source: str, ticket: str, at: datetime) -> Event:
 
 
 def stood(
-    source: str, ticket: str, *, state: str, since: datetime, at: datetime, data: Record
+    source: str, ticket: str, *, state: str, since: datetime | None, at: datetime, data: Record
 ) -> list[Event]:
     """How a ticket stands at its last change, as a dumped record says; its state `since` before.
 
+    None: the record does not say since when, and it may have been so before its last change.
     What nobody tells of its past held from the start (tickets/versions.py), except for the state.
     All of it is told behind what a history says of that instant, which knows who did it.
     """
-    begins = min(since, at)
-    said = [(begins, "7", data), (begins, "8", {"state_said": state})]
+    begins = min(since or at, at)
+    dated = {} if since is None else {"dated": True}
+    said: list[tuple[datetime, str, Record, Record]] = [
+        (begins, "7", data, {}),
+        (begins, "8", {"state_said": state}, dated),
+    ]
     if at > begins:
-        said.append((at, "7", data))
+        said.append((at, "7", data, {}))
     return [
         Event(
             event_key(source, ticket, "stood", when.isoformat(), flat(words)),
             EventType.SNAPSHOT,
             when,
             sequence,
-            data=words,
+            data={**words, **also},
         )
-        for when, sequence, words in said
+        for when, sequence, words, also in said
     ]

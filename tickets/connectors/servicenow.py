@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -50,6 +50,7 @@ from tickets.connectors.records import (
     entries,
     flat,
     mapping_of,
+    read_after,
 )
 from tickets.flaws import FLAW, PROMISE, REOPEN_COUNT, FlawKind
 from tickets.lens import NAMED, named
@@ -214,6 +215,7 @@ class ServiceNow(Connector):
         " and itil (HR: sn_hr_core.case_reader), and an ACL for sys_audit; no right to write."
     )
     scheme = None
+    question_option = "csat_metric"
     pulls = hooks = True
     #: Instants are whole seconds, and a record may be changed twice in one.
     overlap = timedelta(minutes=5)
@@ -302,7 +304,7 @@ class ServiceNow(Connector):
     def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
         match topic:
             case "record":
-                return _Record(body, context.options).told()
+                return _Record(body, context.options, context.read_before).told()
             case "assessments":
                 return _Assessments(body, context.options).told()
             case "gone":
@@ -564,6 +566,8 @@ class _Record:
 
     body: Mapping[str, Any]
     options: Mapping[str, Any]
+    #: Up to when everything that had changed was read before.
+    read_before: datetime | None = None
     remarks: list[Remark] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
 
@@ -942,6 +946,8 @@ class _Record:
         key = event_key("servicenow row", self.id, self.updated, number, user, flat(data))
         by = self._actor(user)
         self._tell(key, EventType.SNAPSHOT, self.updated, f"2-{number}", data=data, **by)
+        assert self.updated is not None
+        self.news.events += read_after(self.id, self.updated, self.read_before)
 
     # --- journal ----------------------------------------------------------------------------------
 
@@ -1180,74 +1186,80 @@ class _Assessments:
     remarks: list[Remark] = field(default_factory=list)
 
     def told(self) -> Told:
-        """One rating an answered survey, and that others were offered or ran out."""
+        """The ratings of answered surveys, and that others were offered or ran out."""
         metrics = {_value(row, "sys_id"): row for row in self.body.get("metrics", ())}
         answers = _by("instance", self.body.get("results", ()))
         ratings = [
             rating
             for row in self.body.get("instances", ())
-            if (rating := self._rating(row, answers[_value(row, "sys_id")], metrics)) is not None
+            for rating in self._ratings(row, answers[_value(row, "sys_id")], metrics)
         ]
         return Told(ratings=ratings, remarks=self.remarks)
 
-    def _rating(
+    def _ratings(
         self,
         instance: Mapping[str, Any],
         answers: Sequence[Mapping[str, Any]],
         metrics: Mapping[str, Mapping[str, Any]],
-    ) -> RatingTold | None:
+    ) -> Iterator[RatingTold]:
         ticket = _value(instance, "task_id") or _value(instance, "trigger_id")
         number, state = _value(instance, "sys_id"), _value(instance, "state")
         offered = _utc(_value(instance, "sys_created_on"), self.options)
         taken = _utc(_value(instance, "taken_on"), self.options)
         if not ticket or offered is None:
-            return None  # a survey about no record
+            return  # a survey about no record
         if state != "complete" or taken is None:
             outcome = "expired" if state in ("canceled", "cancelled", "expired") else "offered"
             ended = _utc(_value(instance, "expiration_date"), self.options)
             said_at = (ended or offered) if outcome == "expired" else offered
-            return RatingTold(ticket, number, said_at, offered_at=offered, outcome=outcome)
-        asked = self._satisfaction(number, answers, metrics)
-        if asked is None:
-            return None
-        answer, metric = asked
+            yield RatingTold(ticket, number, said_at, offered_at=offered, outcome=outcome)
+            return
+        asked = self._scales(number, answers, metrics)
         remark = " ".join(
             text
             for one in answers
             if _value(metrics.get(_value(one, "metric"), {}), "datatype") == "string"
             and (text := _value(one, "string_value"))
         )
-        said = RatingTold(
-            ticket, number, taken, raw=_value(answer, "actual_value"), remark=remark,
-            offered_at=offered,
-        )  # fmt: skip
-        return self._scored(said, answer, metric)
+        for answer, metric in asked:
+            said = RatingTold(
+                ticket,
+                number,
+                taken,
+                raw=_value(answer, "actual_value"),
+                remark=remark,
+                offered_at=offered,
+                question=named(_value(metric, "sys_id"), " ".join(_value(metric, "name").split())),
+                alone=len(asked) == 1,
+            )
+            if (scored := self._scored(said, answer, metric)) is not None:
+                yield scored
 
-    def _satisfaction(
+    def _scales(
         self,
         number: str,
         answers: Sequence[Mapping[str, Any]],
         metrics: Mapping[str, Mapping[str, Any]],
-    ) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-        """The answer that says how satisfied somebody is: the chosen question, or the only one."""
-        wanted = str(self.options.get("csat_metric") or "")
-        scales = [
-            (one, metric)
-            for one in answers
-            if (metric := metrics.get(_value(one, "metric")))
-            and (
-                wanted in (_value(metric, "sys_id"), _value(metric, "name"))
-                if wanted
-                else _value(metric, "datatype") in _SCALES
+    ) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The answers on scales: the chosen one, or the only one, says how satisfied they are."""
+        wanted = str(self.options.get(ServiceNow.question_option) or "")
+        chosen, scales = False, []
+        for one in answers:
+            metric = metrics.get(_value(one, "metric"), {})
+            is_wanted = bool(wanted) and wanted in (
+                _value(metric, "sys_id"),
+                _value(metric, "name"),
             )
-        ]
-        if len(scales) == 1:
-            return scales[0]
-        reason = "asks several scales: say in the options which one is satisfaction"
-        if not scales:
-            reason = "asks no scale"
-        self.remarks.append(Remark("csat_metric", f"survey {number} {reason}"))
-        return None
+            if is_wanted or _value(metric, "datatype") in _SCALES:
+                scales.append((one, metric))
+            chosen = chosen or is_wanted
+        if not scales or (wanted and not chosen):
+            reason = f"does not ask {wanted!r}" if scales else "asks no scale"
+            self.remarks.append(Remark(ServiceNow.question_option, f"survey {number} {reason}"))
+        elif len(scales) > 1 and not wanted:
+            reason = "asks several scales: say in the options which one is satisfaction"
+            self.remarks.append(Remark(ServiceNow.question_option, f"survey {number} {reason}"))
+        return scales
 
     def _scored(
         self, said: RatingTold, answer: Mapping[str, Any], metric: Mapping[str, Any]
@@ -1263,16 +1275,11 @@ class _Assessments:
             self.remarks.append(Remark("csat_metric", f"{name!r} has no scale of 1 to 3, 5 or 7"))
             return None
         if not low <= score <= high:
-            return RatingTold(
-                said.ticket, said.id, said.said_at, raw=_shown(answer, "string_value") or said.raw,
-                remark=said.remark, offered_at=said.offered_at, outcome="declined",
-            )  # fmt: skip
+            shown = _shown(answer, "string_value") or said.raw
+            return replace(said, raw=shown, outcome="declined")
         if _value(metric, "scale_definition") == "low":
             score = low + high - score
-        return RatingTold(
-            said.ticket, said.id, said.said_at, f"csat_{low}_{high}", score, said.raw, said.remark,
-            said.offered_at,
-        )  # fmt: skip
+        return replace(said, scale=f"csat_{low}_{high}", score=score)
 
 
 # --- values ---------------------------------------------------------------------------------------

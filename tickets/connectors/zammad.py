@@ -43,7 +43,7 @@ from tickets.connectors.records import (
     stood,
 )
 from tickets.connectors.signatures import ZAMMAD
-from tickets.meaning import meaning_of, plain_text
+from tickets.meaning import Unread, meaning_of, plain_text
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
 
 #: Zammad's own account: triggers, schedulers and whatever nobody did.
@@ -251,7 +251,8 @@ class _Ticket:
         public = not article.get("internal")
         text = plain_text(str(article.get("body") or "")) if public else ""
         data: dict[str, Any] = {}
-        if public and by in (ActorKind.AGENT, ActorKind.UNKNOWN):
+        answers = by in (ActorKind.AGENT, ActorKind.UNKNOWN)
+        if public and (answers or isinstance(text, Unread)):
             attached = len(article.get("attachments") or ())
             data["meaning"] = meaning_of(text, attachments=attached).value
         key = _article_key(article["id"])
@@ -366,7 +367,7 @@ def _stands(ticket: Record) -> Told:
     if articles := ticket.get("article_ids"):
         data["revises"] = _article_key(min(articles))  # the opening itself: it answers nobody
     closed = ticket.get("last_close_at") or ticket.get("close_at")
-    since = instant(closed, "close_at") if closed and state == "closed" else at
+    since = instant(closed, "close_at") if closed and state == "closed" else None
     news.events = [
         opening("zammad", number, moment(ticket, "created_at")),
         *stood("zammad", number, state=state, since=since, at=at, data=data),

@@ -49,7 +49,7 @@ from tickets.connectors.records import (
 from tickets.connectors.signatures import ZENDESK
 from tickets.flaws import PROMISE, REOPEN_COUNT
 from tickets.lens import NAMED
-from tickets.meaning import meaning_of
+from tickets.meaning import Untold, meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 #: What a ticket without a priority is said to have.
@@ -138,6 +138,12 @@ class Zendesk(Connector):
             required=False,
         ),
         Asked("survey_points", "Points of the survey", "2, 3 or 5; empty: 5", required=False),
+        Asked(
+            "csat_question",
+            "Survey question that asks for satisfaction",
+            "its id, where the survey asks to rate several things",
+            required=False,
+        ),
     )
     rights = (
         "An OAuth access token with the scope “read”, of a user with the role Administrator: only"
@@ -790,7 +796,7 @@ class _Audit:
         if text and not redacted:
             self.news.texts[made.key] = text
 
-    def _meaning(self, text: str, event: Record) -> Meaning:
+    def _meaning(self, text: str, event: Record) -> Meaning | Untold:
         return meaning_of(
             text,
             templates=texts(self.options.get("acknowledgements")),
@@ -835,6 +841,7 @@ def _rating(row: Record) -> Told:
                 remark=str(row.get("comment") or ""),
                 offered_at=None if rated else said_at,
                 outcome="responded" if rated else "offered",
+                agent=str(row.get("assignee_id") or ""),
             )
         ]
     )
@@ -867,15 +874,41 @@ def _response(row: Record, context: Context) -> Told:
     if not answers:
         over = expires_at is not None and context.received_at and expires_at < context.received_at
         return told("expired", expires_at) if over else told("offered", offered_at)
-    rated = next((a for a in given if isinstance(a.get("rating"), int)), None)
-    if rated is None:
+    rated = [a for a in given if isinstance(a.get("rating"), int)]
+    if not rated:
         return told("declined", said)
-    scale, score = _points(rated, context.options)
-    remarks = [str(a.get("value") or a.get("text") or "") for a in given if a is not rated]
+    remarks = [str(a.get("value") or a.get("text") or "") for a in given if a not in rated]
     remark = "\n".join(one for one in remarks if one)
-    return told(
-        "responded", said, scale=scale, score=score, raw=str(rated["rating"]), remark=remark
-    )
+    # One that was skipped and has options is a scale too: the answered one is not the only one.
+    skipped = [a for a in answers if a not in given and inside(a, "question", "options")]
+    alone, found = len(rated) + len(skipped) == 1, Told()
+    for answer in rated:
+        try:
+            scale, score = _points(answer, context.options)
+        except Unusable as unusable:
+            found.remarks += [Remark(one["field"], one["reason"]) for one in unusable.errors]
+            continue  # the other answers of the survey stand
+        found.extend(
+            told(
+                "responded",
+                said,
+                scale=scale,
+                score=score,
+                raw=str(answer["rating"]),
+                remark=remark,
+                question=_question(answer),
+                alone=alone,
+            )
+        )
+    if not alone and not context.options.get(Zendesk.question_option):
+        reason = f"survey {id_} asks several scales: say in the options which one is satisfaction"
+        found.remarks.append(Remark(Zendesk.question_option, reason))
+    return found
+
+
+def _question(answer: Record) -> str:
+    """The question of an answer by its id."""
+    return str(inside(answer, "question", "id") or answer.get("question_id") or "")
 
 
 def _points(answer: Record, options: Mapping[str, Any]) -> tuple[str, int]:

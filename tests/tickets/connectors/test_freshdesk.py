@@ -49,8 +49,10 @@ from tickets.models import (
     Ticket,
     TicketEvent,
     TicketFlaw,
+    ToldRating,
 )
 from tickets.news import Told
+from tickets.ratings import is_satisfaction
 
 FRESHDESK = CONNECTORS["freshdesk"]
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared" / "payloads" / "freshdesk"
@@ -337,6 +339,29 @@ def test_ratings_have_codes_and_of_the_classic_kind_one_is_happy(
     (one,) = told("ratings", [rating(1, value, feedback="Fine")]).ratings
     assert (one.scale, one.score) == expected
     assert (one.raw, one.remark, one.ticket) == (str(value), "Fine", "11")
+
+
+def test_the_first_question_is_satisfaction_and_the_others_are_kept_beside_it() -> None:
+    answers = {"default_question": 103, "question_1": -101, "question_2": 7, "question_3": None}
+    made = told("ratings", [rating(1, 103, ratings=answers, feedback="Fine")])
+    satisfied, other = made.ratings
+    assert (satisfied.question, satisfied.score, satisfied.remark) == (
+        "default_question",
+        103,
+        "Fine",
+    )
+    assert (other.question, other.score, other.remark) == ("question_1", -101, "")
+    assert [one.agent for one in made.ratings] == [str(AGNES)] * 2
+    assert [remark.field for remark in made.remarks] == ["ratings.question_2"]
+    source = Connection(kind="freshdesk", options={})
+    kept = [ToldRating(question=one.question, alone=one.alone) for one in made.ratings]
+    assert [is_satisfaction(one, source) for one in kept] == [True, False]
+
+
+def test_without_its_first_question_a_survey_rates_no_satisfaction() -> None:
+    made = told("ratings", [rating(1, 103, ratings={"question_1": 103}), rating(2, 101)])
+    assert [one.question for one in made.ratings] == ["default_question"]
+    assert [remark.field for remark in made.remarks] == ["ratings"]
 
 
 def test_a_code_of_no_scale_is_a_remark() -> None:

@@ -37,7 +37,8 @@ from tickets.models import (
     ToldRating,
     WorkItem,
 )
-from tickets.news import TicketNews, Told
+from tickets.news import RatingTold, TicketNews, Told
+from tickets.ratings import is_satisfaction
 from tickets.words import save_version
 
 SERVICENOW = CONNECTORS["servicenow"]
@@ -574,6 +575,14 @@ class TestSnapshots:
             assert WorkItem.objects.get().ended_at == at(9, 5)
 
 
+def source(**options: Any) -> Connection:
+    return Connection(kind="servicenow", options=options)
+
+
+def kept(rating: RatingTold) -> ToldRating:
+    return ToldRating(question=rating.question, alone=rating.alone)
+
+
 class TestAssessments:
     @staticmethod
     def told(**options: Any) -> Told:
@@ -609,9 +618,21 @@ class TestAssessments:
                      actual_value="1"),
         ]  # fmt: skip
         unclear = self.told(metrics=metrics, results=results)
-        assert (unclear.ratings, len(unclear.remarks)) == ([], 1)
-        [rating] = self.told(metrics=metrics, results=results, csat_metric="Speed").ratings
-        assert rating.score == 1
+        asked = [
+            (one.question.partition(" · ")[2], one.alone, one.score) for one in unclear.ratings
+        ]
+        assert asked == [("How satisfied were you?", False, 4), ("Speed", False, 1)]
+        assert not any(is_satisfaction(kept(one), source()) for one in unclear.ratings)
+        assert len(unclear.remarks) == 1
+        clear = self.told(metrics=metrics, results=results, csat_metric="Speed")
+        chosen = [is_satisfaction(kept(one), source(csat_metric="Speed")) for one in clear.ratings]
+        assert (chosen, clear.remarks) == ([False, True], [])
+
+    def test_the_only_scale_of_a_survey_is_satisfaction_unless_another_was_chosen(self) -> None:
+        [rating] = self.told().ratings
+        assert is_satisfaction(kept(rating), source())
+        assert not is_satisfaction(kept(rating), source(csat_metric="Speed"))
+        assert len(self.told(csat_metric="Speed").remarks) == 1
 
     def test_a_scale_that_is_none_of_ours_is_remarked_and_not_squeezed(self) -> None:
         metric = desk.row(sys_id=number(601), name="Of ten", datatype="scale", min="0", max="10")

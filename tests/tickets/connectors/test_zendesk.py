@@ -57,6 +57,7 @@ from tickets.models import (
     WorkItem,
 )
 from tickets.news import Told
+from tickets.ratings import is_satisfaction
 
 ZENDESK = CONNECTORS["zendesk"]
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared" / "payloads" / "zendesk"
@@ -657,6 +658,55 @@ def test_a_survey_response_says_offered_answered_declined_or_expired(
     assert rating.offered_at == datetime(2016, 7, 30, 22, 36, 16, 385000, tzinfo=UTC)
     if OPEN_ENDED in answers:
         assert (rating.remark, rating.said_at) == ("Quick!", at("13:01:00"))
+
+
+def asked(question: str, rating: int, points: int = 5) -> dict[str, Any]:
+    made = answer(rating, points)
+    return {**made, "question": {**made["question"], "id": question}}
+
+
+def surveyed(*answers: Any, **options: Any) -> Told:
+    body = {"survey_responses": [response(answers=list(answers))]}
+    return told("survey_responses", body, options=options)
+
+
+def counted(made: Told, **options: Any) -> list[int | None]:
+    """Scores that count as satisfaction."""
+    source = Connection(kind="zendesk", options=options)
+    return [
+        one.score
+        for one in made.ratings
+        if is_satisfaction(ToldRating(question=one.question, alone=one.alone), source)
+    ]
+
+
+def test_a_survey_that_asks_several_scales_says_satisfaction_where_somebody_chose_it() -> None:
+    answers = asked("01A", 5), asked("01B", 1), OPEN_ENDED
+    unclear = surveyed(*answers)
+    assert [(one.question, one.score) for one in unclear.ratings] == [("01A", 5), ("01B", 1)]
+    assert [remark.field for remark in unclear.remarks] == ["csat_question"]
+    assert counted(unclear) == []
+    chosen = surveyed(*answers, csat_question="01B")
+    assert (counted(chosen, csat_question="01B"), chosen.remarks) == ([1], [])
+    assert counted(surveyed(asked("01A", 5), OPEN_ENDED)) == [5]  # the control: it asks one
+
+
+def test_a_scale_that_was_skipped_does_not_make_the_other_the_only_one() -> None:
+    skipped = {**SKIPPED, "question": asked("01A", 5)["question"]}
+    assert counted(surveyed(skipped, asked("01B", 1))) == []
+    assert counted(surveyed(SKIPPED, asked("01B", 1))) == [1]  # words that were left out
+
+
+def test_an_answer_off_its_scale_takes_no_other_question_along() -> None:
+    made = surveyed(asked("01A", 9), asked("01B", 1), csat_question="01B")
+    assert counted(made, csat_question="01B") == [1]
+    assert [remark.field for remark in made.remarks] == ["rating"]
+
+
+def test_an_older_rating_knows_who_had_the_ticket() -> None:
+    row = {**z.OFFERED, "score": "good", "assignee_id": AGNES}
+    (rating,) = told("ratings", {"satisfaction_ratings": [row]}).ratings
+    assert rating.agent == str(AGNES)
 
 
 def test_a_rating_off_its_scale_is_a_remark_and_spoils_no_other() -> None:
