@@ -13,6 +13,7 @@ from metrics.definitions import FOLD
 from metrics.models import SettingsVersion
 from metrics.settings import Settings
 from portal.audit.trail import Actor, record
+from portal.catalogue.severity import SeverityPolicy
 from portal.tenancy.models import Organisation
 from surveys.asking_rules import change_answer_window
 from tickets.fold_rules import change_fold_rules
@@ -39,7 +40,7 @@ def change_settings(
     """Save a new version with some values replaced. Raises SettingsRefused; nothing is saved then.
 
     Figures of the past keep the version they were stored with; readings from now on name this one.
-    Other windows of the fold let every stored ticket be folded again.
+    Other rules of the fold let every stored ticket be folded again.
     """
     with connection.cursor() as cursor:  # two changes at once would be of one number
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('settings'), %s)", [tenant.pk])
@@ -85,6 +86,7 @@ def _act_below(tenant: Organisation, before: Settings, after: Settings, at: date
             misclick=timedelta(minutes=after.misclick_minutes),
         ),
         triage=timedelta(minutes=after.triage_minutes),
+        severity_policy=SeverityPolicy(after.severity_policy),
         at=at,
     )
-    return "every ticket is folded again: periods that are over are told by the new windows"
+    return "every ticket is folded again: periods that are over are told by the new rules"

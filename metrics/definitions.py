@@ -36,7 +36,9 @@ Evaluate = Callable[[Facts], Estimate]
 
 
 #: The settings of the fold, and those of answers.
-FOLD = frozenset({"reopen_days", "courtesy_hours", "misclick_minutes", "triage_minutes"})
+FOLD = frozenset(
+    {"reopen_days", "courtesy_hours", "misclick_minutes", "triage_minutes", "severity_policy"}
+)
 ANSWERS = frozenset({"answer_days"})
 #: What stands in a view's words for the reopen window at its default.
 _WINDOW = "14 days"

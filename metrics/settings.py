@@ -19,7 +19,11 @@ from metrics.ratios import HARDLY_CLASSIFIED, WELL_CLASSIFIED
 from metrics.small_numbers import SMALLEST
 from metrics.standing import FRAGILE_DROP, LOW_RATE, LOWEST_RATE, NEGATIVES, PRECISION
 from metrics.telemetry import PAIRS, SMALLEST_AUC
+from portal.catalogue.severity import SeverityPolicy
 from tickets.timeline import BURST_MORE_THAN, COURTESY_WINDOW, MISCLICK_WINDOW, REOPEN_WINDOW
+
+#: A number, or one of a few words.
+type Value = float | str
 
 
 class SettingsRefused(ValueError):
@@ -35,6 +39,11 @@ def _decided(default: float, words: str, section: str, low: float, high: float) 
     return field(
         default=default, metadata={"words": words, "section": section, "low": low, "high": high}
     )
+
+
+def _chosen(default: str, words: str, section: str, choices: Mapping[str, str]) -> Any:
+    """A setting that is one of a few words; `choices` says what each means."""
+    return field(default=default, metadata={"words": words, "section": section, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,15 @@ class Settings:
     )
     triage_minutes: float = _decided(
         60, "Business minutes in which the severity is still being found", "1.5", 0, 480
+    )
+    severity_policy: str = _chosen(
+        SeverityPolicy.RECORDED.value,
+        "Which severity targets and figures use",
+        "1.5",
+        {
+            SeverityPolicy.RECORDED.value: "as the help desk records it",
+            SeverityPolicy.GOVERNED.value: "milder only with a reason and another's approval",
+        },
     )
     answer_days: float = _decided(14, "Days in which an answer counts", "M01", 3, 30)
     suppressed_below: float = _decided(
@@ -184,9 +202,16 @@ class Settings:
         """These settings with some values replaced. Raises SettingsRefused naming every mistake."""
         known = {one.name: one for one in fields(self)}
         mistakes = [f"There is no setting {name!r}." for name in values.keys() - known.keys()]
-        read: dict[str, float] = {}
+        read: dict[str, Any] = {}
         for name in values.keys() & known.keys():
             about = known[name].metadata
+            if choices := about.get("choices"):
+                read[name] = values[name]
+                if values[name] not in choices:
+                    mistakes.append(
+                        f"{about['words']}: {values[name]!r} is none of {', '.join(choices)}."
+                    )
+                continue
             try:
                 read[name] = float(values[name])
             except (TypeError, ValueError):
@@ -216,10 +241,27 @@ class Listed:
     name: str
     words: str
     section: str
-    value: float
-    default: float
-    low: float
-    high: float
+    value: Value
+    default: Value
+    #: Of a number.
+    low: float = 0
+    high: float = 0
+    #: Of a word: what each means.
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self, value: Value) -> str:
+        """A value of it: its word, or its number."""
+        return str(value) if self.choices else f"{value:g}"
+
+    @property
+    def value_said(self) -> str:
+        """What is in force, in words."""
+        return self.choices.get(str(self.value)) or self.said(self.value)
+
+    @property
+    def default_said(self) -> str:
+        """What is so where nothing was decided, in words."""
+        return self.choices.get(str(self.default)) or self.said(self.default)
 
 
 def listed(settings: Settings, profile: str) -> list[Listed]:
@@ -228,12 +270,9 @@ def listed(settings: Settings, profile: str) -> list[Listed]:
     return [
         Listed(
             one.name,
-            one.metadata["words"],
-            one.metadata["section"],
-            getattr(settings, one.name),
-            getattr(defaults, one.name),
-            one.metadata["low"],
-            one.metadata["high"],
+            value=getattr(settings, one.name),
+            default=getattr(defaults, one.name),
+            **one.metadata,
         )
         for one in fields(settings)
     ]

@@ -10,7 +10,7 @@ from metrics.deciding_settings import DEFAULTS, settings_of
 from metrics.definitions import BY_KEY, Metric
 from metrics.kinds import Unit
 from metrics.models import SettingsVersion
-from metrics.settings import Listed, Settings, listed
+from metrics.settings import Listed, Settings, Value, listed
 from metrics.standing import Direction
 from portal.tenancy.models import Organisation
 
@@ -108,13 +108,14 @@ def _versions(tenant: Organisation) -> tuple[Version, ...]:
     """Every version of the settings, the newest first, each with what it changed."""
     rows = list(SettingsVersion.objects.for_tenant(tenant).order_by("number"))
     defaults = {one.name: one for one in listed(settings_of(tenant)[1], tenant.profile)}
-    before: dict[str, float] = {name: one.default for name, one in defaults.items()}
+    before: dict[str, Value] = {name: one.default for name, one in defaults.items()}
     told = [Version(DEFAULTS, "", "", "The defaults of the organisation's profile.", "")]
     for row in rows:
         changed = [
-            f"{defaults[name].words}: {before[name]:g} to {value:g}"
-            for name, value in row.values.items()
-            if name in defaults and value != before[name]
+            f"{defaults[name].words}: {defaults[name].said(before[name])} to"
+            f" {defaults[name].said(value)}"
+            for name in defaults
+            if (value := row.values.get(name, before[name])) != before[name]
         ]
         told.append(
             Version(

@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models.functions import Coalesce
 
 from portal.catalogue.models import Capability
-from portal.catalogue.severity import SEVERITY_CHOICES
+from portal.catalogue.severity import SEVERITY_CHOICES, SeverityPolicy
 from portal.people.models import Person
 from portal.tenancy.models import TenantOwned, TenantQuerySet
 from tickets.canonical import ProblemKind, UsageType
@@ -291,9 +291,9 @@ class RefoldWork(TenantOwned):
 
 
 class FoldVersion(TenantOwned):
-    """The windows of the fold from here on (tickets/fold_rules.py). Append-only.
+    """The windows and the severity policy of the fold from here on. Append-only.
 
-    No row: the handbook's defaults.
+    See tickets/fold_rules.py. No row: the handbook's defaults.
     """
 
     reopen = models.DurationField()
@@ -301,6 +301,11 @@ class FoldVersion(TenantOwned):
     misclick = models.DurationField()
     #: Business time.
     triage = models.DurationField()
+    severity_policy = models.CharField(
+        max_length=10,
+        choices=[(one.value, one.value) for one in SeverityPolicy],
+        db_default=SeverityPolicy.RECORDED.value,
+    )
     at = models.DateTimeField()
 
     class Meta:

@@ -25,13 +25,6 @@ class Profile(models.TextChoices):
     LARGE = "large"
 
 
-class SeverityPolicy(models.TextChoices):
-    """Which severity governs targets and figures (METRICS.md 1.5)."""
-
-    RECORDED = "recorded"
-    GOVERNED = "governed"
-
-
 class Organisation(models.Model):
     """One tenant. Holds nothing private: it is read before any row security context exists."""
 
@@ -40,9 +33,6 @@ class Organisation(models.Model):
     #: The reporting zone decides which local day and period an instant belongs to.
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_zone])
     profile = models.CharField(max_length=10, choices=Profile, default=Profile.STANDARD)
-    severity_policy = models.CharField(
-        max_length=10, choices=SeverityPolicy, default=SeverityPolicy.RECORDED
-    )
 
     class Meta:
         ordering = ("slug",)

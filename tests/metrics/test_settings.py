@@ -17,6 +17,7 @@ from portal.audit.trail import SYSTEM
 from portal.tenancy.context import acting
 from tests.factories import Cast
 from tests.metrics.told import MAY, asked, read
+from tickets.fold_rules import fold_rules
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 
@@ -25,7 +26,11 @@ def test_every_setting_says_what_it_decides_and_its_default_lies_within_its_boun
     for one in listed(Settings(), "standard"):
         assert one.words
         assert one.section
-        assert one.low <= one.default <= one.high
+        if one.choices:
+            assert one.default in one.choices
+            assert all(one.choices.values())
+        else:
+            assert one.low <= one.default <= one.high  # type: ignore[operator]
     assert len(listed(Settings(), "standard")) == len(fields(Settings))
 
 
@@ -97,6 +102,32 @@ def test_the_administrator_changes_a_setting_with_a_reason(cast: Cast, client: C
         version = SettingsVersion.objects.get()
         assert (version.number, version.reason, version.saved_by) == (2, "we are few", "Ada")
         assert version.values["many_turns"] == 4
+        assert version.values["severity_policy"] == "recorded"
     shown = client.get(f"/acme/admin/metrics/settingsversion/{version.pk}/change/")
     assert "we are few" in shown.content.decode()
     assert read(cast, "csat_share", as_of=MAY).settings_version == 2
+
+
+def test_the_severity_policy_is_chosen_on_the_page_of_the_settings(
+    cast: Cast, client: Client
+) -> None:
+    page = "/acme/admin/metrics/settingsversion/add/"
+    form = {one.name: str(one.value) for one in listed(Settings(), "standard")}
+    client.force_login(cast.olga)
+    assert client.post(page, form | {"severity_policy": "governed", "reason": "x"}).status_code in (
+        403,
+        404,
+    )
+    client.force_login(cast.ada)
+    offered = client.get(page).content.decode()
+    assert '<option value="recorded" selected>' in offered
+    refused = client.post(page, form | {"severity_policy": "strict", "reason": "x"})
+    assert "Select a valid choice" in refused.content.decode()
+    with acting(cast.acme.pk):
+        assert not SettingsVersion.objects.exists()
+    assert (
+        client.post(page, form | {"severity_policy": "governed", "reason": "x"}).status_code == 302
+    )
+    with acting(cast.acme.pk):
+        assert settings_of(cast.acme)[1].severity_policy == "governed"
+        assert fold_rules(cast.acme.pk).severity_policy == "governed"

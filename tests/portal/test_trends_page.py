@@ -142,6 +142,20 @@ def test_a_course_begins_anew_where_settings_changed_that_its_figure_follows_fro
     assert of_reopens == [Break(date(2026, 4, 30), "settings version 2 from here")]
     assert of_answers == [Break(date(2026, 4, 30), "settings version 3 from here")]
     assert list(told_of(weeks, tuple(of_reopens)).breaks) == [8]
+    with roles.as_role(roles.OWNER), acting(weeks.acme.pk):
+        change_settings(
+            tenant=weeks.acme,
+            values={"severity_policy": "governed"},
+            reason="Whoever lowers it says why.",
+            by=_actor(weeks),
+            at=late + 7 * DAY,
+        )
+    with acting(weeks.acme.pk):
+        told = settings_breaks(weeks.acme)
+        assert Break(date(2026, 5, 7), "settings version 5 from here") in breaks_of(
+            "sla_attainment.resolution", (), told
+        )
+        assert breaks_of("csat_share.share", (), told) == of_answers
     page = browser(weeks).get(PAGE).content.decode()
     assert "settings version 2 from here" in page
     assert "settings version 3 from here" not in page
