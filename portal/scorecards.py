@@ -25,6 +25,7 @@ from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
 from metrics.occurring import happened, occurrences_of
 from metrics.periods import is_askable
+from metrics.restated import with_restatements
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
 from portal.cards import Beside, Card, Link, Told, anchor_of, card, counted_heading, series
@@ -306,15 +307,9 @@ class _Telling:
     ) -> Card:
         cut = _with(self.cut, severity) if severity else self.cut
         names = [f"{metric.key}.{view.key}" for view in views]
+        among = Among(self.found, self.capability.pk)
         readings = [
-            guarded(
-                self._against(
-                    with_data_quality(self.reader.tell(name, cut), cut, self.reader), severity, cut
-                ),
-                cut,
-                self.reader,
-                Among(self.found, self.capability.pk),
-            )
+            guarded(self._against(self._shown(name, cut), severity, cut), cut, self.reader, among)
             for name in names
         ]
         return card(
@@ -326,6 +321,10 @@ class _Telling:
             evidence=self._evidence(metric, cut),
             tickets=self._tickets,
         )
+
+    def _shown(self, name: str, cut: Slice) -> Reading:
+        reading = with_data_quality(self.reader.tell(name, cut), cut, self.reader)
+        return with_restatements(reading, cut, self.reader)
 
     def _tickets(self, reading: Reading) -> str:
         """Where the tickets behind a reading are listed, for those who may see them."""
