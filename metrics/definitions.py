@@ -126,6 +126,8 @@ class Metric:
     minimum: int = 5
     #: The settings its values follow from; None: those of its sort (`settings_used`).
     depends_on: frozenset[str] | None = None
+    #: The fields of a capability in the catalogue that its values follow from.
+    catalogue_used: frozenset[str] = frozenset()
     never_pooled_across: str = ""
     version: int = 1
     #: The day since which this version holds; courses begin anew there. None for the first one.
@@ -554,6 +556,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("csat_share.share",),
         gaming="raising the threshold: a change of it begins a new series",
         depends_on=ANSWERS | {"proxy_pairs", "proxy_auc"},
+        catalogue_used=frozenset({"quick_within_ms"}),
         source="METRICS.md M10",
         pair=(Pair.COMMENTS,),
         never_pooled_across="capabilities, and never with answers",
@@ -765,6 +768,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="repeat contact (M17), reopen rate (M18), satisfied share (M01)",
         guards=("repeat_contact.rate", "reopen_rate.rate", "csat_share.share"),
         gaming="splitting one problem over several tickets; solving without logging",
+        catalogue_used=frozenset({"first_contact_resolvable"}),
         source="METRICS.md M16",
         pair=(Pair.REPEAT_CONTACTS, Pair.COMMENTS),
         maturity_days=14,
@@ -1057,6 +1061,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="finished without us (M23), satisfied share (M01)",
         guards=("self_service_completion.share", "csat_share.share"),
         gaming="counting visits as completions",
+        catalogue_used=frozenset({"self_service"}),
         source="METRICS.md M24",
         pair=(Pair.ASKED_ALL_THE_SAME,),
     ),
@@ -1087,6 +1092,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("self_service_completion.share",),
         line="self_service_line",
         gaming="not classifying",
+        catalogue_used=frozenset({"self_service"}),
         source="METRICS.md M25",
         pair=(Pair.ASKED_ALL_THE_SAME, Pair.OBSERVATIONS),
     ),

@@ -14,10 +14,9 @@ from governance.guarding import Among, guarded
 from metrics import evidence, words
 from metrics.answering_signals import (
     answers_by_metric,
-    breaks_of,
     may_answer,
-    settings_breaks,
 )
+from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every
 from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
@@ -238,7 +237,7 @@ class _Telling:
         first = months_before(cut.until, TREND_MONTHS)[0].start
         reader.fetch_for(min(first, cut.start), cut.until, cut.capabilities)
         self.answers = answers_by_metric(capability)
-        self.settings_changes = settings_breaks(reader.tenant)
+        self.changes = changes_of(capability)
         self.happened = happened(occurrences_of(capability))
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
@@ -379,7 +378,7 @@ class _Telling:
                     Every.MONTH,
                     until=self.cut.until,
                     count=TREND_MONTHS,
-                    breaks=breaks_of(name, self.answers.get(name, ()), self.settings_changes),
+                    breaks=breaks_of(name, self.answers.get(name, ()), self.changes),
                     happened=self.happened,
                 )
                 told = [self._against(reading, None, self.cut) for reading in found.readings]

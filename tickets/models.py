@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from django.db import models
 from django.db.models.functions import Coalesce
@@ -723,12 +723,12 @@ class RestatementQuerySet(TenantQuerySet["Restatement"]):
         def under(side: str) -> models.Q:
             return models.Q(**{f"{side}_in": True, f"{side}_severity": severity})
 
-        # both names are annotations of `of_period`
-        return self.filter(under("was") | under("now"))  # type: ignore[misc]
+        return self.filter(under("was") | under("now"))
 
     def counts(self) -> list[RestatedCount]:
         """How many of a period's are alike, and when the latest was noticed."""
-        alike = self.values_list(
+        rows: Any = self  # `was_in` and `now_in` are annotations
+        alike = rows.values_list(
             "promise", "was", "now", "was_in", "now_in", "was_severity", "now_severity"
         )
         counted = alike.annotate(items=models.Count("pk"), noticed_at=models.Max("noticed_at"))

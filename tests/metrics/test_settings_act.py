@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import ProgrammingError, transaction
 
-from metrics.answering_signals import settings_breaks
+from metrics.breaks import settings_changes
 from metrics.deciding_settings import change_settings
 from metrics.definitions import ANSWERS, BY_KEY, FOLD, METRICS
 from metrics.measure import Reader, Slice
@@ -326,6 +326,6 @@ def test_a_version_knows_what_it_changed_even_where_settings_were_added_since(ca
     change(cast, chart_run=7)
     change(cast, chart_run=7, reopen_days=10)
     with acting(cast.acme.pk):
-        told = settings_breaks(cast.acme)
+        told = settings_changes(cast.acme)
     assert [one.changed for one in told] == [{"chart_run"}, {"reopen_days"}]
     assert told[0].broken.day == date(2026, 4, 20)

