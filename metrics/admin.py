@@ -44,7 +44,7 @@ class SettingsForm(TenantForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _, self.in_force = settings_of(self.organisation)
-        for one in listed(self.in_force, self.organisation.profile):
+        for one in listed(self.in_force):
             self.fields[one.name] = _field(one)
 
     def clean(self) -> dict[str, Any]:

@@ -88,14 +88,14 @@ def changes_of(capability: Capability, severity: str = "") -> list[Change]:
 
 def settings_changes(tenant: Organisation) -> list[Change]:
     """Every version of the settings."""
-    found, before = [], asdict(Settings.of_profile(tenant.profile))
+    found, before = [], asdict(Settings())
     saved = SettingsVersion.objects.for_tenant(tenant).order_by("number")
     for number, at, values in saved.values_list("number", "saved_at", "values"):
-        now = before | values
+        now = asdict(Settings.of(values))
         found.append(
             Change(
                 Break(_day(at, tenant), f"settings version {number} from here"),
-                frozenset(name for name in now if now[name] != before.get(name)),
+                frozenset(name for name in now if now[name] != before[name]),
             )
         )
         before = now

@@ -26,6 +26,10 @@ from tickets.timeline import BURST_MORE_THAN, COURTESY_WINDOW, MISCLICK_WINDOW, 
 type Value = float | str
 
 
+#: How many persons sign targets, by profile (METRICS.md 1.16).
+SIGNERS = {"small": "two", "standard": "three_or_two", "large": "three"}
+
+
 class SettingsRefused(ValueError):
     """Values that cannot be used. `mistakes` holds one sentence each; nothing was saved."""
 
@@ -50,6 +54,16 @@ def _chosen(default: str, words: str, section: str, choices: Mapping[str, str]) 
 class Settings:
     """Every setting, at the default of the standard profile. Shares are 0 to 1."""
 
+    profile: str = _chosen(
+        "standard",
+        "The organisation's profile: it sets defaults, and what was decided otherwise stands",
+        "1.16",
+        {
+            "small": "few tickets a service: figures of 90 days, coarser, two signatures",
+            "standard": "figures of a month where it has enough answers",
+            "large": "figures of a month, three signatures",
+        },
+    )
     reopen_days: float = _decided(
         REOPEN_WINDOW / timedelta(days=1),
         "Days in which a reopen, a follow-up or a repeat contact counts",
@@ -81,6 +95,16 @@ class Settings:
         {
             SeverityPolicy.RECORDED.value: "as the help desk records it",
             SeverityPolicy.GOVERNED.value: "milder only with a reason and another's approval",
+        },
+    )
+    signers: str = _chosen(
+        SIGNERS["standard"],
+        "How many persons sign targets where the business unit's lead is one of them",
+        "1.16",
+        {
+            "two": "two",
+            "three_or_two": "three for HR, Facilities, Legal and Finance, two for others",
+            "three": "three",
         },
     )
     answer_days: float = _decided(14, "Days in which an answer counts", "M01", 3, 30)
@@ -196,7 +220,15 @@ class Settings:
     @classmethod
     def of_profile(cls, profile: str) -> Settings:
         """The defaults of an organisation's profile (METRICS.md 1.16)."""
-        return cls(precision=PRECISION[profile])
+        return cls(profile=profile, precision=PRECISION[profile], signers=SIGNERS[profile])
+
+    @classmethod
+    def of(cls, decided: Mapping[str, Any]) -> Settings:
+        """What an organisation decided, and its profile's defaults for the rest.
+
+        Raises SettingsRefused.
+        """
+        return cls.of_profile(str(decided.get("profile", cls().profile))).changed(decided)
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """These settings with some values replaced. Raises SettingsRefused naming every mistake."""
@@ -264,9 +296,9 @@ class Listed:
         return self.choices.get(str(self.default)) or self.said(self.default)
 
 
-def listed(settings: Settings, profile: str) -> list[Listed]:
-    """Every setting with its value in force and its default."""
-    defaults = Settings.of_profile(profile)
+def listed(settings: Settings) -> list[Listed]:
+    """Every setting with its value in force, and its default under the profile in force."""
+    defaults = Settings.of_profile(settings.profile)
     return [
         Listed(
             one.name,

@@ -85,6 +85,7 @@ class Page:
     period_words: str = ""
     #: Of the settings its figures were measured by.
     settings_version: int | None = None
+    profile: str = ""
     period_error: str = ""
     families: list[Family] = field(default_factory=list)
     targets: list[TargetRow] = field(default_factory=list)
@@ -122,6 +123,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found)
         shown.families = telling.families() if whole else [telling.policy()]
         shown.settings_version = telling.reader.settings_version
+        shown.profile = telling.reader.settings.profile
     return shown
 
 

@@ -149,7 +149,11 @@ def test_other_promised_times_break_the_promises_of_their_clock(cast: Cast) -> N
     assert breaks(cast, "sla_attainment.resolution") == once
     assert breaks(cast, "sla_attainment.resolution", "low") == once
     assert breaks(cast, "sla_attainment.resolution", "critical") == []
-    for name in ("sla_attainment.response", "first_response.attainment", "resolution_time.cohort_median"):
+    for name in (
+        "sla_attainment.response",
+        "first_response.attainment",
+        "resolution_time.cohort_median",
+    ):
         assert breaks(cast, name) == []
 
 
