@@ -159,6 +159,11 @@ class Metric:
             return self.depends_on
         return ANSWERS if self.from_answers else FOLD
 
+    @property
+    def is_of_surveys(self) -> bool:
+        """Whether it tells of people who were asked: what they said, or how many answered."""
+        return self.from_answers or self.family is Family.SATISFACTION
+
     def matures_in(self, settings: Settings) -> int:
         """Days after which a figure of a period no longer changes by waiting."""
         if not self.maturity_days:

@@ -26,6 +26,8 @@ from tickets.timeline import BURST_MORE_THAN, COURTESY_WINDOW, MISCLICK_WINDOW, 
 type Value = float | str
 
 
+#: The ordinary window of survey figures, by profile (METRICS.md 1.16).
+SURVEY_WINDOW = {"small": "rolling", "standard": "month_or_rolling", "large": "month"}
 #: How many persons sign targets, by profile (METRICS.md 1.16).
 SIGNERS = {"small": "two", "standard": "three_or_two", "large": "three"}
 
@@ -95,6 +97,16 @@ class Settings:
         {
             SeverityPolicy.RECORDED.value: "as the help desk records it",
             SeverityPolicy.GOVERNED.value: "milder only with a reason and another's approval",
+        },
+    )
+    survey_window: str = _chosen(
+        SURVEY_WINDOW["standard"],
+        "The ordinary window of survey figures",
+        "1.16",
+        {
+            "rolling": "the last 90 days",
+            "month_or_rolling": "the last calendar month, 90 days where it has few answers",
+            "month": "the last calendar month",
         },
     )
     signers: str = _chosen(
@@ -220,7 +232,12 @@ class Settings:
     @classmethod
     def of_profile(cls, profile: str) -> Settings:
         """The defaults of an organisation's profile (METRICS.md 1.16)."""
-        return cls(profile=profile, precision=PRECISION[profile], signers=SIGNERS[profile])
+        return cls(
+            profile=profile,
+            precision=PRECISION[profile],
+            survey_window=SURVEY_WINDOW[profile],
+            signers=SIGNERS[profile],
+        )
 
     @classmethod
     def of(cls, decided: Mapping[str, Any]) -> Settings:

@@ -92,6 +92,8 @@ class Card:
     definitions: tuple[tuple[str, str], ...] = ()
     series: Series | None = None
     evidence: Sequence[Beside] = field(default_factory=tuple)
+    #: Over which days it is told, where those are not the page's.
+    period: str = ""
 
     @property
     def figure(self) -> str:
@@ -180,11 +182,13 @@ def card(
     label: str = "",
     series: Series | None = None,
     evidence: Sequence[Beside] = (),
+    period: str = "",
     tickets: Callable[[Reading], str] = lambda reading: "",
 ) -> Card:
     """The card of readings of one metric and slice; the first of them leads.
 
-    `tickets` says where the tickets behind a reading are listed.
+    `tickets` says where the tickets behind a reading are listed; `period` over which days they are
+    told where those are not the page's.
     """
     reading = readings[0]
     return Card(
@@ -202,6 +206,7 @@ def card(
         definitions=tuple(_definitions(reading)),
         series=series,
         evidence=evidence,
+        period=period,
     )
 
 
