@@ -273,7 +273,7 @@ def _persons(tenant: Organisation, domain: Domain, lead: Person | None) -> int:
     """How many different persons sign, as the organisation or its profile decides (1.16)."""
     _, decided = settings_of(tenant)
     asks_three = decided.signers == "three" or (
-        decided.signers == "three_or_two" and domain.key in ALWAYS_COSIGNED
+        decided.signers == "three or two" and domain.key in ALWAYS_COSIGNED
     )
     return 3 if lead is not None and asks_three else 2
 

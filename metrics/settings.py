@@ -27,9 +27,9 @@ type Value = float | str
 
 
 #: The ordinary window of survey figures, by profile (METRICS.md 1.16).
-SURVEY_WINDOW = {"small": "rolling", "standard": "month_or_rolling", "large": "month"}
+SURVEY_WINDOW = {"small": "90 days", "standard": "month or 90 days", "large": "month"}
 #: How many persons sign targets, by profile (METRICS.md 1.16).
-SIGNERS = {"small": "two", "standard": "three_or_two", "large": "three"}
+SIGNERS = {"small": "two", "standard": "three or two", "large": "three"}
 
 
 class SettingsRefused(ValueError):
@@ -104,8 +104,8 @@ class Settings:
         "The ordinary window of survey figures",
         "1.16",
         {
-            "rolling": "the last 90 days",
-            "month_or_rolling": "the last calendar month, 90 days where it has few answers",
+            "90 days": "the last 90 days",
+            "month or 90 days": "the last calendar month, 90 days where it has few answers",
             "month": "the last calendar month",
         },
     )
@@ -114,9 +114,9 @@ class Settings:
         "How many persons sign targets where the business unit's lead is one of them",
         "1.16",
         {
-            "two": "two",
-            "three_or_two": "three for HR, Facilities, Legal and Finance, two for others",
-            "three": "three",
+            "two": "two persons are enough",
+            "three or two": "three for HR, Facilities, Legal and Finance, two for others",
+            "three": "three in every domain",
         },
     )
     answer_days: float = _decided(14, "Days in which an answer counts", "M01", 3, 30)
@@ -305,12 +305,16 @@ class Listed:
     @property
     def value_said(self) -> str:
         """What is in force, in words."""
-        return self.choices.get(str(self.value)) or self.said(self.value)
+        return self._in_words(self.value)
 
     @property
     def default_said(self) -> str:
         """What is so where nothing was decided, in words."""
-        return self.choices.get(str(self.default)) or self.said(self.default)
+        return self._in_words(self.default)
+
+    def _in_words(self, value: Value) -> str:
+        meaning = self.choices.get(str(value))
+        return f"{value}: {meaning}" if meaning and meaning != value else self.said(value)
 
 
 def listed(settings: Settings) -> list[Listed]:

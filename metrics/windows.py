@@ -30,7 +30,7 @@ def survey_window(reader: Reader, capabilities: frozenset[int] | None) -> tuple[
     """
     until = mature_day(reader)
     rolling = until - ROLLING, until
-    if reader.settings.survey_window == "rolling":
+    if reader.settings.survey_window == "90 days":
         return rolling
     end = until.replace(day=1)
     month = (end - timedelta(days=1)).replace(day=1), end

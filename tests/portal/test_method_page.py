@@ -53,6 +53,6 @@ def test_the_settings_in_force_and_every_version_are_told(
         "Version 3, 02 March 2026, Ada: Reason 2. (Which severity targets and figures use: recorded"
         " to governed; Line of the reopen rate: 0.15 to 0.25)" in said
     )
-    assert "milder only with a reason and another's approvalas the help desk records it" in said
+    assert "governed: milder only with a reason and another's approvalrecorded: as the" in said
     assert "Version 2, 01 March 2026, Ada: Reason 1. (Line of the reopen rate: 0.2 to 0.15)" in said
     assert said.index("Version 3, 02") < said.index("Version 2, 01") < said.index("Version 1:")

@@ -67,7 +67,7 @@ def test_a_month_with_few_answers_becomes_90_days(cast: Cast) -> None:
 
 
 def test_what_was_decided_otherwise_stands(spring: Cast) -> None:
-    decide(spring, survey_window="rolling")
+    decide(spring, survey_window="90 days")
     decide(spring, profile="large")
     assert window(spring) == ROLLING
 
