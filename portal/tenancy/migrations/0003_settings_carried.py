@@ -1,4 +1,4 @@
-"""Profile and severity policy are settings (metrics.0026 carries them over)."""
+"""Profile and severity policy are settings (metrics.0027 carries them over)."""
 
 from django.db import migrations
 

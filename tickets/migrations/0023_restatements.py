@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("catalogue", "0004_capability_advanced"),
         ("tenancy", "0002_protect"),
-        ("tickets", "0020_severity_policy"),
+        ("tickets", "0022_severity_policy"),
     ]
 
     operations = [

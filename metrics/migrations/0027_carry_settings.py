@@ -59,8 +59,8 @@ _CARRY_BACK = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metrics", "0025_mark_decisions"),
-        ("tickets", "0020_severity_policy"),
+        ("metrics", "0026_evidence_from_rows"),
+        ("tickets", "0022_severity_policy"),
         ("tenancy", "0002_protect"),
     ]
     run_before = [("tenancy", "0003_settings_carried")]

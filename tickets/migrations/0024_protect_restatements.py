@@ -6,7 +6,7 @@ from portal.tenancy.migration import READ, AppendOnly, Protect
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tickets", "0021_restatements")]
+    dependencies = [("tickets", "0023_restatements")]
 
     operations = [
         Protect("Restatement", web=READ, worker="SELECT, INSERT"),

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tickets", "0019_decided_once")]
+    dependencies = [("tickets", "0021_flawed_by_last_event")]
 
     operations = [
         migrations.AddField(
