@@ -39,7 +39,10 @@ def _sheet_says_its_columns(sheet: TargetSheet) -> bool:
         "business_unit_lead": _key(sheet.lead_id) if sheet.lead_id else None,
         "predecessor": before,
     }
-    return all(said.get(name, "nothing") == value for name, value in stored.items())
+    two = 2  # said in no terms before it was decided how many sign
+    return said.get("persons", two) == sheet.persons and all(
+        said.get(name, "nothing") == value for name, value in stored.items()
+    )
 
 
 def _said(text: str) -> dict[str, object]:

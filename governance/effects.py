@@ -25,7 +25,9 @@ from metrics.improving import Days, DifferentQuestions, Result, judge
 from metrics.measure import Reader, Reading, Slice
 from metrics.sides import side
 from metrics.standing import UNDECIDABLE, Reliability
+from portal.catalogue.models import Domain
 from portal.catalogue.severity import Severity
+from surveys.wording import wording_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +184,25 @@ def _not_to_be_trusted(found: Told) -> str:
 
 
 def _questions(reader: Reader, name: str, cuts: Iterable[Slice]) -> list[object]:
-    """What was asked in each slice of one service: the wording is its domain's, and the scales.
+    """What was asked in each slice of one service: its domain's words as of then, and the scales.
 
     Ratings a help desk asked for in words of its own decide nothing anyway: nobody knows who was
     asked.
     """
     if not find(name)[0].from_answers:
         return []
+    keys = dict(Domain.objects.for_tenant(reader.tenant).values_list("pk", "key"))
     asked: list[object] = []
     for cut in cuts:
         (served,) = cut.capabilities or frozenset()
+        domain = reader.calendars.domains[served]
+        changed = wording_of(keys[domain]).changed
+        last = cut.until - timedelta(days=1)
+        wording = frozenset(changed is not None and day >= changed for day in (cut.start, last))
         facts = reader.facts(cut)
         rows = facts.rows(columns.SURVEYED)
         scales = rows["scale"][released_in(rows, facts.as_of)]
-        asked.append((reader.calendars.domains[served], frozenset(np.unique(scales).tolist())))
+        asked.append((domain, wording, frozenset(np.unique(scales).tolist())))
     return asked
 
 

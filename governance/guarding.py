@@ -14,7 +14,8 @@ from datetime import date
 
 from governance.comparing import Standing, against
 from metrics import parts, words
-from metrics.answering_signals import answers_by_metric, breaks_of, settings_breaks
+from metrics.answering_signals import answers_by_metric
+from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every
 from metrics.definitions import find
 from metrics.evaluating import NotOneFigure, SeveritiesPooled
@@ -102,13 +103,20 @@ def _left_its_range(name: str, cut: Slice, reader: Reader, among: Among) -> bool
         return False
     metric, view = find(name)
     capability = reader.once(
-        "capability", lambda: Capability.objects.for_tenant(reader.tenant).get(pk=pk)
+        "capability",
+        lambda: (
+            Capability.objects.for_tenant(reader.tenant)
+            .select_related("domain", "tenant")
+            .get(pk=pk)
+        ),
     )
     answers = reader.once("signal answers", lambda: answers_by_metric(capability))
     breaks = breaks_of(
         name,
         answers.get(name, ()),
-        reader.once("settings breaks", lambda: settings_breaks(reader.tenant)),
+        reader.once(
+            ("changes", cut.severity or ""), lambda: changes_of(capability, cut.severity or "")
+        ),
     )
     first = months_before(cut.until, MONTHS)[0].start
     reader.fetch_for(min(first, cut.start), cut.until, cut.capabilities)

@@ -29,6 +29,8 @@ class TargetSheet(TenantOwned):
     proposed_at = models.DateTimeField()
     #: Whether the business unit's lead has to sign (TRUST.md D), as it stood at the proposal.
     needs_business_unit_lead = models.BooleanField()
+    #: How many different persons have to sign, as it stood at the proposal.
+    persons = models.PositiveSmallIntegerField(db_default=2)
     manager = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     lead = models.ForeignKey(
         Person, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -59,6 +61,14 @@ class TargetSheet(TenantOwned):
                     & ~models.Q(manager=models.F("proposed_by"))
                 ),
                 name="sheet_signed_by_others_too",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(persons=2)
+                | (
+                    models.Q(persons=3, lead__isnull=False)
+                    & ~models.Q(manager=models.F("proposed_by"))
+                ),
+                name="sheet_signed_by_so_many",
             ),
         ]
 

@@ -12,13 +12,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from metrics.among import field, shrinkage
-from metrics.answering_signals import (
-    About,
-    SettingsBreak,
-    answers_about,
-    breaks_of,
-    settings_breaks,
-)
+from metrics.answering_signals import About, answers_about
+from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every
 from metrics.comparing import SMALLEST_SIDE, Side
 from metrics.definitions import find
@@ -150,8 +145,7 @@ def suggested(reader: Reader, capability: Capability, wishes: Sequence[Wish]) ->
     today = reader.today()
     longest = months_before(today, LENGTH[Every.MONTH] + 2)[0].start
     reader.fetch(longest, today, capabilities=frozenset([capability.pk]))
-    changes = settings_breaks(reader.tenant)
-    limits = [_natural_limit(reader, capability, wish, changes) for wish in wishes]
+    limits = [_natural_limit(reader, capability, wish) for wish in wishes]
     # From here on every service of the organisation is looked at, over half a year only.
     reader.fetch(months_before(today, PERIODS + 2)[0].start, today)
     return [
@@ -160,9 +154,7 @@ def suggested(reader: Reader, capability: Capability, wishes: Sequence[Wish]) ->
     ]
 
 
-def _natural_limit(
-    reader: Reader, capability: Capability, wish: Wish, changes: list[SettingsBreak]
-) -> float | None:
+def _natural_limit(reader: Reader, capability: Capability, wish: Wish) -> float | None:
     """The limit of what the process does by itself, in the good direction (METRICS.md D4)."""
     until = mature_until(reader, wish.metric)
     about = About(capability, wish.metric, wish.severity)
@@ -172,7 +164,7 @@ def _natural_limit(
         _cut(capability, wish, until - timedelta(days=1), until),
         Every.MONTH,
         until=until,
-        breaks=breaks_of(wish.metric, answers_about(about), changes),
+        breaks=breaks_of(wish.metric, answers_about(about), changes_of(capability, wish.severity)),
     )
     if not found.chart.points:
         return None

@@ -15,6 +15,7 @@ from governance import signing, terms
 from governance.binding import is_unaltered
 from governance.models import Signature, Target, TargetSheet
 from governance.suggestions import Suggested
+from metrics.deciding_settings import settings_of
 from metrics.definitions import find
 from metrics.kinds import Unit
 from metrics.standing import Direction
@@ -107,7 +108,8 @@ def propose(
     predecessor = _predecessor(tenant, domain)
     described = [_terms(domain, target, position) for position, target in enumerate(wanted, 1)]
     manager, lead = _manager(domain), _lead(tenant, domain)
-    _check_distinct(domain, by, manager, lead)
+    persons = _persons(tenant, domain, lead)
+    _check_distinct(domain, by, manager, lead, persons)
     own_terms = terms.canonical(
         {
             "organisation": tenant.slug,
@@ -119,6 +121,7 @@ def propose(
             "process_owner": by.actor_key,
             "service_desk_manager": manager.actor_key,
             "business_unit_lead": lead.actor_key if lead else None,
+            "persons": persons,
             "predecessor": bytes(predecessor.digest).hex() if predecessor else None,
         }
     )
@@ -132,6 +135,7 @@ def propose(
         proposed_by=by,
         proposed_at=at,
         needs_business_unit_lead=lead is not None,
+        persons=persons,
         manager=manager,
         lead=lead,
         terms=own_terms,
@@ -287,11 +291,27 @@ def _lead(tenant: Organisation, domain: Domain) -> Person | None:
     return leads.pop()
 
 
-def _check_distinct(domain: Domain, by: Person, manager: Person, lead: Person | None) -> None:
+def _persons(tenant: Organisation, domain: Domain, lead: Person | None) -> int:
+    """How many different persons sign, as the organisation or its profile decides (1.16)."""
+    _, decided = settings_of(tenant)
+    asks_three = decided.signers == "three" or (
+        decided.signers == "three or two" and domain.key in ALWAYS_COSIGNED
+    )
+    return 3 if lead is not None and asks_three else 2
+
+
+def _check_distinct(
+    domain: Domain, by: Person, manager: Person, lead: Person | None, persons: int
+) -> None:
     if lead is not None and lead in (by, manager):
         raise NotProposable(
             f"{lead.name} leads the business unit and cannot propose or accept its targets too:"
             f" somebody else has to. Nothing was kept."
+        )
+    if persons > 2 and manager == by:
+        raise NotProposable(
+            f"{by.name} owns the process and runs {domain.name}, and its targets need three people"
+            " to sign: name another manager, or decide otherwise in the settings. Nothing was kept."
         )
     if lead is None and manager == by:
         raise NotProposable(
@@ -336,7 +356,7 @@ def in_force_from(sheet: TargetSheet, tenant: Organisation) -> date | None:
     """
     signatures = list(sheet.signatures.all())
     signers = {signature.person_id for signature in signatures}
-    if missing(sheet, signatures) or len(signers) < 2:
+    if missing(sheet, signatures) or len(signers) < sheet.persons:
         return None
     if list(sheet.declines.all()) or not is_unaltered(sheet):
         return None

@@ -12,8 +12,26 @@ from django.utils import timezone
 
 from metrics.deciding_settings import change_settings, settings_of
 from metrics.models import SettingsVersion
-from metrics.settings import Settings, SettingsRefused, listed
+from metrics.settings import Listed, Settings, SettingsRefused, listed
 from portal.admin_site import TenantAdmin, TenantForm, member_of_request, site
+
+
+def _field(one: Listed) -> forms.Field:
+    label = f"{one.words} (METRICS {one.section})"
+    if one.choices:
+        return forms.ChoiceField(
+            label=label,
+            initial=one.value,
+            choices=[(word, f"{word}: {meaning}") for word, meaning in one.choices.items()],
+            help_text=f"by default {one.default}",
+        )
+    return forms.FloatField(
+        label=label,
+        initial=one.value,
+        min_value=one.low,
+        max_value=one.high,
+        help_text=f"{one.low:g} to {one.high:g}; by default {one.default:g}",
+    )
 
 
 class SettingsForm(TenantForm):
@@ -26,14 +44,8 @@ class SettingsForm(TenantForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _, self.in_force = settings_of(self.organisation)
-        for one in listed(self.in_force, self.organisation.profile):
-            self.fields[one.name] = forms.FloatField(
-                label=f"{one.words} (METRICS {one.section})",
-                initial=one.value,
-                min_value=one.low,
-                max_value=one.high,
-                help_text=f"{one.low:g} to {one.high:g}; by default {one.default:g}",
-            )
+        for one in listed(self.in_force):
+            self.fields[one.name] = _field(one)
 
     def clean(self) -> dict[str, Any]:
         """Refuse values that contradict each other, and a version that changes nothing."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import transaction
-from django.utils import timezone
 
 from metrics.charts import Every
-from metrics.definitions import find
-from metrics.models import SettingsVersion, SignalAnswer
-from metrics.settings import Settings
-from metrics.trends import Break, Course
+from metrics.models import SignalAnswer
+from metrics.trends import Course
 from portal.audit.trail import Actor, record
 from portal.catalogue.models import Capability
 from portal.people.models import Person
@@ -127,46 +124,6 @@ def answers_by_metric(capability: Capability) -> dict[str, list[SignalAnswer]]:
     ):
         found.setdefault(answer.metric, []).append(answer)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class SettingsBreak:
-    """A version of the settings of measuring, from which day, and what differs from before."""
-
-    broken: Break
-    changed: frozenset[str]
-
-
-def settings_breaks(tenant: Organisation) -> list[SettingsBreak]:
-    """Every version of the settings: the courses of metrics that use what changed begin anew."""
-    found, before = [], asdict(Settings.of_profile(tenant.profile))
-    saved = SettingsVersion.objects.for_tenant(tenant).order_by("number")
-    for number, at, values in saved.values_list("number", "saved_at", "values"):
-        now = before | values
-        day = timezone.localtime(at, tenant.zone).date()
-        found.append(
-            SettingsBreak(
-                Break(day, f"settings version {number} from here"),
-                frozenset(name for name in now if now[name] != before.get(name)),
-            )
-        )
-        before = now
-    return found
-
-
-def breaks_of(
-    metric: str, answers: Iterable[SignalAnswer], settings: Iterable[SettingsBreak]
-) -> list[Break]:
-    """Where a course begins anew: rebased by somebody, another definition, or settings it uses."""
-    definition, _ = find(metric)
-    found = [
-        Break(answer.day, f"begun anew by {answer.printed_name}: {answer.reason}")
-        for answer in answers
-        if answer.kind == SignalAnswer.Kind.REBASED
-    ]
-    if definition.changed is not None:
-        found.append(Break(definition.changed, f"definition {definition.version} from here"))
-    return [*found, *(one.broken for one in settings if one.changed & definition.settings_used)]
 
 
 def step_of(text: str) -> Every | None:

@@ -13,23 +13,26 @@ from metrics.definitions import FOLD
 from metrics.models import SettingsVersion
 from metrics.settings import Settings
 from portal.audit.trail import Actor, record
+from portal.catalogue.severity import SeverityPolicy
 from portal.tenancy.models import Organisation
 from surveys.asking_rules import change_answer_window
 from tickets.fold_rules import change_fold_rules
 from tickets.timeline import Windows
 
-#: The version of an organisation that has changed nothing: the defaults of its profile.
+#: The version of an organisation that has changed nothing: the standard profile's defaults.
 DEFAULTS = 1
 CHANGED = "settings.changed"
 
 
 def settings_of(tenant: Organisation) -> tuple[int, Settings]:
-    """The version in force and its values; the profile's defaults where nothing was changed."""
+    """The version in force and its values; the profile's defaults where nothing was decided."""
+    number, decided = _decided(tenant)
+    return number, Settings.of(decided)
+
+
+def _decided(tenant: Organisation) -> tuple[int, dict[str, Any]]:
     newest = SettingsVersion.objects.for_tenant(tenant).order_by("-number").first()
-    defaults = Settings.of_profile(tenant.profile)
-    if newest is None:
-        return DEFAULTS, defaults
-    return newest.number, defaults.changed(newest.values)
+    return (DEFAULTS, {}) if newest is None else (newest.number, newest.values)
 
 
 @transaction.atomic
@@ -39,17 +42,19 @@ def change_settings(
     """Save a new version with some values replaced. Raises SettingsRefused; nothing is saved then.
 
     Figures of the past keep the version they were stored with; readings from now on name this one.
-    Other windows of the fold let every stored ticket be folded again.
+    Other rules of the fold let every stored ticket be folded again.
     """
     with connection.cursor() as cursor:  # two changes at once would be of one number
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('settings'), %s)", [tenant.pk])
-    number, before = settings_of(tenant)
-    after = before.changed(values)
+    number, decided = _decided(tenant)
+    before = Settings.of(decided)
+    decided = _with(decided, before, values)
+    after = Settings.of(decided)
     old, new = asdict(before), asdict(after)
     version = SettingsVersion.objects.create(
         tenant=tenant,
         number=number + 1,
-        values=new,
+        values=decided,
         reason=reason,
         saved_at=at,
         saved_by=by.name,
@@ -71,6 +76,21 @@ def change_settings(
     return version
 
 
+def _with(
+    decided: Mapping[str, Any], before: Settings, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is decided once these values are: what differs from what is in force.
+
+    What is set to the default of its profile is decided no more, and follows the profile from then
+    on; what is left as it is does not become a decision. Raises SettingsRefused.
+    """
+    asked = before.changed(values)
+    given = {n: v for n in values if (v := getattr(asked, n)) != getattr(before, n)}
+    defaults = Settings.of_profile(asked.profile)
+    default = {n for n, v in given.items() if n != "profile" and v == getattr(defaults, n)}
+    return {n: v for n, v in {**decided, **given}.items() if n not in default}
+
+
 def _act_below(tenant: Organisation, before: Settings, after: Settings, at: datetime) -> str:
     """Let the fold and the invitations know what concerns them; returns what is restated by it."""
     if before.answer_days != after.answer_days:
@@ -85,6 +105,7 @@ def _act_below(tenant: Organisation, before: Settings, after: Settings, at: date
             misclick=timedelta(minutes=after.misclick_minutes),
         ),
         triage=timedelta(minutes=after.triage_minutes),
+        severity_policy=SeverityPolicy(after.severity_policy),
         at=at,
     )
-    return "every ticket is folded again: periods that are over are told by the new windows"
+    return "every ticket is folded again: periods that are over are told by the new rules"

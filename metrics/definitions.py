@@ -36,7 +36,9 @@ Evaluate = Callable[[Facts], Estimate]
 
 
 #: The settings of the fold, and those of answers.
-FOLD = frozenset({"reopen_days", "courtesy_hours", "misclick_minutes", "triage_minutes"})
+FOLD = frozenset(
+    {"reopen_days", "courtesy_hours", "misclick_minutes", "triage_minutes", "severity_policy"}
+)
 ANSWERS = frozenset({"answer_days"})
 #: What stands in a view's words for the reopen window at its default.
 _WINDOW = "14 days"
@@ -124,6 +126,8 @@ class Metric:
     minimum: int = 5
     #: The settings its values follow from; None: those of its sort (`settings_used`).
     depends_on: frozenset[str] | None = None
+    #: The fields of a capability in the catalogue that its values follow from.
+    catalogue_used: frozenset[str] = frozenset()
     never_pooled_across: str = ""
     version: int = 1
     #: The day since which this version holds; courses begin anew there. None for the first one.
@@ -154,6 +158,11 @@ class Metric:
         if self.depends_on is not None:
             return self.depends_on
         return ANSWERS if self.from_answers else FOLD
+
+    @property
+    def is_of_surveys(self) -> bool:
+        """Whether it tells of people who were asked: what they said, or how many answered."""
+        return self.from_answers or self.family is Family.SATISFACTION
 
     def matures_in(self, settings: Settings) -> int:
         """Days after which a figure of a period no longer changes by waiting."""
@@ -552,6 +561,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("csat_share.share",),
         gaming="raising the threshold: a change of it begins a new series",
         depends_on=ANSWERS | {"proxy_pairs", "proxy_auc"},
+        catalogue_used=frozenset({"quick_within_ms"}),
         source="METRICS.md M10",
         pair=(Pair.COMMENTS,),
         never_pooled_across="capabilities, and never with answers",
@@ -763,6 +773,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="repeat contact (M17), reopen rate (M18), satisfied share (M01)",
         guards=("repeat_contact.rate", "reopen_rate.rate", "csat_share.share"),
         gaming="splitting one problem over several tickets; solving without logging",
+        catalogue_used=frozenset({"first_contact_resolvable"}),
         source="METRICS.md M16",
         pair=(Pair.REPEAT_CONTACTS, Pair.COMMENTS),
         maturity_days=14,
@@ -1055,6 +1066,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="finished without us (M23), satisfied share (M01)",
         guards=("self_service_completion.share", "csat_share.share"),
         gaming="counting visits as completions",
+        catalogue_used=frozenset({"self_service"}),
         source="METRICS.md M24",
         pair=(Pair.ASKED_ALL_THE_SAME,),
     ),
@@ -1085,6 +1097,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("self_service_completion.share",),
         line="self_service_line",
         gaming="not classifying",
+        catalogue_used=frozenset({"self_service"}),
         source="METRICS.md M25",
         pair=(Pair.ASKED_ALL_THE_SAME, Pair.OBSERVATIONS),
     ),

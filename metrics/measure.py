@@ -46,7 +46,7 @@ from surveys.blind_reading import Agreement, agreement
 from surveys.models import Theme
 from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
-from tickets.models import Escalation
+from tickets.models import Escalation, RestatedCount, Restatement, RestatementQuerySet
 from tickets.quality import flaws_between
 from tickets.segments import DIMENSIONS
 from tickets.segments import place as place_in
@@ -105,6 +105,18 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class Restated:
+    """Decisions of a period that were told otherwise after it was over (METRICS.md 1.8)."""
+
+    #: met, missed, undecided, withdrawn, not_counted, or elsewhere: in another slice or period.
+    was: str
+    now: str
+    items: int
+    #: When the latest of them was noticed, ISO 8601.
+    noticed_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A measured value with everything that must stand beside it (METRICS.md 1.14).
 
@@ -141,6 +153,8 @@ class Reading:
     guardrail: tuple[Guard, ...] = ()
     #: Set by metrics/data_quality.py, likewise.
     data_quality: tuple[RestsOn, ...] = ()
+    #: Set by metrics/restated.py, as well.
+    restated: tuple[Restated, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The reading as plain JSON."""
@@ -203,6 +217,7 @@ class Reader:
         self._tells_escalations: bool | None = None
         self._themes: Mapping[int, str] | None = None
         self._flaws: dict[tuple[Any, ...], Mapping[tuple[FlawKind, str, str], int]] = {}
+        self._restated: dict[tuple[Any, ...], Sequence[RestatedCount]] = {}
         capabilities = list(
             Capability.objects.for_tenant(tenant).values_list(
                 "pk", "first_contact_resolvable", "quick_within_ms"
@@ -381,6 +396,23 @@ class Reader:
                 self.tenant.pk, start, end, capabilities=cut.capabilities
             )
         return self._flaws[key]
+
+    def restatements(self, cut: Slice) -> RestatementQuerySet:
+        """What of a period and its capabilities was decided otherwise before."""
+        rows: RestatementQuerySet = Restatement.objects.for_tenant(self.tenant)
+        return rows.of_period(
+            self.midnight(cut.start),
+            self.midnight(cut.until),
+            capabilities=cut.capabilities,
+            until=self.as_of,
+        )
+
+    def restated(self, cut: Slice) -> Sequence[RestatedCount]:
+        """How many of each sort that are, of any severity; asked once a period."""
+        key = (cut.start, cut.until, cut.capabilities)
+        if key not in self._restated:
+            self._restated[key] = self.restatements(cut).counts()
+        return self._restated[key]
 
     def facts(self, cut: Slice) -> Facts:
         """The rows of a slice, for an evaluation that is no view of a metric."""

@@ -81,10 +81,11 @@ class Mark(TenantOwned):
 class SettingsVersion(TenantOwned):
     """What an organisation decided about measuring (metrics/settings.py). Append-only.
 
-    Version 1 is no row: the defaults of the profile.
+    Version 1 is no row: the defaults of the standard profile.
     """
 
     number = models.PositiveIntegerField()
+    #: What was decided; for everything else the defaults of the profile hold.
     values = models.JSONField()
     reason = models.CharField(max_length=300)
     saved_at = models.DateTimeField()

@@ -19,7 +19,17 @@ from metrics.ratios import HARDLY_CLASSIFIED, WELL_CLASSIFIED
 from metrics.small_numbers import SMALLEST
 from metrics.standing import FRAGILE_DROP, LOW_RATE, LOWEST_RATE, NEGATIVES, PRECISION
 from metrics.telemetry import PAIRS, SMALLEST_AUC
+from portal.catalogue.severity import SeverityPolicy
 from tickets.timeline import BURST_MORE_THAN, COURTESY_WINDOW, MISCLICK_WINDOW, REOPEN_WINDOW
+
+#: A number, or one of a few words.
+type Value = float | str
+
+
+#: The ordinary window of survey figures, by profile (METRICS.md 1.16).
+SURVEY_WINDOW = {"small": "90 days", "standard": "month or 90 days", "large": "month"}
+#: How many persons sign targets, by profile (METRICS.md 1.16).
+SIGNERS = {"small": "two", "standard": "three or two", "large": "three"}
 
 
 class SettingsRefused(ValueError):
@@ -37,10 +47,25 @@ def _decided(default: float, words: str, section: str, low: float, high: float) 
     )
 
 
+def _chosen(default: str, words: str, section: str, choices: Mapping[str, str]) -> Any:
+    """A setting that is one of a few words; `choices` says what each means."""
+    return field(default=default, metadata={"words": words, "section": section, "choices": choices})
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting, at the default of the standard profile. Shares are 0 to 1."""
 
+    profile: str = _chosen(
+        "standard",
+        "The organisation's profile: it sets defaults, and what was decided otherwise stands",
+        "1.16",
+        {
+            "small": "few tickets a service: figures of 90 days, coarser, two signatures",
+            "standard": "figures of a month where it has enough answers",
+            "large": "figures of a month, three signatures",
+        },
+    )
     reopen_days: float = _decided(
         REOPEN_WINDOW / timedelta(days=1),
         "Days in which a reopen, a follow-up or a repeat contact counts",
@@ -64,6 +89,35 @@ class Settings:
     )
     triage_minutes: float = _decided(
         60, "Business minutes in which the severity is still being found", "1.5", 0, 480
+    )
+    severity_policy: str = _chosen(
+        SeverityPolicy.RECORDED.value,
+        "Which severity targets and figures use",
+        "1.5",
+        {
+            SeverityPolicy.RECORDED.value: "as the help desk records it",
+            SeverityPolicy.GOVERNED.value: "milder only with a reason and another's approval",
+        },
+    )
+    survey_window: str = _chosen(
+        SURVEY_WINDOW["standard"],
+        "The ordinary window of survey figures",
+        "1.16",
+        {
+            "90 days": "the last 90 days",
+            "month or 90 days": "the last calendar month, 90 days where it has few answers",
+            "month": "the last calendar month",
+        },
+    )
+    signers: str = _chosen(
+        SIGNERS["standard"],
+        "How many persons sign targets where the business unit's lead is one of them",
+        "1.16",
+        {
+            "two": "two persons are enough",
+            "three or two": "three for HR, Facilities, Legal and Finance, two for others",
+            "three": "three in every domain",
+        },
     )
     answer_days: float = _decided(14, "Days in which an answer counts", "M01", 3, 30)
     suppressed_below: float = _decided(
@@ -178,15 +232,35 @@ class Settings:
     @classmethod
     def of_profile(cls, profile: str) -> Settings:
         """The defaults of an organisation's profile (METRICS.md 1.16)."""
-        return cls(precision=PRECISION[profile])
+        return cls(
+            profile=profile,
+            precision=PRECISION[profile],
+            survey_window=SURVEY_WINDOW[profile],
+            signers=SIGNERS[profile],
+        )
+
+    @classmethod
+    def of(cls, decided: Mapping[str, Any]) -> Settings:
+        """What an organisation decided, and its profile's defaults for the rest.
+
+        Raises SettingsRefused.
+        """
+        return cls.of_profile(str(decided.get("profile", cls().profile))).changed(decided)
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """These settings with some values replaced. Raises SettingsRefused naming every mistake."""
         known = {one.name: one for one in fields(self)}
         mistakes = [f"There is no setting {name!r}." for name in values.keys() - known.keys()]
-        read: dict[str, float] = {}
+        read: dict[str, Any] = {}
         for name in values.keys() & known.keys():
             about = known[name].metadata
+            if choices := about.get("choices"):
+                read[name] = values[name]
+                if values[name] not in choices:
+                    mistakes.append(
+                        f"{about['words']}: {values[name]!r} is none of {', '.join(choices)}."
+                    )
+                continue
             try:
                 read[name] = float(values[name])
             except (TypeError, ValueError):
@@ -216,24 +290,42 @@ class Listed:
     name: str
     words: str
     section: str
-    value: float
-    default: float
-    low: float
-    high: float
+    value: Value
+    default: Value
+    #: Of a number.
+    low: float = 0
+    high: float = 0
+    #: Of a word: what each means.
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self, value: Value) -> str:
+        """A value of it: its word, or its number."""
+        return str(value) if self.choices else f"{value:g}"
+
+    @property
+    def value_said(self) -> str:
+        """What is in force, in words."""
+        return self._in_words(self.value)
+
+    @property
+    def default_said(self) -> str:
+        """What is so where nothing was decided, in words."""
+        return self._in_words(self.default)
+
+    def _in_words(self, value: Value) -> str:
+        meaning = self.choices.get(str(value))
+        return f"{value}: {meaning}" if meaning and meaning != value else self.said(value)
 
 
-def listed(settings: Settings, profile: str) -> list[Listed]:
-    """Every setting with its value in force and its default."""
-    defaults = Settings.of_profile(profile)
+def listed(settings: Settings) -> list[Listed]:
+    """Every setting with its value in force, and its default under the profile in force."""
+    defaults = Settings.of_profile(settings.profile)
     return [
         Listed(
             one.name,
-            one.metadata["words"],
-            one.metadata["section"],
-            getattr(settings, one.name),
-            getattr(defaults, one.name),
-            one.metadata["low"],
-            one.metadata["high"],
+            value=getattr(settings, one.name),
+            default=getattr(defaults, one.name),
+            **one.metadata,
         )
         for one in fields(settings)
     ]

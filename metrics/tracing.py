@@ -139,6 +139,15 @@ def is_traceable(name: str) -> bool:
     return True
 
 
+def rests_on(name: str) -> Kind | None:
+    """The kind whose rows a figure counts; None where it leads to no tickets, or to the backlog."""
+    try:
+        kind, of_backlog = _rests_on(name)
+    except Untraceable:
+        return None
+    return None if of_backlog else kind
+
+
 def _by_item(rows: Rows) -> list[list[int]]:
     """The places of each item's rows; a row of a kind that names no item is one of its own."""
     if "item" not in rows:

@@ -127,19 +127,21 @@ def course(
     """The course of a view up to a day; `cut` says of which slice, whatever its period."""
     periods = periods_before(until, step, count or LENGTH[step])
     readings = trend(reader, name, cut, periods)
-    found = {
-        index: broken.why
-        for broken in sorted(breaks, key=lambda one: one.day)
-        for index, period in enumerate(periods)
-        if period.start <= broken.day < period.until and index
-    }
+    whys = _by_period(periods, ((one.day, one.why) for one in breaks))
+    found = {index: why for index, why in whys.items() if index}
     found |= _other_scales(reader, name, cut, periods)
-    marks: dict[int, str] = {}
-    for one in sorted(happened, key=lambda one: one.day):
-        for index, period in enumerate(periods):
-            if period.start <= one.day < period.until:
-                marks[index] = "; ".join(filter(None, (marks.get(index), one.words)))
+    marks = _by_period(periods, ((one.day, one.words) for one in happened))
     return Course(step, periods, readings, _chart(reader, name, readings, found), found, marks)
+
+
+def _by_period(periods: Sequence[Period], said: Iterable[tuple[date, str]]) -> dict[int, str]:
+    """What is said of days, by the index of the period they lie in; each thing once."""
+    found: dict[int, list[str]] = {}
+    for day, words in sorted(said):
+        for index, period in enumerate(periods):
+            if period.start <= day < period.until and words not in found.get(index, []):
+                found.setdefault(index, []).append(words)
+    return {index: "; ".join(words) for index, words in found.items()}
 
 
 def steps(reader: Reader, name: str, cut: Slice, until: date) -> Every | None:

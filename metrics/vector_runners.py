@@ -30,6 +30,7 @@ from metrics import (
 )
 from metrics.settings import Settings
 from portal.catalogue.business_time import BusinessTime, CalendarRules
+from portal.catalogue.severity import SeverityPolicy
 from tickets import clocks, segments
 from tickets.canonical import Event, EventType, State
 from tickets.meaning import meaning_of
@@ -547,7 +548,9 @@ def _clustered(case: Case, _: Mapping[str, Any]) -> dict[str, Any]:
 def _severity(case: Case, content: Mapping[str, Any]) -> dict[str, Any]:
     calendar = BusinessTime.of(CalendarRules.from_dict(content["calendar"]))
     grace, targets = content["triage_grace_business_seconds"], content["targets_seconds"]
-    governed = FoldSettings("governed", lambda opened_at: calendar.deadline(opened_at, grace))
+    governed = FoldSettings(
+        SeverityPolicy.GOVERNED, lambda opened_at: calendar.deadline(opened_at, grace)
+    )
     [timeline] = fold([TicketLog(case["id"], _severity_events(case["input"]))], governed)
     [item] = timeline.work_items
     told = clocks.resolution(item, lambda _, severity: (calendar, targets[severity.value]))

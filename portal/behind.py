@@ -11,6 +11,12 @@ from metrics.answering_signals import may_answer
 from metrics.definitions import View, find, names
 from metrics.kinds import Estimate
 from metrics.measure import Reader, Reading, Slice
+from metrics.restated import (
+    change_in_words,
+    restated_in_words,
+    restatements,
+    with_restatements,
+)
 from metrics.tracing import Traced, behind, is_traceable, some
 from portal.cards import value_words
 from portal.catalogue.models import Capability
@@ -18,6 +24,7 @@ from portal.catalogue.severity import Severity
 from portal.courses import FIRST, Choice, severity_asked
 from portal.organisations import Member
 from portal.scorecards import in_words, period
+from tickets.models import Restatement
 
 ROWS = 50
 
@@ -35,6 +42,19 @@ class Row:
     contributes: str
 
 
+@dataclass(frozen=True, slots=True)
+class RestatedRow:
+    """A decision that was told otherwise before."""
+
+    ticket: str
+    source: str
+    was: str
+    was_at: datetime | None
+    now: str
+    now_at: datetime | None
+    noticed_at: datetime
+
+
 @dataclass(slots=True)
 class Page:
     """Everything the template shows."""
@@ -50,6 +70,9 @@ class Page:
     only_for_it: bool
     behind: int
     rows: list[Row] = field(default_factory=list)
+    #: What was told otherwise after the period was over, the latest noticed first.
+    restated: list[RestatedRow] = field(default_factory=list)
+    restated_words: str = ""
     #: The query of the page with the next rows; empty where there are no more.
     go_on: str = ""
 
@@ -79,13 +102,14 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         "until": until.isoformat(),
         "place": found.go_on,
     }
+    reading = with_restatements(reader.measure(name, cut), cut, reader)
     return Page(
         capability=capability,
         start=start,
         until=until,
         period_words=in_words(start, until),
         period_error=error,
-        reading=reader.measure(name, cut),
+        reading=reading,
         figures=[Choice(one, _label(one), one == name) for one in names() if is_traceable(one)],
         severities=[
             *([] if view.per_severity else [Choice("", "all", severity is None)]),
@@ -94,6 +118,8 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         only_for_it=only,
         behind=len(rows),
         rows=[_row(view, one) for one in found.rows],
+        restated=[_restated(one, cut) for one in restatements(name, cut, reader, most=ROWS)],
+        restated_words=restated_in_words(reading.restated),
         go_on=urlencode(asked) if found.go_on is not None else "",
     )
 
@@ -121,6 +147,19 @@ def _row(view: View, one: Traced) -> Row:
         severity=one.severity,
         state=one.state.replace("_", " "),
         contributes=_contributes(view, one.contribution),
+    )
+
+
+def _restated(one: Restatement, cut: Slice) -> RestatedRow:
+    was, now = change_in_words(one, cut)
+    return RestatedRow(
+        ticket=one.ticket.external_id,
+        source=one.ticket.connection.name,
+        was=was,
+        was_at=one.was_at,
+        now=now,
+        now_at=one.now_at,
+        noticed_at=one.noticed_at,
     )
 
 

@@ -16,6 +16,7 @@ from metrics.data_quality import flaws_in_words, lower_first
 from metrics.definitions import find
 from metrics.kinds import Unit
 from metrics.measure import Guard, Reading
+from metrics.restated import restated_in_words
 from metrics.scales import SCALES
 from metrics.trends import Course
 from portal.drawing import Point, Series
@@ -91,6 +92,8 @@ class Card:
     definitions: tuple[tuple[str, str], ...] = ()
     series: Series | None = None
     evidence: Sequence[Beside] = field(default_factory=tuple)
+    #: Over which days it is told, where those are not the page's.
+    period: str = ""
 
     @property
     def figure(self) -> str:
@@ -179,11 +182,13 @@ def card(
     label: str = "",
     series: Series | None = None,
     evidence: Sequence[Beside] = (),
+    period: str = "",
     tickets: Callable[[Reading], str] = lambda reading: "",
 ) -> Card:
     """The card of readings of one metric and slice; the first of them leads.
 
-    `tickets` says where the tickets behind a reading are listed.
+    `tickets` says where the tickets behind a reading are listed; `period` over which days they are
+    told where those are not the page's.
     """
     reading = readings[0]
     return Card(
@@ -201,6 +206,7 @@ def card(
         definitions=tuple(_definitions(reading)),
         series=series,
         evidence=evidence,
+        period=period,
     )
 
 
@@ -216,7 +222,7 @@ def figure(reading: Reading) -> Figure:
         value="unknown" if reading.value is None else value_words(reading.value, view.unit),
         counted=counted_words(reading),
         interval=interval_words(reading),
-        notes="; ".join((*notes, *_flags(reading))),
+        notes="; ".join((*notes, *_flags(reading), *_restated(reading))),
     )
 
 
@@ -252,6 +258,12 @@ def interval_words(reading: Reading) -> str:
 
 def _flags(reading: Reading) -> tuple[str, ...]:
     return reading.flags + (("provisional",) if reading.provisional else ())
+
+
+def _restated(reading: Reading) -> tuple[str, ...]:
+    """What was told otherwise after the period was over; the tickets behind it list which."""
+    told = restated_in_words(reading.restated)
+    return (f"restated since: {told}",) if told else ()
 
 
 def _suffix(reading: Reading) -> str:

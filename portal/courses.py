@@ -18,11 +18,10 @@ from metrics.answering_signals import (
     NotTheirSignal,
     answer_signal,
     answers_about,
-    breaks_of,
     may_answer,
-    settings_breaks,
     step_of,
 )
+from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every, Method
 from metrics.definitions import BY_KEY, View, find, names
 from metrics.measure import Reader, Slice
@@ -115,7 +114,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         cut,
         step,
         until=until,
-        breaks=breaks_of(name, answers, settings_breaks(tenant)),
+        breaks=breaks_of(name, answers, changes_of(capability, severity or "")),
         happened=known_to_have_happened(capability),
     )
     return Page(

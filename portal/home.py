@@ -57,6 +57,7 @@ class Page:
     """Everything the template shows."""
 
     period_words: str
+    profile: str
     findings: list[Finding] = field(default_factory=list)
     domains: list[DomainLine] = field(default_factory=list)
     #: Whether the member owns or runs a service, so that its detectors are theirs to read.
@@ -70,7 +71,7 @@ def page(*, member: Member, now: datetime) -> Page:
     readable = live_capabilities(tenant.pk, person=member.person, roles=member.roles)
     live = list(readable.select_related("domain"))
     reader = Reader(tenant, as_of=now)
-    shown = Page(in_words(start, until))
+    shown = Page(in_words(start, until), reader.settings.profile)
     telling = _Telling(reader, live, start, until)
     if live:
         reader.fetch(start, until)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils import timezone
 
+from metrics import words
 from metrics.deciding_settings import DEFAULTS, settings_of
 from metrics.definitions import BY_KEY, Metric
 from metrics.kinds import Unit
 from metrics.models import SettingsVersion
+from metrics.profiles import Proposal, proposed
 from metrics.settings import Listed, Settings, listed
 from metrics.standing import Direction
 from portal.tenancy.models import Organisation
@@ -59,16 +62,33 @@ class Page:
     settings: list[Listed]
     settings_version: int
     versions: tuple[Version, ...]
+    profile: str
+    #: What the organisation's volumes propose.
+    proposed: str
 
 
-def page(tenant: Organisation) -> Page:
+def page(tenant: Organisation, now: datetime) -> Page:
     """The page of an organisation, with the settings it has in force."""
     number, settings = settings_of(tenant)
     return Page(
         tuple(_entry(metric, settings) for metric in BY_KEY.values()),
-        listed(settings, tenant.profile),
+        listed(settings),
         number,
         _versions(tenant),
+        settings.profile,
+        _proposed(proposed(tenant, now), settings.profile),
+    )
+
+
+def _proposed(found: Proposal | None, profile: str) -> str:
+    if found is None:
+        return "No tickets of the last 90 days propose one."
+    also = "as well" if found.profile == profile else "instead"
+    middle = words.rounded(found.tickets_a_month, 0)
+    return (
+        f"Its volumes propose {found.profile} {also}: of"
+        f" {words.count(found.services, 'service', 'services')} the one in the middle had about"
+        f" {middle} tickets a month in the last 90 days."
     )
 
 
@@ -106,15 +126,14 @@ def _smallest(metric: Metric) -> str:
 
 def _versions(tenant: Organisation) -> tuple[Version, ...]:
     """Every version of the settings, the newest first, each with what it changed."""
-    rows = list(SettingsVersion.objects.for_tenant(tenant).order_by("number"))
-    defaults = {one.name: one for one in listed(settings_of(tenant)[1], tenant.profile)}
-    before: dict[str, float] = {name: one.default for name, one in defaults.items()}
-    told = [Version(DEFAULTS, "", "", "The defaults of the organisation's profile.", "")]
-    for row in rows:
+    told = [Version(DEFAULTS, "", "", "The defaults of the standard profile.", "")]
+    before = listed(Settings())
+    for row in SettingsVersion.objects.for_tenant(tenant).order_by("number"):
+        now = listed(Settings.of(row.values))
         changed = [
-            f"{defaults[name].words}: {before[name]:g} to {value:g}"
-            for name, value in row.values.items()
-            if name in defaults and value != before[name]
+            f"{new.words}: {old.said(old.value)} to {new.said(new.value)}"
+            for old, new in zip(before, now, strict=True)
+            if old.value != new.value
         ]
         told.append(
             Version(
@@ -122,8 +141,8 @@ def _versions(tenant: Organisation) -> tuple[Version, ...]:
                 f"{timezone.localtime(row.saved_at, tenant.zone):%d %B %Y}",
                 row.saved_by,
                 row.reason,
-                "; ".join(changed) or "nothing that is still decided",
+                "; ".join(changed) or "nothing that acts",
             )
         )
-        before |= {name: value for name, value in row.values.items() if name in defaults}
+        before = now
     return tuple(reversed(told))

@@ -80,6 +80,17 @@ class RestsOnOut(serializers.Serializer[Any]):
     )
 
 
+class RestatedOut(serializers.Serializer[Any]):
+    """Decisions of the period that were told otherwise after it was over."""
+
+    was = serializers.CharField(
+        help_text="met, missed, undecided, withdrawn, not_counted, or elsewhere: in another slice"
+    )
+    now = serializers.CharField()
+    items = serializers.IntegerField()
+    noticed_at = serializers.DateTimeField(help_text="the latest of them")
+
+
 class ReadingTargetOut(serializers.Serializer[Any]):
     """The target beside a figure, and how it stands; one that is not signed decides nothing."""
 
@@ -139,6 +150,7 @@ class ReadingOut(serializers.Serializer[Any]):
     paired_evidence = serializers.ListField(child=serializers.CharField())
     guardrail = GuardOut(many=True)
     data_quality = RestsOnOut(many=True)
+    restated = RestatedOut(many=True)
 
 
 class SliceQuestion(serializers.Serializer[Any]):

@@ -14,18 +14,19 @@ from governance.guarding import Among, guarded
 from metrics import evidence, words
 from metrics.answering_signals import (
     answers_by_metric,
-    breaks_of,
     may_answer,
-    settings_breaks,
 )
+from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every
 from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
 from metrics.measure import Reader, Reading, Slice
 from metrics.periods import is_askable
+from metrics.restated import with_restatements
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
+from metrics.windows import mature_day, survey_window
 from portal.cards import Beside, Card, Link, Told, anchor_of, card, counted_heading, series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities, policy_capabilities
@@ -85,6 +86,11 @@ class Page:
     period_words: str = ""
     #: Of the settings its figures were measured by.
     settings_version: int | None = None
+    profile: str = ""
+    #: Over which days survey figures are told where that is another period.
+    survey_words: str = ""
+    #: Whether no period was asked for.
+    is_usual: bool = False
     period_error: str = ""
     families: list[Family] = field(default_factory=list)
     targets: list[TargetRow] = field(default_factory=list)
@@ -104,6 +110,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
     if capability is None:
         return None
     start, until, error = period(query, now.astimezone(tenant.zone).date())
+    usual = is_usual(query) or bool(error)
     found = standings(tenant, domain_id=capability.domain_id, on=now.astimezone(tenant.zone).date())
     shown = Page(
         capability=capability,
@@ -114,14 +121,17 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         unit=capability.business_unit.name if capability.business_unit else "",
         period_words=in_words(start, until),
         period_error=error,
+        is_usual=usual,
         targets=_targets(found, capability),
     )
     whole = _reads(member, capability)
     if whole is not None:
         cut = Slice(start, until, frozenset([capability.pk]))
-        telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found)
+        telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found, usual=usual)
+        shown.survey_words = telling.survey_words
         shown.families = telling.families() if whole else [telling.policy()]
         shown.settings_version = telling.reader.settings_version
+        shown.profile = telling.reader.settings.profile
     return shown
 
 
@@ -135,15 +145,34 @@ def readings(
     tenant = member.organisation
     capability = Capability.objects.for_tenant(tenant).filter(slug=slug).first()
     whole = None if capability is None else _reads(member, capability)
-    if whole is None:
+    if capability is None or whole is None:
         return []
-    start, until, _ = period(query, now.astimezone(tenant.zone).date())
+    start, until, error = period(query, now.astimezone(tenant.zone).date())
     answering = Answering(Reader(tenant, as_of=now))
     asked = Asked(start, until, slug)
     if not whole:
-        return answering.all([f"{POLICY}.{view.key}" for view in BY_KEY[POLICY].views], asked, ())
-    pooled = [one for one in answering.all((), asked, ()) if one.slice["severity"] is None]
-    return [*pooled, *answering.all((), asked, ["severity"])]
+        names = [f"{POLICY}.{view.key}" for view in BY_KEY[POLICY].views]
+        told = answering.all(names, asked, ())
+    else:
+        pooled = [one for one in answering.all((), asked, ()) if one.slice["severity"] is None]
+        told = [*pooled, *answering.all((), asked, ["severity"])]
+    if not (is_usual(query) or error):
+        return told
+    days = survey_window(answering.reader, frozenset([capability.pk]))
+    return [_over(one, *days, slug, answering) if _of_surveys(one) else one for one in told]
+
+
+def _of_surveys(reading: Reading) -> bool:
+    return find(reading.key)[0].is_of_surveys
+
+
+def _over(reading: Reading, start: date, until: date, slug: str, answering: Answering) -> Reading:
+    return answering.tell(reading.key, Asked(start, until, slug, reading.slice["severity"]))
+
+
+def is_usual(query: Mapping[str, str]) -> bool:
+    """Whether no period is asked for."""
+    return not query.get("from") and not query.get("until")
 
 
 def _reads(member: Member, capability: Capability) -> bool | None:
@@ -164,7 +193,7 @@ def period(query: Mapping[str, str], today: date) -> tuple[date, date, str]:
     start = until
     for _ in range(3):
         start = (start - timedelta(days=1)).replace(day=1)
-    if not query.get("from") and not query.get("until"):
+    if is_usual(query):
         return start, until, ""
     try:
         asked = (
@@ -232,12 +261,19 @@ class _Telling:
         capability: Capability,
         cut: Slice,
         found: Sequence[Standing],
+        *,
+        usual: bool,
     ) -> None:
         self.reader, self.capability, self.cut, self.found = reader, capability, cut, found
         first = months_before(cut.until, TREND_MONTHS)[0].start
-        reader.fetch_for(min(first, cut.start), cut.until, cut.capabilities)
+        latest = max(cut.until, mature_day(reader)) if usual else cut.until
+        reader.fetch_for(min(first, cut.start), latest, cut.capabilities)
+        self.surveyed = cut
+        if usual:
+            start, until = survey_window(reader, cut.capabilities)
+            self.surveyed = replace(cut, start=start, until=until)
         self.answers = answers_by_metric(capability)
-        self.settings_changes = settings_breaks(reader.tenant)
+        self.changes = reader.once(("changes", ""), lambda: changes_of(capability))
         self.happened = known_to_have_happened(capability)
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])
@@ -304,17 +340,12 @@ class _Telling:
     def _card(
         self, metric: Metric, views: Sequence[View], severity: Severity | None = None
     ) -> Card:
-        cut = _with(self.cut, severity) if severity else self.cut
+        cut = self.surveyed if metric.is_of_surveys else self.cut
+        cut = _with(cut, severity) if severity else cut
         names = [f"{metric.key}.{view.key}" for view in views]
+        among = Among(self.found, self.capability.pk)
         readings = [
-            guarded(
-                self._against(
-                    with_data_quality(self.reader.tell(name, cut), cut, self.reader), severity, cut
-                ),
-                cut,
-                self.reader,
-                Among(self.found, self.capability.pk),
-            )
+            guarded(self._against(self._shown(name, cut), severity, cut), cut, self.reader, among)
             for name in names
         ]
         return card(
@@ -324,8 +355,19 @@ class _Telling:
             label=f"{metric.name}, {severity}" if severity else metric.name,
             series=None if severity else self._series(metric, views),
             evidence=self._evidence(metric, cut),
+            period=self.survey_words if metric.is_of_surveys else "",
             tickets=self._tickets,
         )
+
+    @property
+    def survey_words(self) -> str:
+        """The days of survey figures in words, where they are others than the page's."""
+        mine = self.surveyed
+        return "" if mine == self.cut else in_words(mine.start, mine.until)
+
+    def _shown(self, name: str, cut: Slice) -> Reading:
+        reading = with_data_quality(self.reader.tell(name, cut), cut, self.reader)
+        return with_restatements(reading, cut, self.reader)
 
     def _tickets(self, reading: Reading) -> str:
         """Where the tickets behind a reading are listed, for those who may see them."""
@@ -345,7 +387,7 @@ class _Telling:
             if cut.severity is not None and _whole(metric) and not apart:
                 continue  # the metric's own card says it already
             home = _home(piece.kind) if piece.rows else metric
-            if home is not metric and piece in self._at(home):
+            if home is not metric and self._stands_at(home, piece):
                 there = anchor_of(f"{home.key}.{_whole(home)[0].key}")
                 told.append(Beside(piece.title, shown_at=Link(home.name, f"#{there}")))
             else:
@@ -355,8 +397,16 @@ class _Telling:
                 told.append(Beside(piece.title, rows, piece.words))
         return told
 
-    def _at(self, metric: Metric) -> list[evidence.Piece]:
-        return evidence.beside(self.reader, self.cut, metric.key)
+    def _stands_at(self, home: Metric, piece: evidence.Piece) -> bool:
+        """Whether a piece is shown in full beside another metric.
+
+        What people said is shown once: over the days of the survey figures it stands beside.
+        """
+        cut = self.surveyed if home.is_of_surveys else self.cut
+        there = evidence.beside(self.reader, cut, home.key)
+        if cut == self.cut:
+            return piece in there
+        return any(one.kind == piece.kind and one.rows for one in there)
 
     def _named(self, tickets: Sequence[evidence.TicketName]) -> tuple[Link, ...]:
         """Links to tickets, for those who may see them."""
@@ -380,7 +430,7 @@ class _Telling:
                     Every.MONTH,
                     until=self.cut.until,
                     count=TREND_MONTHS,
-                    breaks=breaks_of(name, self.answers.get(name, ()), self.settings_changes),
+                    breaks=breaks_of(name, self.answers.get(name, ()), self.changes),
                     happened=self.happened,
                 )
                 told = [self._against(reading, None, self.cut) for reading in found.readings]

@@ -379,5 +379,5 @@ def themes(request: MemberRequest, organisation: str) -> HttpResponse:
 @needs(Right.READ_PAGES)
 def method(request: MemberRequest, organisation: str) -> HttpResponse:
     """How everything is measured, written from the definitions."""
-    page = method_page.page(request.member.organisation)
+    page = method_page.page(request.member.organisation, timezone.now())
     return render(request, "portal/method.html", {"page": page})

@@ -1,14 +1,16 @@
 """What people are asked, in their domain's words: reads and checks `surveys/domains/*.toml`.
 
 A domain is one file, named by its key; `general.toml` serves domains without one, and events that
-belong to none. Every file says the same things in the same languages.
+belong to none. Every file says the same things in the same languages. Whoever changes words that
+people have been asked in says since when: `changed = 2026-10-01`, beside `question_type`.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,9 @@ class Wording:
     scale: Mapping[int, str]
     #: Reason keys with their words, by where the score lies.
     reasons: Mapping[Band, Mapping[str, str]]
+    #: The day since which people are asked in these words; None for the first ones. Courses begin
+    #: anew there (METRICS.md M03).
+    changed: date | None = None
 
     def reasons_for(self, score: int) -> Mapping[str, str]:
         """The reasons fitted to a score."""
@@ -84,10 +89,14 @@ def parse(key: str, text: str) -> Mapping[str, Wording]:
     kind = QUESTION_TYPES.get(content.pop("question_type", ""))
     if kind is None:
         raise FaultyWording(f"{key}: question_type is none of {', '.join(QUESTION_TYPES)}.")
+    changed = content.pop("changed", None)
+    if changed is not None and type(changed) is not date:
+        raise FaultyWording(f"{key}: changed is a day, such as 2026-10-01.")
     if set(content) != set(LANGUAGES):
         raise FaultyWording(f"{key}: needs exactly the languages {', '.join(LANGUAGES)}.")
     wordings = {
-        language: _wording(key, language, kind, content[language]) for language in LANGUAGES
+        language: replace(_wording(key, language, kind, content[language]), changed=changed)
+        for language in LANGUAGES
     }
     _same_reasons(key, wordings)
     return wordings

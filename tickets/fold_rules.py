@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from portal.tenancy.models import Organisation
+from portal.catalogue.severity import SeverityPolicy
 from tickets.calendars import TRIAGE_GRACE_S, Calendars
 from tickets.canonical import Event
 from tickets.models import Connection, FoldVersion
@@ -25,11 +25,11 @@ class FoldRules:
     windows: Windows = DEFAULTS.windows
     #: Business time after opening in which what is recorded is still triage.
     triage: timedelta = timedelta(seconds=TRIAGE_GRACE_S)
-    severity_policy: str = "recorded"
+    severity_policy: SeverityPolicy = SeverityPolicy.RECORDED
 
     def settings(self, calendars: Calendars, story: Sequence[Event]) -> FoldSettings:
         """What the fold of one family needs, from the events of its first ticket."""
-        if self.severity_policy == "recorded":
+        if self.severity_policy is SeverityPolicy.RECORDED:
             return FoldSettings(windows=self.windows)
         ends = calendars.triage_ends(story, int(self.triage.total_seconds()))
         return FoldSettings(self.severity_policy, ends, self.windows)
@@ -37,24 +37,29 @@ class FoldRules:
 
 def fold_rules(tenant_id: int) -> FoldRules:
     """The rules in force of an organisation; the defaults where nothing was decided."""
-    policy = Organisation.objects.get(pk=tenant_id).severity_policy
     newest = FoldVersion.objects.for_tenant(tenant_id).order_by("-pk").first()
     if newest is None:
-        return FoldRules(severity_policy=policy)
+        return FoldRules()
     windows = Windows(newest.reopen, newest.courtesy, newest.misclick)
-    return FoldRules(windows, newest.triage, policy)
+    return FoldRules(windows, newest.triage, SeverityPolicy(newest.severity_policy))
 
 
 def change_fold_rules(
-    tenant_id: int, *, windows: Windows, triage: timedelta, at: datetime
+    tenant_id: int,
+    *,
+    windows: Windows,
+    triage: timedelta,
+    severity_policy: SeverityPolicy,
+    at: datetime,
 ) -> FoldVersion:
-    """Keep new windows and let every stored ticket be folded again by them."""
+    """Keep new rules and let every stored ticket be folded again by them."""
     version = FoldVersion.objects.create(
         tenant_id=tenant_id,
         reopen=windows.reopen,
         courtesy=windows.courtesy,
         misclick=windows.misclick,
         triage=triage,
+        severity_policy=severity_policy,
         at=at,
     )
     for connection in Connection.objects.for_tenant(tenant_id):

@@ -47,6 +47,7 @@ from tickets.news import TicketNews, Told, event_key
 from tickets.overlap import Do, beside
 from tickets.refolding import REFOLD, refold_tickets
 from tickets.repeats import write_repeat_contacts
+from tickets.restating import write_restatements
 from tickets.segmenting import segments_of, write_segments
 from tickets.storing import Table, Written
 from tickets.touched import Touched
@@ -607,6 +608,10 @@ class _Batch:
         segments, earlier = segments_of(tenant_id, facts.openings())
         touched.began |= earlier
         facts.complete(again, segments)
+        self.outcome.add(
+            "restatements",
+            write_restatements(tenant_id, rows, facts.items, tickets=known, at=self.at),
+        )
         for name, one in facts.store(tenant_id, rows, self._accounts_of(facts), touched).items():
             self.outcome.add(name, one)
         self.outcome.add("flaws", self._store_flaws(tickets, known))

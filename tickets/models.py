@@ -8,14 +8,15 @@ can be rebuilt at any time. Who did the work stands in `Attribution` only (TRUST
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
-from typing import Self
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Self
 
 from django.db import models
 from django.db.models.functions import Coalesce
 
 from portal.catalogue.models import Capability
-from portal.catalogue.severity import SEVERITY_CHOICES
+from portal.catalogue.severity import SEVERITY_CHOICES, SeverityPolicy
 from portal.people.models import Person
 from portal.tenancy.models import TenantOwned, TenantQuerySet
 from tickets.canonical import ProblemKind, UsageType
@@ -293,9 +294,9 @@ class RefoldWork(TenantOwned):
 
 
 class FoldVersion(TenantOwned):
-    """The windows of the fold from here on (tickets/fold_rules.py). Append-only.
+    """The windows and the severity policy of the fold from here on. Append-only.
 
-    No row: the handbook's defaults.
+    See tickets/fold_rules.py. No row: the handbook's defaults.
     """
 
     reopen = models.DurationField()
@@ -303,6 +304,11 @@ class FoldVersion(TenantOwned):
     misclick = models.DurationField()
     #: Business time.
     triage = models.DurationField()
+    severity_policy = models.CharField(
+        max_length=10,
+        choices=[(one.value, one.value) for one in SeverityPolicy],
+        db_default=SeverityPolicy.RECORDED.value,
+    )
     at = models.DateTimeField()
 
     class Meta:
@@ -666,6 +672,132 @@ class WorkItem(TenantOwned):
                 condition=models.Q(problem__isnull=False),
             ),
         ]
+
+
+class RestatedCount(NamedTuple):
+    """Restatements that are alike: what was told otherwise, and where it stood and stands."""
+
+    promise: str
+    was: str
+    now: str
+    #: Whether it stood, and stands, in the period and capabilities asked for.
+    was_in: bool
+    now_in: bool
+    was_severity: str
+    now_severity: str
+    items: int
+    noticed_at: datetime
+
+
+class RestatementQuerySet(TenantQuerySet["Restatement"]):
+    """Questions about what was restated."""
+
+    def of_period(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        capabilities: Collection[int] | None,
+        until: datetime,
+    ) -> Self:
+        """What of start <= t < end was told otherwise before, noticed since and up to an instant.
+
+        Of some capabilities, or (None) of all. `was_in` and `now_in` say which of the two stands in
+        that slice: a decision may have left it, come to it, or been changed within it.
+        """
+
+        def within(side: str) -> models.Q:
+            found = models.Q(**{f"{side}_at__gte": start, f"{side}_at__lt": end})
+            if capabilities is not None:
+                found &= models.Q(**{f"{side}_capability__in": capabilities})
+            return found
+
+        return self.filter(
+            within("was") | within("now"), noticed_at__gte=end, noticed_at__lte=until
+        ).annotate(
+            was_in=models.ExpressionWrapper(within("was"), models.BooleanField()),
+            now_in=models.ExpressionWrapper(within("now"), models.BooleanField()),
+        )
+
+    def of_severity(self, severity: str | None) -> Self:
+        """Of a period's those that stood, or stand, there under a severity."""
+        if severity is None:
+            return self
+
+        def under(side: str) -> models.Q:
+            return models.Q(**{f"{side}_in": True, f"{side}_severity": severity})
+
+        return self.filter(under("was") | under("now"))
+
+    def counts(self) -> list[RestatedCount]:
+        """How many of a period's are alike, and when the latest was noticed."""
+        rows: Any = self  # `was_in` and `now_in` are annotations
+        alike = rows.values_list(
+            "promise", "was", "now", "was_in", "now_in", "was_severity", "now_severity"
+        )
+        counted = alike.annotate(items=models.Count("pk"), noticed_at=models.Max("noticed_at"))
+        return [RestatedCount(*row) for row in counted.order_by()]
+
+
+class Restatement(TenantOwned):
+    """That a promise decided in a period that is over stands otherwise now (METRICS.md 1.8).
+
+    Written with the fact it tells of (tickets/restating.py). Append-only. An item is known by its
+    ticket and number, which outlive a new folding of the ticket.
+    """
+
+    class Promise(models.TextChoices):
+        FIRST_RESPONSE = "first_response", "first reply"
+        FIRST_MEANINGFUL = "first_meaningful", "first helpful reply"
+        RESOLUTION = "resolution", "resolution"
+
+    class Verdict(models.TextChoices):
+        MET = "met", "met"
+        MISSED = "missed", "missed"
+        UNDECIDED = "undecided", "undecided"
+        WITHDRAWN = "withdrawn", "withdrawn"
+        #: Nothing is promised of it, or the item is counted no more.
+        NOT_COUNTED = "not_counted", "not counted"
+
+    ticket = models.ForeignKey(
+        Ticket, on_delete=models.PROTECT, related_name="restatements", db_index=False
+    )
+    number = models.PositiveSmallIntegerField()
+    promise = models.CharField(max_length=20, choices=Promise)
+    noticed_at = models.DateTimeField()
+    #: How it stood: when that was decided, and under which capability and severity.
+    was = models.CharField(max_length=12, choices=Verdict)
+    was_at = models.DateTimeField(null=True, blank=True)
+    was_capability = _capability_of_a_decision()
+    was_severity = _severity_of_a_decision()
+    #: How it stood when that was noticed.
+    now = models.CharField(max_length=12, choices=Verdict)
+    now_at = models.DateTimeField(null=True, blank=True)
+    now_capability = _capability_of_a_decision()
+    now_severity = _severity_of_a_decision()
+
+    #: Of a period that was asked for (`of_period`).
+    was_in: bool
+    now_in: bool
+
+    objects = RestatementQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        ordering = ("noticed_at", "id")
+        indexes = [
+            models.Index(fields=["tenant", "ticket"], name="restatement_by_ticket"),
+            models.Index(fields=["tenant", "was_at"], name="restatement_by_decision"),
+            models.Index(fields=["tenant", "now_at"], name="restatement_by_new_decision"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(was_at__isnull=False) | models.Q(now_at__isnull=False),
+                name="restatement_of_a_decision",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ticket_id}.{self.number}, {self.promise}: {self.was} to {self.now}"
 
 
 class Resolution(TenantOwned):

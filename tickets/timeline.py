@@ -24,6 +24,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from portal.catalogue.severity import SeverityPolicy
 from tickets.canonical import (
     ORDER,
     ActorKind,
@@ -265,16 +266,13 @@ class Windows:
 class FoldSettings:
     """What an organisation may decide about the fold."""
 
-    #: `recorded` or `governed` (METRICS.md 1.5).
-    severity_policy: str = "recorded"
+    severity_policy: SeverityPolicy = SeverityPolicy.RECORDED
     #: End of the triage grace for a ticket opened at an instant; needed for `governed`.
     triage_ends: Callable[[datetime], datetime] | None = None
     windows: Windows = Windows()
 
     def __post_init__(self) -> None:
-        if self.severity_policy not in ("recorded", "governed"):
-            raise ValueError(f"severity_policy is recorded or governed, not {self.severity_policy}")
-        if self.severity_policy == "governed" and self.triage_ends is None:
+        if self.severity_policy is SeverityPolicy.GOVERNED and self.triage_ends is None:
             raise ValueError("The governed policy needs triage_ends: when does the grace end?")
 
 
@@ -906,7 +904,7 @@ class SeverityHistory:
         ]
         if not recorded:
             raise ValueError("No event says how severe the ticket is.")
-        if settings.triage_ends is None or settings.severity_policy == "recorded":
+        if settings.triage_ends is None or settings.severity_policy is SeverityPolicy.RECORDED:
             return cls(tuple((event.at, severity) for event, severity in recorded), False)
         grace_ends = _grace_ends(events, settings.triage_ends)
         return cls(tuple(_governed(recorded, events, grace_ends)), True)

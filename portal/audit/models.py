@@ -30,6 +30,9 @@ class AuditEntry(TenantOwned):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "sequence"], name="audit_sequence"),
         ]
+        indexes = [
+            models.Index(fields=["tenant", "subject_kind", "subject_id"], name="audit_by_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.act}"

@@ -17,21 +17,6 @@ def validate_zone(name: str) -> None:
         raise ValidationError(f"{name!r} is not a time zone, for example Europe/Berlin.") from error
 
 
-class Profile(models.TextChoices):
-    """The size of an organisation; it sets defaults only (METRICS.md 1.16)."""
-
-    SMALL = "small"
-    STANDARD = "standard"
-    LARGE = "large"
-
-
-class SeverityPolicy(models.TextChoices):
-    """Which severity governs targets and figures (METRICS.md 1.5)."""
-
-    RECORDED = "recorded"
-    GOVERNED = "governed"
-
-
 class Organisation(models.Model):
     """One tenant. Holds nothing private: it is read before any row security context exists."""
 
@@ -39,10 +24,6 @@ class Organisation(models.Model):
     name = models.CharField(max_length=200)
     #: The reporting zone decides which local day and period an instant belongs to.
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_zone])
-    profile = models.CharField(max_length=10, choices=Profile, default=Profile.STANDARD)
-    severity_policy = models.CharField(
-        max_length=10, choices=SeverityPolicy, default=SeverityPolicy.RECORDED
-    )
 
     class Meta:
         ordering = ("slug",)

@@ -12,9 +12,11 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from metrics import columns
+from metrics.deciding_settings import change_settings
 from metrics.folded import past_reader
 from metrics.measure import Slice
 from metrics.tracing import behind
+from portal.audit.trail import SYSTEM
 from portal.catalogue.models import BusinessCalendar, TimeTarget
 from portal.tenancy.context import acting
 from tests import roles
@@ -183,8 +185,14 @@ def test_an_upgrade_that_finds_the_time_over_is_a_miss_at_its_instant(promised: 
 
 
 def governed(cast: Cast) -> None:
-    with roles.as_role(roles.OWNER):
-        type(cast.acme).objects.filter(pk=cast.acme.pk).update(severity_policy="governed")
+    with acting(cast.acme.pk):
+        change_settings(
+            tenant=cast.acme,
+            values={"severity_policy": "governed"},
+            reason="Whoever lowers it says why.",
+            by=SYSTEM,
+            at=MONDAY,
+        )
 
 
 def test_governed_the_tighter_target_runs_from_the_upgrade(promised: Cast) -> None:

@@ -17,21 +17,26 @@ from portal.audit.trail import SYSTEM
 from portal.tenancy.context import acting
 from tests.factories import Cast
 from tests.metrics.told import MAY, asked, read
+from tickets.fold_rules import fold_rules
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def test_every_setting_says_what_it_decides_and_its_default_lies_within_its_bounds() -> None:
-    for one in listed(Settings(), "standard"):
+    for one in listed(Settings()):
         assert one.words
         assert one.section
-        assert one.low <= one.default <= one.high
-    assert len(listed(Settings(), "standard")) == len(fields(Settings))
+        if one.choices:
+            assert one.default in one.choices
+            assert all(one.choices.values())
+        else:
+            assert one.low <= one.default <= one.high  # type: ignore[operator]
+    assert len(listed(Settings())) == len(fields(Settings))
 
 
 def test_a_small_organisation_needs_answers_less_exact() -> None:
     assert Settings.of_profile("small").precision == 0.15
-    assert Settings.of_profile("large") == Settings()
+    assert Settings.of_profile("standard") == Settings()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,7 @@ def test_versions_are_never_changed_and_another_organisation_keeps_its_own(cast:
 def test_the_administrator_changes_a_setting_with_a_reason(cast: Cast, client: Client) -> None:
     client.force_login(cast.ada)
     page = "/acme/admin/metrics/settingsversion/add/"
-    form = {one.name: str(one.value) for one in listed(Settings(), "standard")}
+    form = {one.name: str(one.value) for one in listed(Settings())}
     same = client.post(page, {**form, "reason": "none"})
     assert "Nothing differs from what is in force" in same.content.decode()
     wrong = client.post(page, {**form, "reason": "x", "lowest_rate": "0.3"})
@@ -96,7 +101,32 @@ def test_the_administrator_changes_a_setting_with_a_reason(cast: Cast, client: C
     with acting(cast.acme.pk):
         version = SettingsVersion.objects.get()
         assert (version.number, version.reason, version.saved_by) == (2, "we are few", "Ada")
-        assert version.values["many_turns"] == 4
+        assert version.values == {"many_turns": 4}  # what was left as it is was not decided
     shown = client.get(f"/acme/admin/metrics/settingsversion/{version.pk}/change/")
     assert "we are few" in shown.content.decode()
     assert read(cast, "csat_share", as_of=MAY).settings_version == 2
+
+
+def test_the_severity_policy_is_chosen_on_the_page_of_the_settings(
+    cast: Cast, client: Client
+) -> None:
+    page = "/acme/admin/metrics/settingsversion/add/"
+    form = {one.name: str(one.value) for one in listed(Settings())}
+    client.force_login(cast.olga)
+    assert client.post(page, form | {"severity_policy": "governed", "reason": "x"}).status_code in (
+        403,
+        404,
+    )
+    client.force_login(cast.ada)
+    offered = client.get(page).content.decode()
+    assert '<option value="recorded" selected>' in offered
+    refused = client.post(page, form | {"severity_policy": "strict", "reason": "x"})
+    assert "Select a valid choice" in refused.content.decode()
+    with acting(cast.acme.pk):
+        assert not SettingsVersion.objects.exists()
+    assert (
+        client.post(page, form | {"severity_policy": "governed", "reason": "x"}).status_code == 302
+    )
+    with acting(cast.acme.pk):
+        assert settings_of(cast.acme)[1].severity_policy == "governed"
+        assert fold_rules(cast.acme.pk).severity_policy == "governed"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import ProgrammingError, transaction
 
-from metrics.answering_signals import settings_breaks
+from metrics.breaks import settings_changes
 from metrics.deciding_settings import change_settings
 from metrics.definitions import ANSWERS, BY_KEY, FOLD, METRICS
 from metrics.measure import Reader, Slice
@@ -48,7 +48,7 @@ BACK = 10 * 24.0
 """Hours after the opening: a reopen ten days later."""
 
 
-def change(cast: Cast, **values: float) -> None:
+def change(cast: Cast, **values: float | str) -> None:
     """As the administrator does it, on the web."""
     with acting(cast.acme.pk):
         change_settings(
@@ -119,8 +119,7 @@ def test_the_window_of_repeat_contacts_is_that_of_reopens(cast: Cast) -> None:
 
 
 def test_the_triage_grace_acts(cast: Cast) -> None:
-    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
-        type(cast.acme).objects.filter(pk=cast.acme.pk).update(severity_policy="governed")
+    change(cast, severity_policy="governed")
     milder = (1.5, ingest.EventType.PRIORITY_CHANGED, {"to": "low"})
     enter(cast, news("T", milder, moved(9, "resolved")))
 
@@ -134,9 +133,38 @@ def test_the_triage_grace_acts(cast: Cast) -> None:
     assert severity() == "low"
 
 
+def test_the_severity_policy_is_decided_as_the_windows_are(cast: Cast) -> None:
+    """Made milder two hours later, with nobody's approval."""
+    enter(
+        cast, news("T", (2, ingest.EventType.PRIORITY_CHANGED, {"to": "low"}), moved(9, "resolved"))
+    )
+
+    def severities() -> tuple[str, str]:
+        with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+            return WorkItem.objects.get().severity, Resolution.objects.get().severity
+
+    assert severities() == ("low", "low")  # as the help desk records it
+    change(cast, severity_policy="governed")
+    assert severities() == ("low", "low")  # until a worker has folded it
+    assert fold_again(cast) == 1
+    assert severities() == ("medium", "medium")
+    with acting(cast.globex.pk):
+        assert fold_rules(cast.globex.pk).severity_policy == "recorded"
+    change(cast, severity_policy="recorded")
+    assert fold_again(cast) == 1
+    assert severities() == ("low", "low")
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        there, back = AuditEntry.objects.filter(act="settings.changed").order_by("sequence")
+        assert there.detail["changed"] == {"severity_policy": ["recorded", "governed"]}
+        assert back.detail["changed"] == {"severity_policy": ["governed", "recorded"]}
+        assert "every ticket is folded again" in there.detail["restated"]
+
+
 def test_a_window_that_cannot_be_is_refused_by_the_act_and_by_the_database(cast: Cast) -> None:
     with pytest.raises(SettingsRefused, match="is not between 7 and 30"):
         Settings().changed({"reopen_days": 2})
+    with pytest.raises(SettingsRefused, match="'strict' is none of recorded, governed"):
+        Settings().changed({"severity_policy": "strict"})
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         version = FoldVersion.objects.create(
             tenant=cast.acme, reopen=DAY, courtesy=HOUR, misclick=HOUR, triage=HOUR, at=NOW
@@ -298,6 +326,6 @@ def test_a_version_knows_what_it_changed_even_where_settings_were_added_since(ca
     change(cast, chart_run=7)
     change(cast, chart_run=7, reopen_days=10)
     with acting(cast.acme.pk):
-        told = settings_breaks(cast.acme)
+        told = settings_changes(cast.acme)
     assert [one.changed for one in told] == [{"chart_run"}, {"reopen_days"}]
     assert told[0].broken.day == date(2026, 4, 20)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from metrics.intervals import Interval
+from metrics.settings import SIGNERS, SURVEY_WINDOW
 from metrics.standing import (
     PRECISION,
     Direction,
@@ -24,7 +25,6 @@ from metrics.standing import (
     silent,
     status,
 )
-from portal.tenancy.models import Profile
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_at_any_precision_nobody_is_asked_to_answer_twice(sent: int, precision: 
 
 
 def test_a_small_organisation_needs_fewer_answers() -> None:
-    assert set(PRECISION) == set(Profile.values)
-    small = PRECISION[Profile.SMALL]
+    assert set(PRECISION) == set(SURVEY_WINDOW) == set(SIGNERS) == {"small", "standard", "large"}
+    small = PRECISION["small"]
     assert (answers_required(50), answers_required(50, small)) == (34, 24)
     assert reliability(50, 24) is Reliability.LIMITED_LOW_VOLUME
     assert reliability(50, 24, small) is Reliability.RELIABLE

@@ -34,11 +34,12 @@ def test_the_settings_in_force_and_every_version_are_told(
     cast: Cast, django_assert_max_num_queries: object
 ) -> None:
     assert "Version 1 is in force" in browser(cast).get(METHOD).content.decode()
-    for number, line in enumerate((0.15, 0.25), start=1):
+    decided = ({"reopen_line": 0.15}, {"reopen_line": 0.25, "severity_policy": "governed"})
+    for number, values in enumerate(decided, start=1):
         with roles.as_role(roles.OWNER), acting(cast.acme.pk):
             change_settings(
                 tenant=cast.acme,
-                values={"reopen_line": line},
+                values=values,
                 reason=f"Reason {number}.",
                 by=Actor(cast.ada.actor_key, cast.ada.name),
                 at=datetime(2026, 3, number, 12, tzinfo=UTC),
@@ -49,7 +50,9 @@ def test_the_settings_in_force_and_every_version_are_told(
     said = Shown(answer.content.decode()).text_of["settings"]
     assert "Version 3 is in force" in said
     assert (
-        "Version 3, 02 March 2026, Ada: Reason 2. (Line of the reopen rate: 0.15 to 0.25)" in said
+        "Version 3, 02 March 2026, Ada: Reason 2. (Which severity targets and figures use: recorded"
+        " to governed; Line of the reopen rate: 0.15 to 0.25)" in said
     )
+    assert "governed: milder only with a reason and another's approvalrecorded: as the" in said
     assert "Version 2, 01 March 2026, Ada: Reason 1. (Line of the reopen rate: 0.2 to 0.15)" in said
     assert said.index("Version 3, 02") < said.index("Version 2, 01") < said.index("Version 1:")

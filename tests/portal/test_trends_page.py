@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from governance import cosigning
 from governance.targets import Wanted, next_period
-from metrics.answering_signals import breaks_of, settings_breaks
+from metrics.breaks import breaks_of, settings_changes
 from metrics.charts import Every, Rule
 from metrics.deciding_settings import change_settings
 from metrics.measure import Reader, Slice
@@ -148,12 +148,26 @@ def test_a_course_begins_anew_where_settings_changed_that_its_figure_follows_fro
                 at=late,
             )
     with acting(weeks.acme.pk):
-        told = settings_breaks(weeks.acme)
+        told = settings_changes(weeks.acme)
         of_reopens = breaks_of("reopen_rate.rate", (), told)
         of_answers = breaks_of("csat_share.share", (), told)
     assert of_reopens == [Break(date(2026, 4, 30), "settings version 2 from here")]
     assert of_answers == [Break(date(2026, 4, 30), "settings version 3 from here")]
     assert list(told_of(weeks, tuple(of_reopens)).breaks) == [8]
+    with roles.as_role(roles.OWNER), acting(weeks.acme.pk):
+        change_settings(
+            tenant=weeks.acme,
+            values={"severity_policy": "governed"},
+            reason="Whoever lowers it says why.",
+            by=_actor(weeks),
+            at=late + 7 * DAY,
+        )
+    with acting(weeks.acme.pk):
+        told = settings_changes(weeks.acme)
+        assert Break(date(2026, 5, 7), "settings version 5 from here") in breaks_of(
+            "sla_attainment.resolution", (), told
+        )
+        assert breaks_of("csat_share.share", (), told) == of_answers
     page = browser(weeks).get(PAGE).content.decode()
     assert "settings version 2 from here" in page
     assert "settings version 3 from here" not in page
@@ -251,7 +265,7 @@ def test_a_page_reads_each_kind_once(
     fetched = asked_of_blocks(monkeypatch)
     for statements in (2, 1):  # of all kinds at once: what is packed, and other days unless kept
         fetched.clear()
-        with django_assert_max_num_queries(27):
+        with django_assert_max_num_queries(30):
             assert client.get(PAGE).status_code == 200
         assert len(fetched) == statements
 

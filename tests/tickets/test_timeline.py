@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portal.catalogue.severity import SeverityPolicy
 from tickets.canonical import (
     ActorKind,
     Event,
@@ -182,7 +183,7 @@ def test_the_gap_before_a_counted_reopen_is_not_charged() -> None:
 
 # --- 1.5 severity ---------------------------------------------------------------------------------
 
-GOVERNED = FoldSettings("governed", lambda opened_at: opened_at + HOUR)
+GOVERNED = FoldSettings(SeverityPolicy.GOVERNED, lambda opened_at: opened_at + HOUR)
 
 
 def governed(story: Story) -> WorkItem:
@@ -235,7 +236,7 @@ def test_triage_ends_with_the_resolution_if_that_is_earlier() -> None:
 
 def test_the_governed_policy_needs_to_know_when_triage_ends() -> None:
     with pytest.raises(ValueError, match="triage_ends"):
-        FoldSettings("governed")
+        FoldSettings(SeverityPolicy.GOVERNED)
 
 
 # --- 1.6 reopens ----------------------------------------------------------------------------------
