@@ -74,10 +74,15 @@ def days_of_backlog(facts: Facts) -> Estimate:
 
 
 def business_age(facts: Facts, p: float) -> Estimate:
-    """M22: age of what is open, in business time of each item's calendar."""
+    """M22: age of what is open, in business time of each item's calendar; beside it, by days."""
     rows, moment = facts.backlog()
     if not len(rows):
         return unknown("nothing is open")
     ends = np.full(len(rows), moment, dtype=np.int64)
     ages = running_clocks(rows, facts, ends).astype(np.float64)
-    return Estimate(intervals.percentile(ages, p), len(rows))
+    waited = (ends - rows["at"]).astype(np.float64)
+    return Estimate(
+        intervals.percentile(ages, p),
+        len(rows),
+        beside={"requester_elapsed": intervals.percentile(waited, p)},
+    )

@@ -333,3 +333,4 @@ class TestFlow:
         told = read(cast, "backlog.business_age_median", severity="medium")
         weekdays = 22  # Monday 2 March up to and including Tuesday 31 March
         assert told.value == weekdays * 8 * 3600
+        assert told.beside == {"requester_elapsed": 29 * 86_400 + 14 * 3_600}  # summer had begun
