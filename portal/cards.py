@@ -20,6 +20,7 @@ from metrics.restated import restated_in_words
 from metrics.scales import SCALES
 from metrics.trends import Course
 from portal.drawing import Point, Series
+from tickets.leaving_out import REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +326,11 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         told.append(("So far, everything counted", words.so_far(reading.so_far)))
     if reading.still_open:
         told.append(("Still open", str(reading.still_open)))
-    told += [(f"Left out: {reason}", str(count)) for reason, count in reading.left_out.items()]
+    told += [
+        (f"Left out: {reason}", str(count))
+        for reason, count in reading.left_out.items()
+        if reason not in REASONS  # the page says those once
+    ]
     told += [
         (_BESIDE.get(name, name.replace("_", " ").capitalize()), _beside(name, value, view.unit))
         for name, value in reading.beside.items()

@@ -21,6 +21,7 @@ from metrics.charts import Every
 from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
+from metrics.leaving_out import with_left_out
 from metrics.measure import Reader, Reading, Slice
 from metrics.periods import is_askable
 from metrics.restated import with_restatements
@@ -92,6 +93,8 @@ class Page:
     #: Whether no period was asked for.
     is_usual: bool = False
     period_error: str = ""
+    #: Tickets that are in no figure, with the reasons; empty: none, or not for this reader.
+    left_out: str = ""
     families: list[Family] = field(default_factory=list)
     targets: list[TargetRow] = field(default_factory=list)
     #: How its figures may be taken away.
@@ -130,6 +133,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found, usual=usual)
         shown.survey_words = telling.survey_words
         shown.families = telling.families() if whole else [telling.policy()]
+        shown.left_out = telling.left_out() if whole else ""
         shown.settings_version = telling.reader.settings_version
         shown.profile = telling.reader.settings.profile
     return shown
@@ -367,7 +371,13 @@ class _Telling:
 
     def _shown(self, name: str, cut: Slice) -> Reading:
         reading = with_data_quality(self.reader.tell(name, cut), cut, self.reader)
-        return with_restatements(reading, cut, self.reader)
+        return with_left_out(with_restatements(reading, cut, self.reader), cut, self.reader)
+
+    def left_out(self) -> str:
+        """Tickets of the period that are in no figure, with the reasons; empty: none."""
+        found = self.reader.left_out(self.cut)
+        told = ", ".join(f"{tickets:,} {reason}" for reason, tickets in found.items())
+        return f"Left out of every figure, of what was opened: {told}." if told else ""
 
     def _tickets(self, reading: Reading) -> str:
         """Where the tickets behind a reading are listed, for those who may see them."""
