@@ -208,6 +208,9 @@ class Reader:
     Whoever asks about some capabilities only says so when fetching: the others are not read.
     """
 
+    #: Whether it tells how things stand now, and not how they stood.
+    tells_now = True
+
     def __init__(self, tenant: Organisation, *, as_of: datetime) -> None:
         self.tenant, self.as_of = tenant, as_of
         self.calendars = Calendars.of(tenant.pk)

@@ -23,6 +23,7 @@ from metrics.measure import Reader, Reading, Slice
 from metrics.parts import SEGMENTS, SEVERITY, measure, tell
 from metrics.periods import is_askable
 from metrics.restated import with_restatements
+from metrics.undecided import with_paused
 from portal.catalogue.models import Capability, Domain
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
@@ -169,7 +170,7 @@ class Answering:
         """
         reading = with_data_quality(reading, cut, self.reader)
         reading = with_restatements(reading, cut, self.reader)
-        reading = with_left_out(reading, cut, self.reader)
+        reading = with_paused(with_left_out(reading, cut, self.reader), cut, self.reader)
         among = Among((), None)
         if asked.capability is not None and asked.segment is None:
             pk, domain = self._served[asked.capability]

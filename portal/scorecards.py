@@ -27,6 +27,7 @@ from metrics.periods import is_askable
 from metrics.restated import with_restatements
 from metrics.tracing import is_traceable
 from metrics.trends import course, months_before
+from metrics.undecided import with_paused
 from metrics.windows import mature_day, survey_window
 from portal.cards import Beside, Card, Link, Told, anchor_of, card, counted_heading, series
 from portal.catalogue.models import Capability
@@ -371,7 +372,8 @@ class _Telling:
 
     def _shown(self, name: str, cut: Slice) -> Reading:
         reading = with_data_quality(self.reader.tell(name, cut), cut, self.reader)
-        return with_left_out(with_restatements(reading, cut, self.reader), cut, self.reader)
+        reading = with_left_out(with_restatements(reading, cut, self.reader), cut, self.reader)
+        return with_paused(reading, cut, self.reader)
 
     def left_out(self) -> str:
         """Tickets of the period that are in no figure, with the reasons; empty: none."""
