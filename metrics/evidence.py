@@ -561,31 +561,35 @@ def _marked(marks: Sequence[str]) -> str:
     return f"{answered.count(Mark.YES)} of {len(answered)}" if answered else ""
 
 
-def undecided_promises(reader: Reader, cut: Slice, *, limit: int = 5) -> Piece:
-    """Promises of a resolution that run or are paused, the next to run out first (M15)."""
+def undecided_promises(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
+    """Promises of a resolution that run, the next to run out first, and that are paused (M15).
+
+    At most `limit` of each are listed; all are counted.
+    """
     title = "Not decided yet"
     found = undecided(reader, cut)
-    paused = found.filter(resolution_deadline__isnull=True).count()
-    running = found.count() - paused
-    if not running + paused:
+    paused = found.filter(resolution_deadline__isnull=True)
+    running = found.filter(resolution_deadline__isnull=False)
+    still, runs = paused.count(), running.count()
+    if not runs + still:
         return Piece(title, words="No promise of this period is still undecided.")
     zone, mask = reader.tenant.zone, _mask(reader)
     rows = []
-    for subject, runs_out, since, source, number in found.values_list(
+    fields = (
         "ticket__subject",
         "resolution_deadline",
         "paused_since",
         "ticket__connection__name",
         "ticket__external_id",
-    )[:limit]:
+    )
+    listed = [*running.values_list(*fields)[:limit], *paused.values_list(*fields)[:limit]]
+    for subject, runs_out, since, source, number in listed:
         told = "runs out" if runs_out else "paused since"
         if at := runs_out or since:
             told += f" {_moment(at, zone)}"
         rows.append(Row(mask(subject), told, (TicketName(source, number),)))
-    counted = words.count(running + paused, "promise is", "promises are")
-    return Piece(
-        title, tuple(rows), f"{counted} undecided: {running:,} running, {paused:,} paused."
-    )
+    counted = words.count(runs + still, "promise is", "promises are")
+    return Piece(title, tuple(rows), f"{counted} undecided: {runs:,} running, {still:,} paused.")
 
 
 def _moment(at: datetime, zone: tzinfo) -> str:

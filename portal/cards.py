@@ -92,6 +92,8 @@ class Card:
     figures: tuple[Figure, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
     series: Series | None = None
+    #: What to do where its target could not be told three months in a row; empty: nothing.
+    proposal: str = ""
     evidence: Sequence[Beside] = field(default_factory=tuple)
     #: Over which days it is told, where those are not the page's.
     period: str = ""
@@ -182,6 +184,7 @@ def card(
     quality_url: str = "",
     label: str = "",
     series: Series | None = None,
+    proposal: str = "",
     evidence: Sequence[Beside] = (),
     period: str = "",
     tickets: Callable[[Reading], str] = lambda reading: "",
@@ -206,6 +209,7 @@ def card(
         figures=tuple(replace(figure(one), tickets_url=tickets(one)) for one in readings),
         definitions=tuple(_definitions(reading)),
         series=series,
+        proposal=proposal,
         evidence=evidence,
         period=period,
     )

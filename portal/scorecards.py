@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from governance.comparing import Standing, against, standings
+from governance.comparing import Standing, against, needs_more, standings
 from governance.guarding import Among, guarded
 from metrics import evidence, words
 from metrics.answering_signals import (
@@ -26,7 +26,7 @@ from metrics.measure import Reader, Reading, Slice
 from metrics.periods import is_askable
 from metrics.restated import with_restatements
 from metrics.tracing import is_traceable
-from metrics.trends import course, months_before
+from metrics.trends import course, mature_until, months_before
 from metrics.undecided import with_paused
 from metrics.windows import mature_day, survey_window
 from portal.cards import Beside, Card, Link, Told, anchor_of, card, counted_heading, series
@@ -353,12 +353,14 @@ class _Telling:
             guarded(self._against(self._shown(name, cut), severity, cut), cut, self.reader, among)
             for name in names
         ]
+        drawn, proposal = (None, "") if severity else self._series(metric, views)
         return card(
             readings,
             method_url=self.method_url,
             quality_url=self.quality_url,
             label=f"{metric.name}, {severity}" if severity else metric.name,
-            series=None if severity else self._series(metric, views),
+            series=drawn,
+            proposal=proposal,
             evidence=self._evidence(metric, cut),
             period=self.survey_words if metric.is_of_surveys else "",
             tickets=self._tickets,
@@ -430,8 +432,11 @@ class _Telling:
             for one in tickets
         )
 
-    def _series(self, metric: Metric, views: Sequence[View]) -> Series | None:
-        """The course of the view that leads its metric, if there is one."""
+    def _series(self, metric: Metric, views: Sequence[View]) -> tuple[Series | None, str]:
+        """The course of the view that leads its metric, if there is one, and what its target asks.
+
+        That is of whole months that are mature, each against the target in force in it.
+        """
         for view in views:
             if view.leads:
                 name = f"{metric.key}.{view.key}"
@@ -446,8 +451,17 @@ class _Telling:
                     happened=self.happened,
                 )
                 told = [self._against(reading, None, self.cut) for reading in found.readings]
-                return series(f"{view.name}, by month", replace(found, readings=told))
-        return None
+                drawn = series(f"{view.name}, by month", replace(found, readings=told))
+                mature = mature_until(self.reader, name)
+                months = [
+                    self._against(
+                        reading, None, replace(self.cut, start=one.start, until=one.until)
+                    )
+                    for one, reading in zip(found.periods, found.readings, strict=True)
+                    if one.until <= mature
+                ]
+                return drawn, needs_more(months)
+        return None, ""
 
     def _against(self, reading: Reading, severity: Severity | None, cut: Slice) -> Reading:
         return against(
