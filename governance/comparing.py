@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -13,7 +13,7 @@ from metrics.kinds import Unit
 from metrics.measure import Reading
 from metrics.standing import UNDECIDABLE, Reliability, kept, silent, status
 from metrics.standing import Status as Outlook
-from metrics.suggesting import answers_to_settle
+from metrics.suggesting import UNDECIDED_IN_A_ROW, answers_to_settle, needs_more_data
 from portal.tenancy.models import Organisation
 
 
@@ -81,6 +81,30 @@ def against(
     for standing in (*signed, *waiting):
         return replace(reading, target=_described(standing))
     return reading
+
+
+def needs_more(months: Sequence[Reading]) -> str:
+    """What to do after three months in a row that cannot tell yet (METRICS.md D7); empty: nothing.
+
+    `months` holds the readings of successive months against their targets, oldest first.
+    """
+    last = months[-UNDECIDED_IN_A_ROW:]
+    if not needs_more_data([Outlook(one.status) for one in last if one.status is not None]):
+        return ""
+    metric, view = find(last[-1].key)
+    counted = sum(one.denominator or 0 for one in last)
+    shares = [one for one in last if one.numerator is not None]
+    target = last[-1].target
+    if view.unit is not Unit.SHARE or target is None or len(shares) < len(last) or not counted:
+        return ""
+    what = "answers" if metric.from_answers else "items"
+    told = f"Three months in a row could not tell, of {counted:,} {what} together: look at a longer"
+    told += " window, or ask more people" if metric.from_answers else " window"
+    value = sum(one.numerator or 0 for one in shares) / counted
+    more = answers_to_settle(value, float(str(target["value"])), 0)
+    if more is None:
+        return f"{told}. Values that stand on the target are settled by no number of {what}."
+    return f"{told}. About {more:,} {what} would settle it, if they are alike."
 
 
 def _described(standing: Standing) -> dict[str, object]:

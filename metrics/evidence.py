@@ -15,7 +15,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ from metrics.pairs import OBSERVED, Pair
 from metrics.rows import Rows
 from metrics.rubric import RUBRIC, VERSION, ErrorIn, Mark
 from metrics.scales import SCALES
+from metrics.undecided import undecided
 from portal.people.models import Person
 from portal.people.roles import Role
 from portal.tenancy.models import Organisation
@@ -560,6 +561,42 @@ def _marked(marks: Sequence[str]) -> str:
     return f"{answered.count(Mark.YES)} of {len(answered)}" if answered else ""
 
 
+def undecided_promises(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
+    """Promises of a resolution that run, the next to run out first, and that are paused (M15).
+
+    At most `limit` of each are listed; all are counted.
+    """
+    title = "Not decided yet"
+    found = undecided(reader, cut)
+    paused = found.filter(resolution_deadline__isnull=True)
+    running = found.filter(resolution_deadline__isnull=False)
+    still, runs = paused.count(), running.count()
+    if not runs + still:
+        return Piece(title, words="No promise of this period is still undecided.")
+    zone, mask = reader.tenant.zone, _mask(reader)
+    rows = []
+    fields = (
+        "ticket__subject",
+        "resolution_deadline",
+        "paused_since",
+        "ticket__connection__name",
+        "ticket__external_id",
+    )
+    listed = [*running.values_list(*fields)[:limit], *paused.values_list(*fields)[:limit]]
+    for subject, runs_out, since, source, number in listed:
+        told = "runs out" if runs_out else "paused since"
+        if at := runs_out or since:
+            told += f" {_moment(at, zone)}"
+        rows.append(Row(mask(subject), told, (TicketName(source, number),)))
+    counted = words.count(runs + still, "promise is", "promises are")
+    return Piece(title, tuple(rows), f"{counted} undecided: {runs:,} running, {still:,} paused.")
+
+
+def _moment(at: datetime, zone: tzinfo) -> str:
+    local = at.astimezone(zone)
+    return f"{local.day} {local:%B %Y, %H:%M}"
+
+
 # --- one list -------------------------------------------------------------------------------------
 
 Fetch = Callable[[Reader, Slice, str], Piece]
@@ -585,6 +622,7 @@ FETCHED: Mapping[Pair, Fetch] = {
     Pair.MANY_TURNS: _whatever(many_turns),
     Pair.NOT_ASKED: _whatever(not_asked),
     Pair.ASKED_ALL_THE_SAME: _whatever(asked_all_the_same),
+    Pair.UNDECIDED: _whatever(undecided_promises),
     Pair.SHARED_REPORTS: _whatever(shared_reports),
 }
 
@@ -605,6 +643,7 @@ BY_SEVERITY = frozenset(
         Pair.FIRST_REPLIES,
         Pair.MANY_HANDS,
         Pair.MANY_TURNS,
+        Pair.UNDECIDED,
         Pair.ASKED_ALL_THE_SAME,
         Pair.SHARED_REPORTS,
     }

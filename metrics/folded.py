@@ -104,6 +104,8 @@ def pack(
 class FoldedReader(Reader):
     """Reads columns that were folded in memory instead of blocks."""
 
+    tells_now = False
+
     def __init__(
         self, tenant: Organisation, *, as_of: datetime, folded: Mapping[str, Rows]
     ) -> None:

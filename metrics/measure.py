@@ -7,6 +7,7 @@ else (1.11). Governance adds `target`, `kept` and `status` to a reading afterwar
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -46,6 +47,7 @@ from surveys.blind_reading import Agreement, agreement
 from surveys.models import Theme
 from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
+from tickets.leaving_out import REASONS, left_out_between
 from tickets.models import Escalation, RestatedCount, Restatement, RestatementQuerySet
 from tickets.quality import flaws_between
 from tickets.segments import DIMENSIONS
@@ -205,6 +207,9 @@ class Reader:
     Columns of a stretch of days are fetched once (`fetch`) and cut for every question within it.
     Whoever asks about some capabilities only says so when fetching: the others are not read.
     """
+
+    #: Whether it tells how things stand now, and not how they stood.
+    tells_now = True
 
     def __init__(self, tenant: Organisation, *, as_of: datetime) -> None:
         self.tenant, self.as_of = tenant, as_of
@@ -396,6 +401,29 @@ class Reader:
                 self.tenant.pk, start, end, capabilities=cut.capabilities
             )
         return self._flaws[key]
+
+    def left_out(self, cut: Slice) -> Mapping[str, int]:
+        """Tickets opened in a slice that are in no figure, by reason; asked once a period.
+
+        As is known now, of whatever moment is read. Of segments nothing is known: a ticket that is
+        left out is no event of anybody.
+        """
+        if cut.segment is not None:
+            return {}
+        by_severity = self.once(
+            ("left out", cut.start, cut.until, cut.capabilities),
+            lambda: left_out_between(
+                self.tenant.pk,
+                self.midnight(cut.start),
+                self.midnight(cut.until),
+                capabilities=cut.capabilities,
+            ),
+        )
+        found: Counter[str] = Counter()
+        for (reason, severity), tickets in by_severity.items():
+            if cut.severity in (None, severity):
+                found[reason] += tickets
+        return {reason: found[reason] for reason in REASONS if found[reason]}
 
     def restatements(self, cut: Slice) -> RestatementQuerySet:
         """What of a period and its capabilities was decided otherwise before."""

@@ -25,6 +25,7 @@ class Pair(StrEnum):
     MANY_TURNS = "many_turns"
     NOT_ASKED = "not_asked"
     ASKED_ALL_THE_SAME = "asked_all_the_same"
+    UNDECIDED = "undecided"
     SHARED_REPORTS = "shared_reports"
 
 

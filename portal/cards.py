@@ -20,6 +20,7 @@ from metrics.restated import restated_in_words
 from metrics.scales import SCALES
 from metrics.trends import Course
 from portal.drawing import Point, Series
+from tickets.leaving_out import REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class Card:
     figures: tuple[Figure, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
     series: Series | None = None
+    #: What to do where its target could not be told three months in a row; empty: nothing.
+    proposal: str = ""
     evidence: Sequence[Beside] = field(default_factory=tuple)
     #: Over which days it is told, where those are not the page's.
     period: str = ""
@@ -181,6 +184,7 @@ def card(
     quality_url: str = "",
     label: str = "",
     series: Series | None = None,
+    proposal: str = "",
     evidence: Sequence[Beside] = (),
     period: str = "",
     tickets: Callable[[Reading], str] = lambda reading: "",
@@ -205,6 +209,7 @@ def card(
         figures=tuple(replace(figure(one), tickets_url=tickets(one)) for one in readings),
         definitions=tuple(_definitions(reading)),
         series=series,
+        proposal=proposal,
         evidence=evidence,
         period=period,
     )
@@ -325,7 +330,11 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         told.append(("So far, everything counted", words.so_far(reading.so_far)))
     if reading.still_open:
         told.append(("Still open", str(reading.still_open)))
-    told += [(f"Left out: {reason}", str(count)) for reason, count in reading.left_out.items()]
+    told += [
+        (f"Left out: {reason}", str(count))
+        for reason, count in reading.left_out.items()
+        if reason not in REASONS  # the page says those once
+    ]
     told += [
         (_BESIDE.get(name, name.replace("_", " ").capitalize()), _beside(name, value, view.unit))
         for name, value in reading.beside.items()

@@ -18,10 +18,12 @@ from metrics.data_quality import with_data_quality
 from metrics.definitions import find, names
 from metrics.evidence import Piece, beside
 from metrics.folded import past_reader
+from metrics.leaving_out import with_left_out
 from metrics.measure import Reader, Reading, Slice
 from metrics.parts import SEGMENTS, SEVERITY, measure, tell
 from metrics.periods import is_askable
 from metrics.restated import with_restatements
+from metrics.undecided import with_paused
 from portal.catalogue.models import Capability, Domain
 from portal.catalogue.severity import Severity
 from portal.tenancy.models import Organisation
@@ -161,13 +163,14 @@ class Answering:
         return frozenset(pk for pk, of in self._served.values() if of == domain)
 
     def _beside(self, reading: Reading, cut: Slice, asked: Asked) -> Reading:
-        """The reading with its flaws, what was restated of it, and its target.
+        """The reading with its flaws, what was restated or is left out of it, and its target.
 
         A target is one for each capability of its domain: a pooled reading has none, and neither
         has a segment. Flaws are those of all tickets of the slice, whoever they are of.
         """
         reading = with_data_quality(reading, cut, self.reader)
         reading = with_restatements(reading, cut, self.reader)
+        reading = with_paused(with_left_out(reading, cut, self.reader), cut, self.reader)
         among = Among((), None)
         if asked.capability is not None and asked.segment is None:
             pk, domain = self._served[asked.capability]

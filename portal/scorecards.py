@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from governance.comparing import Standing, against, standings
+from governance.comparing import Standing, against, needs_more, standings
 from governance.guarding import Among, guarded
 from metrics import evidence, words
 from metrics.answering_signals import (
@@ -21,11 +21,13 @@ from metrics.charts import Every
 from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
+from metrics.leaving_out import with_left_out
 from metrics.measure import Reader, Reading, Slice
 from metrics.periods import is_askable
 from metrics.restated import with_restatements
 from metrics.tracing import is_traceable
-from metrics.trends import course, months_before
+from metrics.trends import course, mature_until, months_before
+from metrics.undecided import with_paused
 from metrics.windows import mature_day, survey_window
 from portal.cards import Beside, Card, Link, Told, anchor_of, card, counted_heading, series
 from portal.catalogue.models import Capability
@@ -92,6 +94,8 @@ class Page:
     #: Whether no period was asked for.
     is_usual: bool = False
     period_error: str = ""
+    #: Tickets that are in no figure, with the reasons; empty: none, or not for this reader.
+    left_out: str = ""
     families: list[Family] = field(default_factory=list)
     targets: list[TargetRow] = field(default_factory=list)
     #: How its figures may be taken away.
@@ -130,6 +134,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found, usual=usual)
         shown.survey_words = telling.survey_words
         shown.families = telling.families() if whole else [telling.policy()]
+        shown.left_out = telling.left_out() if whole else ""
         shown.settings_version = telling.reader.settings_version
         shown.profile = telling.reader.settings.profile
     return shown
@@ -348,12 +353,14 @@ class _Telling:
             guarded(self._against(self._shown(name, cut), severity, cut), cut, self.reader, among)
             for name in names
         ]
+        drawn, proposal = (None, "") if severity else self._series(metric, views)
         return card(
             readings,
             method_url=self.method_url,
             quality_url=self.quality_url,
             label=f"{metric.name}, {severity}" if severity else metric.name,
-            series=None if severity else self._series(metric, views),
+            series=drawn,
+            proposal=proposal,
             evidence=self._evidence(metric, cut),
             period=self.survey_words if metric.is_of_surveys else "",
             tickets=self._tickets,
@@ -367,7 +374,14 @@ class _Telling:
 
     def _shown(self, name: str, cut: Slice) -> Reading:
         reading = with_data_quality(self.reader.tell(name, cut), cut, self.reader)
-        return with_restatements(reading, cut, self.reader)
+        reading = with_left_out(with_restatements(reading, cut, self.reader), cut, self.reader)
+        return with_paused(reading, cut, self.reader)
+
+    def left_out(self) -> str:
+        """Tickets of the period that are in no figure, with the reasons; empty: none."""
+        found = self.reader.left_out(self.cut)
+        told = ", ".join(f"{tickets:,} {reason}" for reason, tickets in found.items())
+        return f"Left out of every figure, of what was opened: {told}." if told else ""
 
     def _tickets(self, reading: Reading) -> str:
         """Where the tickets behind a reading are listed, for those who may see them."""
@@ -418,8 +432,11 @@ class _Telling:
             for one in tickets
         )
 
-    def _series(self, metric: Metric, views: Sequence[View]) -> Series | None:
-        """The course of the view that leads its metric, if there is one."""
+    def _series(self, metric: Metric, views: Sequence[View]) -> tuple[Series | None, str]:
+        """The course of the view that leads its metric, if there is one, and what its target asks.
+
+        That is of whole months that are mature, each against the target in force in it.
+        """
         for view in views:
             if view.leads:
                 name = f"{metric.key}.{view.key}"
@@ -434,8 +451,17 @@ class _Telling:
                     happened=self.happened,
                 )
                 told = [self._against(reading, None, self.cut) for reading in found.readings]
-                return series(f"{view.name}, by month", replace(found, readings=told))
-        return None
+                drawn = series(f"{view.name}, by month", replace(found, readings=told))
+                mature = mature_until(self.reader, name)
+                months = [
+                    self._against(
+                        reading, None, replace(self.cut, start=one.start, until=one.until)
+                    )
+                    for one, reading in zip(found.periods, found.readings, strict=True)
+                    if one.until <= mature
+                ]
+                return drawn, needs_more(months)
+        return None, ""
 
     def _against(self, reading: Reading, severity: Severity | None, cut: Slice) -> Reading:
         return against(

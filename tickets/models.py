@@ -456,6 +456,11 @@ class Ticket(TenantOwned):
                 name="ticket_left_out",
                 condition=~models.Q(left_out__in=["", "incomplete"]),
             ),
+            models.Index(
+                fields=["tenant", "capability", "opened_at"],
+                name="ticket_left_out_by_opening",
+                condition=~models.Q(left_out__in=["", "incomplete"]),
+            ),
         ]
 
     def __str__(self) -> str:

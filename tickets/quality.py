@@ -14,14 +14,13 @@ from django.db.models import Case, Count, F, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 
 from tickets.flaws import DIRECTIONS, FLAWS, Explanation, FlawKind
+from tickets.leaving_out import REASONS
 from tickets.models import TicketFlaw
 
 #: Examples and different details named for each kind.
 EXAMPLES, DETAILS = 3, 5
 #: Where a ticket of no capability may belong to any: a figure of one may miss it.
 HIDING = (FlawKind.UNMAPPED_CAPABILITY, FlawKind.UNMAPPED_SEVERITY)
-#: Why a ticket is in no figure whatever its flaws; incomplete ones are missing because of theirs.
-_OUT_ANYWAY = ("spam", "test", "migration", "merged", "deleted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,8 @@ def _flaws(tenant_id: int) -> QuerySet[TicketFlaw]:
     flaws: QuerySet[TicketFlaw] = TicketFlaw.objects.for_tenant(tenant_id).filter(
         ticket__flawed=True
     )
-    return flaws.exclude(ticket__left_out__in=_OUT_ANYWAY)
+    # Incomplete tickets are missing because of their flaws, those left out whatever theirs are.
+    return flaws.exclude(ticket__left_out__in=REASONS)
 
 
 def _within(
