@@ -83,28 +83,33 @@ def against(
     return reading
 
 
-def needs_more(months: Sequence[Reading]) -> str:
-    """What to do after three months in a row that cannot tell yet (METRICS.md D7); empty: nothing.
+def needs_more(readings: Sequence[Reading], every: str = "month") -> str:
+    """What to do after three periods in a row that cannot tell yet (METRICS.md D7); empty: nothing.
 
-    `months` holds the readings of successive months against their targets, oldest first.
+    `readings` are those of successive periods against their targets, oldest first.
     """
-    last = months[-UNDECIDED_IN_A_ROW:]
+    last = readings[-UNDECIDED_IN_A_ROW:]
     if not needs_more_data([Outlook(one.status) for one in last if one.status is not None]):
         return ""
-    metric, view = find(last[-1].key)
-    counted = sum(one.denominator or 0 for one in last)
-    shares = [one for one in last if one.numerator is not None]
-    target = last[-1].target
-    if view.unit is not Unit.SHARE or target is None or len(shares) < len(last) or not counted:
+    metric, _ = find(last[-1].key)
+    target = last[-1].target or {}
+    told = f"Three {every}s in a row could not tell whether the target ({target['words']}) is met:"
+    told += " look at a longer window" + (", or ask more people" if metric.from_answers else "")
+    return f"{told}.{_would_settle(last, float(str(target['value'])))}"
+
+
+def _would_settle(readings: Sequence[Reading], target: float) -> str:
+    """How much it takes in one window if what comes is like what these periods told, in words."""
+    metric, view = find(readings[-1].key)
+    counted = sum(one.denominator or 0 for one in readings)
+    shares = [one.numerator for one in readings if one.numerator is not None]
+    if view.unit is not Unit.SHARE or len(shares) < len(readings) or not counted:
         return ""
     what = "answers" if metric.from_answers else "items"
-    told = f"Three months in a row could not tell, of {counted:,} {what} together: look at a longer"
-    told += " window, or ask more people" if metric.from_answers else " window"
-    value = sum(one.numerator or 0 for one in shares) / counted
-    more = answers_to_settle(value, float(str(target["value"])), 0)
-    if more is None:
-        return f"{told}. Values that stand on the target are settled by no number of {what}."
-    return f"{told}. About {more:,} {what} would settle it, if they are alike."
+    needed = answers_to_settle(sum(shares) / counted, target, 0)
+    if needed is None:
+        return f" They stand on the target, which no number of {what} settles."
+    return f" About {needed:,} {what} in it would settle that; these had {counted:,}."
 
 
 def _described(standing: Standing) -> dict[str, object]:

@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from governance.comparing import against, standings
-from metrics import words
+from governance.comparing import against, needs_more, standings
 from metrics.answering_signals import (
     About,
     NoReason,
@@ -26,8 +25,7 @@ from metrics.charts import Every, Method
 from metrics.definitions import BY_KEY, View, find, names
 from metrics.measure import Reader, Slice
 from metrics.models import SignalAnswer
-from metrics.standing import Status
-from metrics.suggesting import UNDECIDED_IN_A_ROW, needs_more_data
+from metrics.suggesting import UNDECIDED_IN_A_ROW
 from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
 from portal.cards import series
 from portal.catalogue.models import Capability
@@ -162,17 +160,7 @@ def _more_data(reader: Reader, capability: Capability, found: Course, severity: 
         )
         for period, reading in last
     ]
-    if not needs_more_data([Status(one.status) for one in told if one.status is not None]):
-        return ""
-    proposed = (
-        f"Three {found.step.value}s in a row cannot tell whether the target"
-        f" ({told[-1].target['words'] if told[-1].target else ''}) is met. Look at a longer period"
-    )
-    more = told[-1].beside.get("answers_to_settle")
-    if more is None:
-        return f"{proposed}, in which more is counted."
-    needed = words.count(int(more), "more answer", "more answers")
-    return f"{proposed}, or ask more people: about {needed} would settle the last one."
+    return needs_more(told, found.step.value)
 
 
 def _from_the_first_known(whole: Series) -> Series:

@@ -13,8 +13,8 @@ from tests.portal.test_readings import sheet
 
 SPRING = {"from": "2026-02-01", "until": "2026-05-01"}
 SAID = (
-    "Three months in a row could not tell, of 60 answers together: look at a longer window, or"
-    " ask more people. About 97 answers would settle it, if they are alike."
+    "Three months in a row could not tell whether the target (at least 50.0 %) is met: look at a"
+    " longer window, or ask more people. About 97 answers in it would settle that; these had 60."
 )
 
 

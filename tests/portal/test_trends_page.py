@@ -297,9 +297,11 @@ def test_three_months_that_cannot_tell_ask_for_a_longer_period_or_more_answers(c
         for act, by in ((cosigning.accept, cast.sam), (cosigning.cosign, cast.bea)):
             act(sheet_id=sheet.pk, by=by, at=then, reauthenticated_at=then)
     page = browser(cast).get(PAGE, asked_for).content.decode()
-    # z² * 0.8 * 0.2 / (0.8 - 112/150)² is 217, of which 150 are there
-    assert "Three months in a row cannot tell whether the target (at least 80.0 %) is met" in page
-    assert "about 67 more answers would settle the last one" in page
+    # z² * 0.8 * 0.2 / (0.8 - 112/150)² is 217
+    assert (
+        "Three months in a row could not tell whether the target (at least 80.0 %) is met" in page
+    )
+    assert "About 217 answers in it would settle that; these had 450." in page
     assert "in a row" not in browser(cast).get(PAGE).content.decode()  # no target for that figure
     many.answered(cast, 300, 300, at=months[1])  # one of the three can tell
     assert "in a row" not in browser(cast).get(PAGE, asked_for).content.decode()
