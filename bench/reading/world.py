@@ -7,7 +7,6 @@ and triggers are taken away while rows are written and put back over all of them
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -279,8 +278,7 @@ def database() -> Iterator[None]:
     finally:
         connection.close()
         roles.become(roles.OWNER)
-        if not os.environ.get("BENCH_KEEP"):
-            connection.creation.destroy_test_db(name, verbosity=0)
+        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 def fill(tickets: int) -> list[Tenant]:
