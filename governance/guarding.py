@@ -119,7 +119,7 @@ def _left_its_range(name: str, cut: Slice, reader: Reader, among: Among) -> bool
         ),
     )
     first = months_before(cut.until, MONTHS)[0].start
-    reader.fetch_for(min(first, cut.start), cut.until, cut.capabilities)
+    reader.reach(min(first, cut.start), cut.until, cut.capabilities)
     try:
         found = course(reader, name, cut, Every.MONTH, until=cut.until, count=MONTHS, breaks=breaks)
     except NotOneFigure:

@@ -317,6 +317,13 @@ class Reader:
         first = min(start, min(until, self.today()) - PACE_REACH)
         self.fetch(first, until, capabilities=capabilities)
 
+    def reach(self, start: date, until: date, capabilities: frozenset[int] | None) -> None:
+        """As `fetch_for`, unless all of it is there already."""
+        cut = Slice(start, until, capabilities)
+        there = self._fetched
+        if not all(name in there and there[name].covers(cut) for name in columns.KINDS):
+            self.fetch_for(start, until, capabilities)
+
     def once[T](self, key: Hashable, ask: Callable[[], T]) -> T:
         """What was asked for already: a page shows the same beside many figures."""
         if key not in self._answered:

@@ -17,7 +17,7 @@ from portal.cards import card
 from portal.readings import Answering, Asked
 from portal.tenancy.context import acting
 from tests.factories import Cast
-from tests.metrics.told import MONDAY, asked, enter, moved, news
+from tests.metrics.told import MONDAY, asked, asked_of_blocks, enter, moved, news
 
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
 PERIOD = {"from": "2026-03-01", "until": "2026-04-01"}
@@ -181,3 +181,21 @@ def test_a_duration_guards_one_severity_at_a_time(cast: Cast) -> None:
     assert (pooled.value, "of one severity at a time" in pooled.sentence) == (None, True)
     alone, _ = told(cast, REOPENED, Asked(MARCH.start, MARCH.until, "network", "medium")).guardrail
     assert alone.value is not None
+
+
+def test_looking_at_courses_fetches_nothing_that_a_scorecard_has(
+    satisfied: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved(satisfied, "N", 40, 1)
+    client = browser(satisfied)
+    fetched = asked_of_blocks(monkeypatch)
+    numbers = []
+    for promise in ({}, {"csat_share__share": "0.80", "resolution_share__share": "0.50"}):
+        if promise:
+            promised(satisfied, **promise)
+        client.get("/acme/capabilities/network/", PERIOD)  # what is packed for the first time
+        fetched.clear()
+        page = client.get("/acme/capabilities/network/", PERIOD).content.decode()
+        assert ("Met</span>" in page) is bool(promise)
+        numbers.append(len(fetched))
+    assert numbers[1] <= numbers[0]
