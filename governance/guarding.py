@@ -89,10 +89,14 @@ def _signals(told: Reading, cut: Slice, reader: Reader, among: Among) -> str:
     if own.status == Status.NOT_MET:
         return f"its own target, {own.target['words'] if own.target else ''}, is not met"
     state = Reliability(told.reliability_state) if told.reliability_state else None
+    if told.value is None:
+        return ""  # nothing is told of it, so nothing follows from it either
     if metric.line and view is metric.headline:
         line = float(getattr(reader.settings, metric.line))
         if status(told.interval, line, metric.direction_of(view), state) is Status.NOT_MET:
             return f"above the line of {words.percent(line)}"
+    if metric.from_answers and cut.severity:
+        return ""  # a month of a part may be of so few answers that the whole hides it
     return "it left its usual range" if _left_its_range(told.key, cut, reader, among) else ""
 
 

@@ -7,7 +7,7 @@ apply it says "none, because …". A definition knows no target: governance comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -1181,3 +1181,14 @@ def find(name: str) -> tuple[Metric, View]:
 for _metric in METRICS:
     for _guard in _metric.guards:
         find(_guard)  # raises for one that does not exist
+
+
+def check_guards(metrics: Iterable[Metric]) -> None:
+    """Raise UnknownMetric or ValueError where a guardrail is no view of another metric."""
+    for metric in metrics:
+        for name in metric.guards:
+            if "." not in name or find(name)[0].key == metric.key:
+                raise ValueError(f"{metric.key} is guarded by {name}: name a view of another one.")
+
+
+check_guards(METRICS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ from django.test import Client
 
 from governance.cosigning import accept, cosign
 from governance.targets import Wanted, propose
-from metrics.definitions import METRICS, Metric, find
+from metrics.definitions import METRICS, Metric, UnknownMetric, check_guards, find
 from metrics.measure import Reader, Reading
 from portal.cards import card
 from portal.readings import Answering, Asked
@@ -199,3 +200,25 @@ def test_looking_at_courses_fetches_nothing_that_a_scorecard_has(
         assert ("Met</span>" in page) is bool(promise)
         numbers.append(len(fetched))
     assert numbers[1] <= numbers[0]
+
+
+@pytest.mark.parametrize("name", ["reopen_rate.happiness", "happiness.rate", "csat_share.share"])
+def test_a_guardrail_that_is_no_figure_of_another_metric_is_refused(name: str) -> None:
+    guarded = find(SATISFIED)[0]
+    with pytest.raises((UnknownMetric, ValueError)):
+        check_guards([replace(guarded, guards=(name,))])
+    check_guards([replace(guarded, guards=("repeat_contact.rate",))])  # the negative control
+
+
+def test_a_guardrail_of_few_answers_signals_nothing(cast: Cast) -> None:
+    resolved(cast, "N", 40, 1)
+    promised(cast, reopen_rate__rate="0.2", fcr__verified="0.5", csat_share__share="0.9")
+    for _ in range(4):
+        asked(cast, 1)
+    few = told(cast, "fcr.verified")
+    of_answers = {one.key: one for one in few.guardrail}[SATISFIED]
+    assert (few.status, of_answers.value, of_answers.signals) == ("met", None, "")
+    for _ in range(60):
+        asked(cast, 1)
+    loud = {one.key: one for one in told(cast, "fcr.verified").guardrail}[SATISFIED]
+    assert loud.signals == "its own target, at least 90.0 %, is not met"  # the negative control
