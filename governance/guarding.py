@@ -1,9 +1,9 @@
 """The guardrail of a reading: what gets worse where a figure is pushed unfairly (METRICS.md 1.15).
 
 Each figure a metric names as its guardrail is told with every reading, of the same slice and
-period. Where the reading's target is met, it is also asked whether one of them asks for a look: its
-own target is not met, it is above the line of the organisation, or it left its usual range on the
-bad side within the period. The summary then reads "met, but see …".
+period. Where the reading's target is met or was kept, it is also asked whether one of them asks for
+a look: its own target is not met, it is above the line of the organisation, or it left its usual
+range on the bad side within the period. The summary then reads "met, but see …".
 """
 
 from __future__ import annotations
@@ -39,12 +39,18 @@ class Among:
 
 
 def guarded(told: Reading, cut: Slice, reader: Reader, among: Among) -> Reading:
-    """The reading with its guardrail; `told` has its target already."""
+    """The reading with its guardrail; `told` has its target already.
+
+    Where that is met, or was kept, its sentence says what of the guardrail asks for a look.
+    """
     metric, _ = find(told.key)
-    met = told.status == Status.MET
-    return replace(
-        told, guardrail=tuple(_guard(name, cut, reader, among, met) for name in metric.guards)
-    )
+    good = told.status == Status.MET or told.kept is True
+    guards = tuple(_guard(name, cut, reader, among, good) for name in metric.guards)
+    told = replace(told, guardrail=guards)
+    if not (seen := but_see(told)):
+        return told
+    verdict = "Met" if told.status == Status.MET else "Kept"
+    return replace(told, sentence=f"{told.sentence} {verdict}, but see {seen}.")
 
 
 def but_see(told: Reading) -> str:
@@ -52,10 +58,10 @@ def but_see(told: Reading) -> str:
     return "; ".join(f"{one.name}: {one.signals}" for one in told.guardrail if one.signals)
 
 
-def _guard(name: str, cut: Slice, reader: Reader, among: Among, met: bool) -> Guard:
+def _guard(name: str, cut: Slice, reader: Reader, among: Among, good: bool) -> Guard:
     told = reader.once(("guard", name, cut), lambda: _tell(reader, name, cut))
     signals = ""
-    if met:
+    if good:
         signals = reader.once(("signals", name, cut), lambda: _signals(told, cut, reader, among))
     return Guard(
         told.key,

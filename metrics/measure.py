@@ -47,7 +47,7 @@ from surveys.blind_reading import Agreement, agreement
 from surveys.models import Theme
 from tickets.calendars import Calendars
 from tickets.flaws import FlawKind
-from tickets.leaving_out import REASONS, left_out_between
+from tickets.leaving_out import OF_NO_SERVICE, REASONS, left_out_between
 from tickets.models import Escalation, RestatedCount, Restatement, RestatementQuerySet
 from tickets.quality import flaws_between
 from tickets.segments import DIMENSIONS
@@ -427,10 +427,12 @@ class Reader:
             ),
         )
         found: Counter[str] = Counter()
-        for (reason, severity), tickets in by_severity.items():
+        for (reason, severity, known), tickets in by_severity.items():
             if cut.severity in (None, severity):
-                found[reason] += tickets
-        return {reason: found[reason] for reason in REASONS if found[reason]}
+                of_none = cut.capabilities is not None and not known
+                found[f"{reason}{OF_NO_SERVICE}" if of_none else reason] += tickets
+        listed = [f"{reason}{more}" for reason in REASONS for more in ("", OF_NO_SERVICE)]
+        return {reason: found[reason] for reason in listed if found[reason]}
 
     def restatements(self, cut: Slice) -> RestatementQuerySet:
         """What of a period and its capabilities was decided otherwise before."""

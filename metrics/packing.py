@@ -234,7 +234,7 @@ def code(name: str, source: str, words: Sequence[str], *, in_blocks: bool = True
         name,
         source,
         "i2",
-        (len(words) + 1).bit_length(),
+        len(words).bit_length(),
         f"CASE {source} {listed} ELSE 0 END::bigint",
         lambda found: words.index(str(found)) + 1 if found else 0,
         in_blocks=in_blocks,
@@ -483,10 +483,12 @@ class Layout:
         far = np.zeros((len(stream) // FAR_BYTES, 8), np.uint8)
         far[:, 8 - FAR_BYTES :] = np.frombuffer(stream, np.uint8).reshape(-1, FAR_BYTES)
         told = far.view(">i8")[:, 0].astype(np.int64) - _FAR_ZERO
-        full = [held == slot.full for slot, held in zip(self.slots, codes, strict=True)]
+        places = np.array([place for place, _ in self._open])
+        full = [codes[place] == slot.full for place, slot in self._open]
         # Few rows have a full slot: only those are looked at slot by slot.
         some = np.flatnonzero(np.logical_or.reduce(full))
-        row, place = np.nonzero(np.stack([one[some] for one in full], axis=1))
+        row, which = np.nonzero(np.stack([one[some] for one in full], axis=1))
+        place = places[which]
         if len(row) != len(told):
             raise DamagedBlock(f"{len(told)} codes follow {len(row)} full slots.")
         for number_ in np.unique(place):

@@ -20,7 +20,7 @@ from metrics.restated import restated_in_words
 from metrics.scales import SCALES
 from metrics.trends import Course
 from portal.drawing import Point, Series
-from tickets.leaving_out import REASONS
+from tickets.leaving_out import OF_NO_SERVICE, REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,15 +282,10 @@ def _kept_words(reading: Reading) -> str:
         return ""
     target = reading.target["words"]
     open_still = reading.status == "cannot_tell_yet"
-    seen = but_see(reading)
     if reading.kept is not None:
         verdict = "Kept" if reading.kept else "Not kept"
         told = f" {verdict}: the target is {target}"
-        if seen:
-            return f"{told}; but see {seen}."
         return f"{told}; too few to promise the same next time." if open_still else f"{told}."
-    if seen:
-        return f" Met, but see {seen}."
     more = reading.beside.get("answers_to_settle")
     if open_still and more is not None:
         return (
@@ -303,7 +298,7 @@ def _kept_words(reading: Reading) -> str:
 def _status(reading: Reading) -> Pill | None:
     if reading.target is None:
         return None
-    if but_see(reading):
+    if reading.status == "met" and but_see(reading):
         return MET_BUT
     if reading.status is not None:
         return _STATUSES[reading.status]
@@ -333,7 +328,7 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
     told += [
         (f"Left out: {reason}", str(count))
         for reason, count in reading.left_out.items()
-        if reason not in REASONS  # the page says those once
+        if reason.removesuffix(OF_NO_SERVICE) not in REASONS  # the page says those once
     ]
     told += [
         (_BESIDE.get(name, name.replace("_", " ").capitalize()), _beside(name, value, view.unit))

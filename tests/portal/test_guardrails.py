@@ -113,7 +113,8 @@ def test_met_but_see_what_came_back(satisfied: Cast) -> None:
     shown = card([reading], method_url="/")
     assert shown.status is not None
     assert shown.status.words == "Met, but see its guardrail"
-    assert shown.sentence.endswith(" Met, but see Reopened: above the line of 20.0 %.")
+    assert reading.sentence.endswith(" Met, but see Reopened: above the line of 20.0 %.")
+    assert shown.sentence == reading.sentence
     page = browser(satisfied).get("/acme/capabilities/network/", PERIOD).content.decode()
     assert "Met, but see Reopened: above the line of 20.0 %." in page
 
@@ -128,6 +129,18 @@ def test_met_and_nothing_to_see_where_it_held(satisfied: Cast) -> None:
     assert shown.status is not None
     assert shown.status.words == "Met"
     assert "but see" not in shown.sentence
+
+
+def test_kept_but_see_where_the_outlook_cannot_tell(cast: Cast) -> None:
+    promised(cast, repeat_contact__rate="0.05")
+    resolved(cast, "N", 40, 20)
+    reading = told(cast, "repeat_contact.rate")
+    assert (reading.kept, reading.status) == (True, "cannot_tell_yet")
+    assert signals(reading)[REOPENED] == "above the line of 20.0 %"
+    shown = card([reading], method_url="/")
+    assert "Kept, but see Reopened: above the line of 20.0 %." in shown.sentence
+    assert shown.status is not None
+    assert shown.status.words == "Cannot tell yet"
 
 
 def test_a_target_that_is_not_met_needs_no_guardrail(satisfied: Cast) -> None:
@@ -178,9 +191,9 @@ def test_a_guardrail_tells_nothing_of_few_answers(cast: Cast) -> None:
 
 def test_a_duration_guards_one_severity_at_a_time(cast: Cast) -> None:
     resolved(cast, "N", 20, 5)
-    pooled, _ = told(cast, REOPENED).guardrail
+    pooled, *_ = told(cast, REOPENED).guardrail
     assert (pooled.value, "of one severity at a time" in pooled.sentence) == (None, True)
-    alone, _ = told(cast, REOPENED, Asked(MARCH.start, MARCH.until, "network", "medium")).guardrail
+    alone, *_ = told(cast, REOPENED, Asked(MARCH.start, MARCH.until, "network", "medium")).guardrail
     assert alone.value is not None
 
 
