@@ -191,7 +191,8 @@ def _questions(reader: Reader, name: str, cuts: Iterable[Slice]) -> list[object]
     """
     if not find(name)[0].from_answers:
         return []
-    keys = dict(Domain.objects.for_tenant(reader.tenant).values_list("pk", "key"))
+    domains = Domain.objects.for_tenant(reader.tenant)
+    keys = reader.once("domain keys", lambda: dict(domains.values_list("pk", "key")))
     asked: list[object] = []
     for cut in cuts:
         (served,) = cut.capabilities or frozenset()

@@ -853,7 +853,7 @@ def _response(row: Record, context: Context) -> Told:
     if ticket is None:
         return Told()  # about a conversation without a ticket
     answers = [answer for answer in row.get("answers") or [] if isinstance(answer, Mapping)]
-    given = [answer for answer in answers if answer.get("type") != "skipped"]
+    filled = [answer for answer in answers if answer.get("type") != "skipped"]
     offered_at = _ulid_instant(id_)
     said = max((moment(answer, "updated_at") for answer in answers), default=None)
     expires_at = moment_or_none(row, "expires_at")
@@ -874,13 +874,13 @@ def _response(row: Record, context: Context) -> Told:
     if not answers:
         over = expires_at is not None and context.received_at and expires_at < context.received_at
         return told("expired", expires_at) if over else told("offered", offered_at)
-    rated = [a for a in given if isinstance(a.get("rating"), int)]
+    rated = [a for a in filled if isinstance(a.get("rating"), int)]
     if not rated:
         return told("declined", said)
-    remarks = [str(a.get("value") or a.get("text") or "") for a in given if a not in rated]
+    remarks = [str(a.get("value") or a.get("text") or "") for a in filled if a not in rated]
     remark = "\n".join(one for one in remarks if one)
     # One that was skipped and has options is a scale too: the answered one is not the only one.
-    skipped = [a for a in answers if a not in given and inside(a, "question", "options")]
+    skipped = [a for a in answers if a not in filled and inside(a, "question", "options")]
     alone, found = len(rated) + len(skipped) == 1, Told()
     for answer in rated:
         try:
