@@ -45,10 +45,13 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-#: Colours that are still changing from one scheme to the other are those of neither.
+#: Colours that are still changing from one scheme to the other are those of neither. A page that is
+#: not painted shows no frame: nobody waits longer than five seconds for one.
 SETTLED = """async () => {
-    await new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)));
-    await Promise.allSettled(document.getAnimations().map(one => one.finished));
+    const painted = new Promise(shown => requestAnimationFrame(() => requestAnimationFrame(shown)));
+    const still = () => Promise.allSettled(document.getAnimations().map(one => one.finished));
+    const late = new Promise(over => setTimeout(over, 5000));
+    await Promise.race([painted.then(still), late]);
 }"""
 
 
