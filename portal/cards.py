@@ -335,7 +335,8 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         for name, value in reading.beside.items()
         if value is not None
     ]
-    told += [(f"Flaw: {lower_first(flaw.title)}", flaw.extent) for flaw in reading.data_quality]
+    if len(reading.data_quality) > 1:  # one alone stands in the card's own line
+        told += [(f"Flaw: {lower_first(flaw.title)}", flaw.extent) for flaw in reading.data_quality]
     told += [("Guardrail", guard_words(one)) for one in reading.guardrail]
     return told
 
