@@ -237,6 +237,7 @@ def test_the_guardrail_stands_over_the_same_days(cast: Cast) -> None:
     reopened, _ = find("reopen_rate.rate")
     assert guardrails(reopened) == [
         *(("resolution_time.cohort_median", one) for one in ("critical", "high", "medium", "low")),
+        ("sla_attainment.resolution", None),
         ("backlog.days", None),
     ]
 
