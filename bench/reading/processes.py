@@ -54,9 +54,11 @@ class Web:
 
     def most_megabytes(self) -> float:
         """The most memory that any of its workers ever held."""
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return max(most_megabytes(child) for child in children)
+        return max(most_megabytes(child) for child in _children(self.process.pid))
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 @contextmanager
@@ -97,7 +99,11 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"gunicorn ended with {process.returncode}")
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            # It listens before it has its workers.
+            if (
+                probe.connect_ex(("127.0.0.1", port)) == 0
+                and len(_children(process.pid)) == WORKERS
+            ):
                 return
         time.sleep(0.1)
     raise RuntimeError("gunicorn did not listen within a minute")
