@@ -14,7 +14,7 @@ from datetime import date
 
 from governance.comparing import Standing, against
 from metrics import parts, words
-from metrics.answering_signals import answers_by_metric
+from metrics.answering_signals import About, answers_about
 from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every
 from metrics.definitions import find
@@ -112,21 +112,19 @@ def _left_its_range(name: str, cut: Slice, reader: Reader, among: Among) -> bool
     if pk is None:
         return False
     metric, view = find(name)
+    severity = cut.severity or ""
     capability = reader.once(
-        "capability",
+        ("capability", pk),
         lambda: (
             Capability.objects.for_tenant(reader.tenant)
             .select_related("domain", "tenant")
             .get(pk=pk)
         ),
     )
-    answers = reader.once("signal answers", lambda: answers_by_metric(capability))
     breaks = breaks_of(
         name,
-        answers.get(name, ()),
-        reader.once(
-            ("changes", cut.severity or ""), lambda: changes_of(capability, cut.severity or "")
-        ),
+        answers_about(About(capability, name, severity)),
+        reader.once(("changes", pk, severity), lambda: changes_of(capability, severity)),
     )
     first = months_before(cut.until, MONTHS)[0].start
     reader.reach(min(first, cut.start), cut.until, cut.capabilities)

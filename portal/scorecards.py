@@ -278,7 +278,7 @@ class _Telling:
             start, until = survey_window(reader, cut.capabilities)
             self.surveyed = replace(cut, start=start, until=until)
         self.answers = answers_by_metric(capability)
-        self.changes = reader.once(("changes", ""), lambda: changes_of(capability))
+        self.changes = reader.once(("changes", capability.pk, ""), lambda: changes_of(capability))
         self.happened = known_to_have_happened(capability)
         self.method_url = reverse("method", args=[reader.tenant.slug])
         self.quality_url = reverse("data_quality", args=[reader.tenant.slug])

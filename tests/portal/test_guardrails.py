@@ -14,9 +14,11 @@ from governance.cosigning import accept, cosign
 from governance.targets import Wanted, propose
 from metrics.definitions import METRICS, Metric, UnknownMetric, check_guards, find
 from metrics.measure import Reader, Reading
+from metrics.models import SignalAnswer
 from portal.cards import card
 from portal.readings import Answering, Asked
 from portal.tenancy.context import acting
+from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import MONDAY, asked, asked_of_blocks, enter, moved, news
 
@@ -167,6 +169,41 @@ def test_met_but_see_what_left_its_usual_range(satisfied: Cast) -> None:
     reading = told(satisfied)
     assert reading.status == "met"
     assert signals(reading)[REOPENED] == "it left its usual range"
+
+
+@pytest.mark.parametrize("rebased", [False, True])
+def test_a_course_is_that_of_its_own_service_whichever_was_asked_about_before(
+    satisfied: Cast, rebased: bool
+) -> None:
+    promised(satisfied, csat_share__share="0.80")
+    for _ in range(60):
+        asked(satisfied, 5, capability=satisfied.accounts)
+    month = MONDAY
+    for number in range(1, 12):
+        month = (month - timedelta(days=month.day)).replace(day=2)
+        resolved(satisfied, f"before {number} ", 20, number % 2, month)
+    resolved(satisfied, "N", 20, 5)
+    if rebased:
+        with roles.as_role(roles.OWNER), acting(satisfied.acme.pk):
+            SignalAnswer.objects.create(
+                tenant=satisfied.acme,
+                capability=satisfied.network,
+                metric=REOPENED,
+                severity="",
+                step="month",
+                day=MARCH.start,
+                kind=SignalAnswer.Kind.REBASED,
+                reason="Another way of working.",
+                answered_by=satisfied.olga,
+                printed_name="Olga",
+                at=JUNE,
+            )
+    with acting(satisfied.acme.pk):
+        both = Answering(Reader(satisfied.acme, as_of=JUNE))
+        accounts = both.measure(SATISFIED, replace(MARCH, capability="accounts"))
+        network = both.measure(SATISFIED, MARCH)
+    assert (accounts.status, network.status) == ("met", "met")
+    assert signals(network)[REOPENED] == ("" if rebased else "it left its usual range")
 
 
 def test_in_its_usual_range_there_is_nothing_to_see(satisfied: Cast) -> None:
