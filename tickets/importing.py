@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import batched
@@ -26,7 +26,7 @@ from tickets.files import Damaged, ExportFile
 from tickets.ingest import Outcome, apply
 from tickets.mapping import Columns, Create, Mapping, Problem, Row, printable
 from tickets.models import Connection, ImportRun, QuarantinedRow, TicketEvent
-from tickets.news import Rating, RowReader, event_key
+from tickets.news import Rating, RowReader, TicketNews, event_key
 from tickets.source_names import mistake_in
 
 #: Rows of a batch: large enough for COPY to pay, small enough to be lost without regret.
@@ -111,19 +111,18 @@ def preview(
     with acting(tenant_id):
         connection = Connection.objects.for_tenant(tenant_id).filter(name=source).first()
         mapping = _mapping_in_force(connection, mapping, source)
-        known = set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
+        known = _capabilities(tenant_id)
     report = Report(path.name, source, preview=True)
     tickets = _Distinct()
-    for batch in _batches(ExportFile(path, mapping.file), mapping):
+    reader = RowReader(mapping)
+    for batch in _batches(ExportFile(path, mapping.file), mapping, reader, known):
         report.rows += batch.size
         report.note(batch.problems)
-        if mapping.create is None or not mapping.create.capabilities:
-            report.note(_drop_unknown_capabilities(batch.rows, known, mapping))
-        else:
+        if mapping.creates_capabilities:
             new = batch.new_capabilities(known)
             known |= new.keys()
             report.capabilities_created += sorted(new.values())
-        news, ratings, problems = RowReader(mapping).read(batch.rows)
+        news, ratings, problems = batch.told
         report.note(problems)
         report.mojibake = batch.mojibake
         tickets.add(one.external_id for one in news)
@@ -160,14 +159,18 @@ def run(
         this_run = run_of(tenant_id, connection, name or path.name, digest, at)
         arrival = _arrival(this_run)
         lost = _lost(connection)
+        known = _capabilities(tenant_id)
     if began is not None:
         began(this_run)
     again = this_run.finished_at is not None
     report = Report(name or path.name, source, resumed_behind=0 if again else this_run.rows_done)
-    entering = _Entering(connection, RowReader(mapping, arrival=arrival), record_ratings, at)
-    seen = _Distinct()
+    reader = RowReader(mapping, arrival=arrival)
     file = ExportFile(path, mapping.file)
-    for batch in _read_ahead(_batches(file, mapping, skip=report.resumed_behind, lost=lost)):
+    skip = report.resumed_behind
+    ahead = _Ahead(_batches(file, mapping, reader, known, skip=skip, lost=lost))
+    entering = _Entering(connection, reader, record_ratings, at, meanwhile=ahead.begin)
+    seen = _Distinct()
+    for batch in ahead:
         if most_rows is not None and batch.last > most_rows:
             raise ImportRefused(
                 f"The file holds more than {most_rows:,} rows. What stands before row"
@@ -177,9 +180,7 @@ def run(
         with acting(tenant_id):
             problems = list(batch.problems)
             report.capabilities_created += _ensure_capabilities(tenant_id, domain, mapping, batch)
-            known = set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
-            problems += _drop_unknown_capabilities(batch.rows, known, mapping)
-            entered = entering.enter(batch.rows)
+            entered = entering.enter(batch.rows, batch.told)
             problems += entered.problems
             report.new_ratings += entered.new_ratings
             _count(report, entered.outcome)
@@ -238,10 +239,15 @@ class _Distinct:
         return len(self._known)
 
 
+type _Told = tuple[list[TicketNews], list[Rating], list[Problem]]
+
+
 @dataclass(slots=True)
 class _Batch:
     rows: list[Row]
     problems: list[Problem]
+    #: What its rows tell.
+    told: _Told
     #: Names of the capabilities the file has mentioned so far, by slug.
     names: dict[str, str]
     mojibake: dict[str, int]
@@ -278,17 +284,25 @@ class _Entering:
     """Enters rows together; where one spoils it, halves until that one is alone, and names it."""
 
     def __init__(
-        self, connection: Connection, reader: RowReader, record_ratings: RecordRatings, at: datetime
+        self,
+        connection: Connection,
+        reader: RowReader,
+        record_ratings: RecordRatings,
+        at: datetime,
+        *,
+        meanwhile: Callable[[], object],
     ) -> None:
+        """`meanwhile` is called when only PostgreSQL has work left."""
         self._connection, self._reader, self._at = connection, reader, at
         self._record_ratings = record_ratings
+        self._meanwhile = meanwhile
         self._unexplained = 0
 
-    def enter(self, rows: Sequence[Row]) -> _Entered:
-        """Enter rows inside the running transaction."""
+    def enter(self, rows: Sequence[Row], told: _Told | None = None) -> _Entered:
+        """Enter rows, of which `told` is what they tell, inside the running transaction."""
         try:
             with transaction.atomic():
-                return self._together(rows)
+                return self._together(told or self._reader.read(rows))
         except (OperationalError, InterfaceError):
             raise  # the database's trouble, not a row's: the import goes on later
         except Exception as error:
@@ -304,10 +318,16 @@ class _Entering:
             reason = printable(f"could not be entered: {type(error).__name__}: {error}")
             return _Entered(problems=[Problem(row.number, row.ticket, "", "", reason)])
 
-    def _together(self, rows: Sequence[Row]) -> _Entered:
+    def _together(self, told: _Told) -> _Entered:
         tenant_id = self._connection.tenant_id
-        news, ratings, problems = self._reader.read(rows)
-        outcome = apply(tenant_id=tenant_id, connection=self._connection, news=news, at=self._at)
+        news, ratings, problems = told
+        outcome = apply(
+            tenant_id=tenant_id,
+            connection=self._connection,
+            news=news,
+            at=self._at,
+            when_folded=self._meanwhile,
+        )
         new = 0
         if ratings:
             new = self._record_ratings(
@@ -316,18 +336,39 @@ class _Entering:
         return _Entered(outcome, new, [one.external_id for one in news], problems)
 
 
-def _read_ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
-    """Read the next batch while PostgreSQL writes the one before."""
-    with ThreadPoolExecutor(1, "reads ahead") as thread:
-        coming = thread.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
-            yield batch
+class _Ahead:
+    """Reads the next batch while PostgreSQL writes the one before.
+
+    Not sooner: one interpreter does both the reading and the folding.
+    """
+
+    def __init__(self, batches: Iterator[_Batch]) -> None:
+        self._batches = batches
+        self._coming: Future[_Batch | None] | None = None
+
+    def __iter__(self) -> Iterator[_Batch]:
+        with ThreadPoolExecutor(1, "reads ahead") as self._thread:
+            while (batch := self.begin().result()) is not None:
+                self._coming = None
+                yield batch
+
+    def begin(self) -> Future[_Batch | None]:
+        """Read the next batch, if that has not begun."""
+        if self._coming is None:
+            self._coming = self._thread.submit(next, self._batches, None)
+        return self._coming
 
 
 def _batches(
-    file: ExportFile, mapping: Mapping, *, skip: int = 0, lost: Collection[tuple[str, str]] = ()
+    file: ExportFile,
+    mapping: Mapping,
+    reader: RowReader,
+    known: set[str],
+    *,
+    skip: int = 0,
+    lost: Collection[tuple[str, str]] = (),
 ) -> Iterator[_Batch]:
+    """Read a file's rows behind the first `skip`; `known` are the catalogue's capabilities."""
     columns = Columns(mapping, file.header(), lost=lost)
     done = 0
     for chunk in batched(file.rows(), BATCH):
@@ -343,8 +384,18 @@ def _batches(
             if row is not None:
                 rows.append(row)
         if fresh:
-            names, mojibake = dict(columns.capability_names), dict(columns.mojibake)
-            yield _Batch(rows, problems, names, mojibake, len(fresh), done, file.share_read)
+            if not mapping.creates_capabilities:
+                problems += _drop_unknown_capabilities(rows, known, mapping)
+            yield _Batch(
+                rows,
+                problems,
+                told=reader.read(rows),
+                names=dict(columns.capability_names),
+                mojibake=dict(columns.mojibake),
+                size=len(fresh),
+                last=done,
+                share=file.share_read,
+            )
 
 
 def _mapping_in_force(connection: Connection | None, given: Mapping | None, source: str) -> Mapping:
@@ -476,15 +527,19 @@ def _ensure_capabilities(
     tenant_id: int, domain: Domain | None, mapping: Mapping, batch: _Batch
 ) -> list[str]:
     """Create the capabilities the batch names first, if the mapping may; return their names."""
-    if domain is None or mapping.create is None or not mapping.create.capabilities:
+    if domain is None or not mapping.creates_capabilities:
         return []
-    known = set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
-    new = batch.new_capabilities(known)
+    new = batch.new_capabilities(_capabilities(tenant_id))
     Capability.objects.bulk_create(
         Capability(tenant_id=tenant_id, slug=slug, name=name, domain=domain)
         for slug, name in sorted(new.items())
     )
     return sorted(new.values())
+
+
+def _capabilities(tenant_id: int) -> set[str]:
+    """The slugs of the catalogue."""
+    return set(Capability.objects.for_tenant(tenant_id).values_list("slug", flat=True))
 
 
 def _drop_unknown_capabilities(

@@ -121,16 +121,23 @@ class Outcome:
 
 
 def apply(
-    *, tenant_id: int, connection: Connection, news: Iterable[TicketNews], at: datetime
+    *,
+    tenant_id: int,
+    connection: Connection,
+    news: Iterable[TicketNews],
+    at: datetime,
+    when_folded: Callable[[], object] = lambda: None,
 ) -> Outcome:
     """Enter news of a source. `at` is when we heard of it (the log's `recorded_at`).
+
+    `when_folded` is called once only PostgreSQL has work left; not if there was nothing to fold.
 
     Runs inside `acting(tenant_id)` as the worker; everything or nothing of the batch is kept.
     Raises UnknownCapability.
     """
     if acting_tenant_id() != tenant_id:
         raise NoActingTenant("apply() works inside acting() of the same organisation.")
-    batch = _Batch(tenant_id, connection, _by_ticket(news), at)
+    batch = _Batch(tenant_id, connection, _by_ticket(news), at, when_folded)
     take_turn(connection)
     with _without_collector():
         batch.run()
@@ -274,8 +281,10 @@ class _Batch:
         connection: Connection,
         news: dict[str, list[TicketNews]],
         at: datetime,
+        when_folded: Callable[[], object] = lambda: None,
     ) -> None:
         self.tenant_id, self.connection, self.news, self.at = tenant_id, connection, news, at
+        self.when_folded = when_folded
         self.outcome = Outcome()
         self.rules = fold_rules(tenant_id)
         self.tickets: dict[str, _Ticket] = {}
@@ -477,6 +486,7 @@ class _Batch:
                 facts.extend(folded.facts)
                 to(self._store_log, folded)
                 to(_check_keys)
+            self.when_folded()
 
         if len(slices) > 1:
             _forget_plans()

@@ -165,6 +165,11 @@ class Mapping:
     final: dict[str, str]
     file: Layout = field(default_factory=Layout)
 
+    @property
+    def creates_capabilities(self) -> bool:
+        """Whether capabilities that nobody knows are added to the catalogue."""
+        return self.create is not None and self.create.capabilities
+
     @classmethod
     def load(cls, name: str | Path) -> Mapping:
         """Read a mapping file: a path, or the name of a shipped one."""
