@@ -44,7 +44,9 @@ _ELSEWHERE = Path("/var/lib/wellserved")
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 #: Written before every start. Durable (fsync on): the demo's data is somebody's trial. Autovacuum
-#: comes often: until it has seen a first import, pages are planned for empty tables.
+#: comes often: until it has seen a first import, pages are planned for empty tables. Facts that are
+#: packed or told are read from a large buffer, or from the system's memory by whoever needs them:
+#: handing such a read to another process and waiting for it takes longer than the read.
 _CONFIGURATION = """\
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -52,7 +54,8 @@ unix_socket_directories = ''
 max_connections = 100
 password_encryption = 'scram-sha-256'
 fsync = on
-shared_buffers = '256MB'
+shared_buffers = '{buffers}MB'
+io_method = 'sync'
 work_mem = '16MB'
 maintenance_work_mem = '128MB'
 max_wal_size = '2GB'
@@ -113,6 +116,12 @@ def local_secret(name: str) -> str:
             known = state.setdefault("secrets", {}).setdefault(name, secrets.token_urlsafe(48))
             server.remember(state)
     return str(known)
+
+
+def _buffers() -> int:
+    """Megabytes PostgreSQL may keep pages in: an eighth of the machine's memory, at most 1024."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return max(128, min(memory // 8, 1024))
 
 
 class Server:
@@ -257,7 +266,9 @@ class Server:
         if self._left_behind():
             self._await_other_start()
             return
-        self._write("wellserved.conf", _CONFIGURATION.format(port=state["port"]))
+        self._write(
+            "wellserved.conf", _CONFIGURATION.format(port=state["port"], buffers=_buffers())
+        )
         log = self.data_directory / "server.log"
         # pg_ctl puts the server into a session of its own: Ctrl-C does not reach it.
         self._run(
