@@ -19,6 +19,7 @@ from portal.tenancy import due
 from portal.tenancy.context import acting
 from portal.tenancy.models import Due
 from surveys.models import Answer, AnswerRevision, Comment, SurveyedEvent
+from tickets.canonical import Flag
 from tickets.models import Connection, Resolution, Ticket, ToldRating
 from tickets.news import Rating, event_key
 from tickets.ratings import PLACE, is_satisfaction
@@ -112,6 +113,7 @@ def record(
         for answer, rating in zip(answers, fresh.values(), strict=True)
         if rating.remark
     )
+    _set_apart(known, wanted)
     return len(answers) + _revise(tenant_id, known, wanted, at)
 
 
@@ -141,9 +143,25 @@ def _event(
         "severity": held.severity,
         "channel": ticket.channel,
         "requester_id": ticket.requester_id,
-        "policy_denial": resolution.policy_denial if resolution else False,
+        "policy_denial": rating.policy_denial
+        or (resolution is not None and resolution.policy_denial),
         "scale": rating.scale,
     }
+
+
+def _set_apart(known: dict[tuple[int, int], Answer], wanted: dict[tuple[int, int], Rating]) -> None:
+    """Take over that a policy refused what was rated, before its answer is in any figure."""
+    events = [
+        answer.event
+        for key, answer in known.items()
+        if (rating := wanted.get(key))
+        and rating.policy_denial
+        and not answer.event.policy_denial
+        and answer.released_at is None
+    ]
+    for event in events:
+        event.policy_denial = True
+    SurveyedEvent.objects.bulk_update(events, ["policy_denial"])
 
 
 def _revise(
@@ -209,6 +227,7 @@ def _place_some(connection: Connection, now: datetime) -> tuple[int, int]:
     # The later word on a rating stands; that nobody answered in time takes no answer back.
     rated = (one for one in told if one.score is not None and is_satisfaction(one, connection))
     latest = {one.key: one for one in rated}
+    denied = {one.key for one in told if one.outcome_reason == Flag.POLICY_DENIAL}
     resolutions: dict[str, list[Resolution]] = defaultdict(list)
     for resolution in (
         Resolution.objects.for_tenant(connection.tenant_id)
@@ -220,13 +239,16 @@ def _place_some(connection: Connection, now: datetime) -> tuple[int, int]:
     found = [
         rating
         for one in sorted(latest.values(), key=lambda one: (one.said_at, one.key))
-        if (rating := _about(one, resolutions[one.ticket_external_id])) is not None
+        if (rating := _about(one, resolutions[one.ticket_external_id], one.key in denied))
+        is not None
     ]
     number = record(tenant_id=connection.tenant_id, connection=connection, ratings=found, at=now)
     return len(names), number
 
 
-def _about(told: ToldRating, resolutions: Sequence[Resolution]) -> Rating | None:
+def _about(
+    told: ToldRating, resolutions: Sequence[Resolution], policy_denial: bool
+) -> Rating | None:
     """The rating as one of the last resolution before it was given; None without score or one."""
     before = [resolution for resolution in resolutions if resolution.at <= told.said_at]
     if told.score is None or not before:
@@ -239,4 +261,5 @@ def _about(told: ToldRating, resolutions: Sequence[Resolution]) -> Rating | None
         score=told.score,
         remark=told.remark,
         scale=told.scale,
+        policy_denial=policy_denial,
     )

@@ -150,6 +150,9 @@ _QUESTION = _id(
     " csat_question says which one is satisfaction; absent: it is"
 )
 _RATED_AGENT = _id("the sender's id of who had the ticket when it was rated; kept apart")
+_OUTCOME_REASON = _one_of(
+    [Flag.POLICY_DENIAL], "that a policy refused what was asked for, which is told apart"
+)
 _USER: Schema = {**_PERSON, "description": "Who did it, as the sender knows them."}
 _USE: Mapping[str, Schema] = {
     "capability": _CAPABILITY,
@@ -180,6 +183,7 @@ def _answer() -> dict[str, Any]:
             "offered_at": _OFFERED,
             "question": _QUESTION,
             "agent": _RATED_AGENT,
+            "outcome_reason": _OUTCOME_REASON,
         },
         ["rating", "score", "scale"],
         allOf=fits,

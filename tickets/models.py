@@ -19,7 +19,7 @@ from portal.catalogue.models import Capability
 from portal.catalogue.severity import SEVERITY_CHOICES, SeverityPolicy
 from portal.people.models import Person
 from portal.tenancy.models import TenantOwned, TenantQuerySet
-from tickets.canonical import ProblemKind, UsageType
+from tickets.canonical import Flag, ProblemKind, UsageType
 
 
 class Connection(TenantOwned):
@@ -944,6 +944,14 @@ class ToldRating(TenantOwned):
     #: The source's own word or number, as it came.
     raw = models.CharField(max_length=100, blank=True)
     remark = models.TextField(blank=True)
+    #: Why what is rated ended as it did, where the source says so with the answer.
+    outcome_reason = models.CharField(
+        max_length=20,
+        choices={Flag.POLICY_DENIAL.value: "policy denial"},
+        blank=True,
+        default="",
+        db_default="",
+    )
     #: The question it answers, as the source names it; empty: its source asks only one.
     question = models.CharField(max_length=300, blank=True, default="")
     #: Whether its survey asks no other scale.
@@ -959,6 +967,10 @@ class ToldRating(TenantOwned):
             models.UniqueConstraint(
                 fields=["tenant", "connection", "key", "said_at", "sequence", "word"],
                 name="told_rating_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(outcome_reason__in=["", Flag.POLICY_DENIAL]),
+                name="told_rating_outcome_reason",
             ),
         ]
         indexes = [

@@ -65,6 +65,8 @@ class RatingTold:
     alone: bool = True
     #: The source's name of the agent who had the ticket when it was rated.
     agent: str = ""
+    #: Why it ended as it did, where the sender says so: POLICY_DENIAL, or empty.
+    outcome_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ class Rating:
     score: int
     remark: str
     scale: str
+    #: Whether what is rated was refused by a policy, as whoever told the rating says.
+    policy_denial: bool = False
 
 
 def event_key(*parts: object) -> int:

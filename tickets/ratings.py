@@ -44,6 +44,7 @@ def store(connection: Connection, told: Sequence[RatingTold], *, at: datetime) -
                 question=one.question,
                 alone=one.alone,
                 agent_key=agents.get(one.agent),
+                outcome_reason=one.outcome_reason,
             )
             for one in told
         ),
@@ -54,9 +55,10 @@ def store(connection: Connection, told: Sequence[RatingTold], *, at: datetime) -
 
 def _word(one: RatingTold, agents: dict[str, str]) -> int:
     """Of everything it says, its agent by their random key: a hash of names could be guessed."""
-    *said, question, alone, _ = astuple(one)
+    *said, question, alone, _, reason = astuple(one)
     more = (question, alone, agents.get(one.agent, ""))
-    return event_key(*said, *(more if one.question or one.agent else ()))
+    reasons = (reason,) if reason else ()
+    return event_key(*said, *(more if one.question or one.agent else ()), *reasons)
 
 
 def is_satisfaction(told: ToldRating, connection: Connection) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import ProgrammingError, transaction
+from django.db import IntegrityError, ProgrammingError, transaction
 
 from portal.audit.trail import SYSTEM
 from portal.tenancy.context import acting
@@ -309,3 +309,75 @@ def test_choosing_another_question_places_the_ratings_again(
             by=SYSTEM, at=NOW,
         )  # fmt: skip
         assert RefoldWork.objects.filter(connection=live).count() == again
+
+
+# --- refusals by policy ---------------------------------------------------------------------------
+
+
+def denied(cast: Cast, id_: str, time: str, **reason: str) -> None:
+    said = {"rating": "r1", "score": 2, "scale": "csat_1_5", **reason}
+    tell(cast, event("csat.responded", id_, time=time, data=said))
+
+
+REFUSED = [
+    {"id_": "a1", "time": "2026-03-02T12:00:00Z"},
+    {"id_": "a2", "time": "2026-03-02T12:30:00Z", "outcome_reason": "policy_denial"},
+    {"id_": "a3", "time": "2026-03-02T13:00:00Z"},
+]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("order", list(permutations(range(len(REFUSED)))))
+def test_an_answer_about_a_refusal_by_policy_is_set_apart_however_its_words_come(
+    cast: Cast, order: tuple[int, ...], apart: bool
+) -> None:
+    opened(cast)
+    resolved(cast)
+    for index in order:
+        denied(cast, **REFUSED[index])
+        if apart:
+            swept()
+            placed()
+    swept()
+    placed()
+    with acting(cast.acme.pk):
+        assert Answer.objects.get().event.policy_denial
+
+
+def test_an_answer_nobody_called_a_refusal_is_one_about_the_service(cast: Cast) -> None:
+    opened(cast)
+    resolved(cast)
+    denied(cast, **REFUSED[0])
+    swept()
+    placed()
+    with acting(cast.acme.pk):
+        assert not Answer.objects.get().event.policy_denial
+
+
+def test_an_answer_that_is_in_figures_is_not_taken_out_of_them_by_a_later_reason(
+    cast: Cast,
+) -> None:
+    opened(cast)
+    resolved(cast)
+    denied(cast, **REFUSED[0])
+    swept()
+    placed()
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        Answer.objects.update(released_at=NOW)
+    denied(cast, **REFUSED[1])
+    swept()
+    placed()
+    with acting(cast.acme.pk):
+        assert not Answer.objects.get().event.policy_denial
+
+
+def test_a_reason_nobody_knows_is_refused_by_the_database(cast: Cast) -> None:
+    opened(cast)
+    resolved(cast)
+    denied(cast, "a1", "2026-03-02T12:00:00Z", outcome_reason="policy_denial")
+    swept()
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        with pytest.raises(IntegrityError, match="told_rating_outcome_reason"):
+            with transaction.atomic():
+                ToldRating.objects.update(outcome_reason="weather")
+        assert ToldRating.objects.get().outcome_reason == "policy_denial"

@@ -263,6 +263,7 @@ def _rating(name: str, body: Mapping[str, Any], moments: Mapping[str, datetime])
         question=said.get("question", ""),
         alone="question" not in said,
         agent=said.get("agent", ""),
+        outcome_reason=said.get("outcome_reason", ""),
     )
 
 
