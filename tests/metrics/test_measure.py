@@ -12,6 +12,7 @@ from metrics.evaluating import ScalesPooled
 from metrics.folded import past_reader
 from metrics.measure import Reader, Reading, Slice
 from metrics.survival import kaplan_meier
+from portal import cards
 from portal.tenancy.context import acting
 from surveys.models import Answer, AnswerRevision, SurveyedEvent
 from tests import roles
@@ -595,3 +596,15 @@ def test_what_was_asked_about_a_ticket_that_is_left_out_later_is_in_no_figure(ca
     taken_back = (4, EventType.FLAGGED, {"flag": "test", "value": False})
     enter(cast, *(news(f"T{n}", moved(2, "resolved"), spam, taken_back) for n in range(10, 20)))
     assert read(cast, "csat_share").denominator == 20
+
+
+@pytest.mark.parametrize(("number", "bounded"), [(35, False), (36, True)])
+def test_nothing_bounds_a_90th_percentile_of_fewer_than_36_above(
+    cast: Cast, number: int, bounded: bool
+) -> None:
+    enter(cast, *(news(f"t{n}", moved(1 + n / 6, "resolved")) for n in range(number)))
+    for view in ("cohort_p90", "resolved_p90"):
+        reading = read(cast, f"resolution_time.{view}", severity="medium")
+        assert reading.interval.lower is not None
+        assert (reading.interval.upper is not None) is bounded, view
+        assert bounded or cards.figure(reading).interval.endswith("to not determined")
