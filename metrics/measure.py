@@ -646,9 +646,14 @@ def reading(
         still_open=shown.still_open,
         left_out=shown.left_out,
         sentence=_sentence(metric, view, shown),
-        beside=shown.beside,
+        beside=shown.beside | _at_least(shown),
         paired_evidence=(metric.evidence,),
     )
+
+
+def _at_least(estimate: Estimate) -> dict[str, float]:
+    """The longest clock seen, where a duration is not reached by it (METRICS.md M14)."""
+    return {} if estimate.more_than is None else {"more_than": estimate.more_than}
 
 
 def _response_rate(estimate: Estimate) -> float | None:

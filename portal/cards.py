@@ -224,11 +224,19 @@ def figure(reading: Reading) -> Figure:
         anchor=anchor(reading),
         name=reading.name,
         sentence=reading.sentence + _kept_words(reading),
-        value="unknown" if reading.value is None else value_words(reading.value, view.unit),
+        value=_value(reading, view.unit),
         counted=counted_words(reading),
         interval=interval_words(reading),
         notes="; ".join((*notes, *_flags(reading), *_restated(reading))),
     )
+
+
+def _value(reading: Reading, unit: Unit) -> str:
+    """The value with its unit, or what is known where a duration is not reached."""
+    longest = reading.beside.get("more_than")
+    if longest is not None:
+        return f"more than {value_words(longest, unit)}"
+    return "unknown" if reading.value is None else value_words(reading.value, unit)
 
 
 def anchor(reading: Reading) -> str:

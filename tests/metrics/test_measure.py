@@ -598,6 +598,16 @@ def test_what_was_asked_about_a_ticket_that_is_left_out_later_is_in_no_figure(ca
     assert read(cast, "csat_share").denominator == 20
 
 
+def test_a_duration_that_is_not_reached_says_what_it_exceeds(cast: Cast) -> None:
+    enter(cast, news("done", moved(2, "resolved")), *(news(f"open {n}") for n in range(4)))
+    then = MONDAY + 5 * HOUR
+    reading = read(cast, "resolution_time.cohort_median", severity="medium", as_of=then)
+    assert (reading.value, reading.beside["more_than"]) == (None, 5 * 3_600)
+    assert cards.figure(reading).value == "more than 5 h of business time"
+    reached = read(cast, "resolution_time.resolved_median", severity="medium", as_of=then)
+    assert "more_than" not in reached.beside
+
+
 @pytest.mark.parametrize(("number", "bounded"), [(35, False), (36, True)])
 def test_nothing_bounds_a_90th_percentile_of_fewer_than_36_above(
     cast: Cast, number: int, bounded: bool
