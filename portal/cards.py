@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from governance.guarding import but_see
 from metrics import words
@@ -207,7 +208,7 @@ def card(
         data_quality=flaws_in_words(reading),
         quality_url=quality_url,
         figures=tuple(replace(figure(one), tickets_url=tickets(one)) for one in readings),
-        definitions=tuple(_definitions(reading)),
+        definitions=tuple(_definitions(readings)),
         series=series,
         proposal=proposal,
         evidence=evidence,
@@ -315,9 +316,13 @@ def _status(reading: Reading) -> Pill | None:
     return Pill("Target signed, not in force in this period", "signed")
 
 
-def _definitions(reading: Reading) -> list[tuple[str, str]]:
-    """What a figure is made of; its period and the settings are the page's, and stand above."""
-    metric, view = find(reading.key)
+def _definitions(readings: Sequence[Reading]) -> list[tuple[str, str]]:
+    """What figures are made of; their period and the settings are the page's, and stand above.
+
+    What the first of them says, the others do not say again.
+    """
+    reading = readings[0]
+    metric, _ = find(reading.key)
     told: list[tuple[str, str]] = []
     if metric.from_answers:
         rate = reading.response_rate
@@ -329,6 +334,22 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         told.append(("Status", outlook[reading.status]))
     if reading.kept is not None:
         told.append(("Kept in this period", "yes" if reading.kept else "no"))
+    mine = _around(reading)
+    told += mine
+    for further in readings[1:]:
+        more = [one for one in _around(further) if one not in mine]
+        told += [(f"{further.name}: {lower_first(term)}", said) for term, said in more]
+        mine += more
+    if len(reading.data_quality) > 1:  # one alone stands in the card's own line
+        told += [(f"Flaw: {lower_first(flaw.title)}", flaw.extent) for flaw in reading.data_quality]
+    told += [("Guardrail", guard_words(one)) for one in reading.guardrail]
+    return told
+
+
+def _around(reading: Reading) -> list[tuple[str, str]]:
+    """What stands around one figure: what still changes, is left out, or follows besides."""
+    _, view = find(reading.key)
+    told: list[tuple[str, str]] = []
     if reading.so_far is not None:
         told.append(("So far, everything counted", words.so_far(reading.so_far)))
     if reading.still_open:
@@ -339,13 +360,10 @@ def _definitions(reading: Reading) -> list[tuple[str, str]]:
         if reason.removesuffix(OF_NO_SERVICE) not in REASONS  # the page says those once
     ]
     told += [
-        (_BESIDE.get(name, name.replace("_", " ").capitalize()), _beside(name, value, view.unit))
+        (_BESIDE.get(name, str(capfirst(name.replace("_", " ")))), _beside(name, value, view.unit))
         for name, value in reading.beside.items()
-        if value is not None
+        if value is not None and name != "more_than"  # that stands for its value
     ]
-    if len(reading.data_quality) > 1:  # one alone stands in the card's own line
-        told += [(f"Flaw: {lower_first(flaw.title)}", flaw.extent) for flaw in reading.data_quality]
-    told += [("Guardrail", guard_words(one)) for one in reading.guardrail]
     return told
 
 

@@ -274,7 +274,7 @@ def themed(cast: Cast, phrase: str) -> Theme:
             tenant=cast.acme,
             capability=cast.network,
             language="en",
-            name=phrase.capitalize(),
+            name=phrase[:1].upper() + phrase[1:],
             phrases=[phrase],
             pattern=phrase.replace(" ", r"\s+"),
             people=5,
