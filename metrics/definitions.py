@@ -812,7 +812,9 @@ METRICS: tuple[Metric, ...] = (
         name="Reopened",
         question="Did our solutions hold?",
         formula="Items with a resolution that did not hold for 14 days, each once; a thank-you, a"
-        " slip and a bulk change are no reopen. Policy denials have a line of their own.",
+        " slip and a bulk change are no reopen. Policy denials have a line of their own. While the"
+        " days of some are not over, an early estimate from what is watched so far (Kaplan-Meier)"
+        " stands beside it.",
         population="items with a resolution that is 14 days old and no policy denial",
         dating="the resolution that failed",
         direction=Direction.LOWER,

@@ -821,7 +821,7 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
     mature = is_mature(rows, facts)
     came_back = rows["reopened"] == 1
     courtesy = int((mature & (rows["reopen_kind"] == COURTESY)).sum())
-    return share(
+    told = share(
         _came_back(rows[mature & came_back], times),
         len(np.unique(rows["item"][mature])),
         so_far=SoFar(_came_back(rows[came_back], times), len(np.unique(rows["item"])))
@@ -831,6 +831,26 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
         left_out={"courtesy reopens": courtesy} if courtesy else {},
         why=f"no resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
+    if mature.all() or times > 1:
+        return told
+    return replace(told, beside={"early": _early(rows, facts)})
+
+
+def _early(rows: Rows, facts: Facts) -> float | None:
+    """M18 before the window is over: 1 - S at its end, of the time to an item's first reopen.
+
+    Of mature items alone it is their share. None where nobody was watched for as long as that: the
+    curve does not reach there.
+    """
+    window = facts.settings.reopen_days * 86_400
+    _, item = np.unique(rows["item"], return_inverse=True)
+    back = (rows["reopened"] == 1) & (rows["reopen_at"] <= facts.as_of)
+    first, watched = np.full((2, int(item.max()) + 1), np.inf)
+    np.minimum.at(first, item[back], rows["reopen_at"][back] - rows["at"][back])
+    np.minimum.at(watched, item, np.minimum(facts.as_of - rows["at"], window))
+    happened = np.isfinite(first)
+    curve = survival.kaplan_meier(np.where(happened, first, watched), happened)
+    return curve.done_by(window) if curve.longest >= window or happened.all() else None
 
 
 def _came_back(reopened: Rows, times: int) -> int:

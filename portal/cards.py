@@ -400,6 +400,7 @@ _BESIDE = {
     "margin": "Margin",
     "ease_pomp": "Percent of the greatest ease",
     "pomp": "Percent of the highest rating",
+    "early": "Early estimate, from what is watched so far",
     "p90": "Invitations, nine in ten people at most",
     "median": "Messages, half at most",
     "completed_then_asked": "Completed, and asked us all the same",
@@ -435,7 +436,7 @@ _BESIDE = {
 #: What is a share of 1 among them.
 _SHARES = frozenset(
     {
-        "pause_share", "corrected", "read_agreeing", "sensitivity", "specificity",
+        "pause_share", "early", "corrected", "read_agreeing", "sensitivity", "specificity",
         "negative_found", "others_spared", "policy_of_dissatisfied",
         *(f"{key}{ending}" for key in SCALES for ending in ("", "_from", "_to", "_response_rate")),
     }

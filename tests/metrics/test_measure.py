@@ -618,3 +618,31 @@ def test_nothing_bounds_a_90th_percentile_of_fewer_than_36_above(
         assert reading.interval.lower is not None
         assert (reading.interval.upper is not None) is bounded, view
         assert bounded or cards.figure(reading).interval.endswith("to not determined")
+
+
+def test_before_the_window_is_over_reopens_are_told_early_by_the_curve(cast: Cast) -> None:
+    """Four watched for 14 days, one of them back; four for five days, one back after two."""
+    back = (moved(50, "open"), replied(50.5), moved(51, "resolved"))
+    for start, name in ((MONDAY, "old"), (MONDAY + 9 * DAY, "young")):
+        enter(cast, news(f"{name} back", moved(2, "resolved"), *back, opened_at=start))
+        enter(cast, *(news(f"{name} {n}", moved(2, "resolved"), opened_at=start) for n in range(3)))
+    young = MONDAY + 14 * DAY + 2 * HOUR
+    told = read(cast, "reopen_rate", as_of=young)
+    assert (told.numerator, told.denominator, told.still_open) == (1, 4, 5)
+    assert told.beside["early"] == pytest.approx(2 / 8)  # both after 48 h, when all were watched
+    terms = dict(cards.card([told], method_url="").definitions)
+    assert terms["Early estimate, from what is watched so far"] == "25.0 %"
+    nobody_long_enough = read(cast, "reopen_rate", as_of=young - HOUR)
+    assert nobody_long_enough.beside == {"early": None}
+    assert read(cast, "reopen_rate").beside == {}  # of a mature period the share says it
+    assert read(cast, "reopen_rate.twice", as_of=young).beside == {}
+
+
+def test_an_early_estimate_leaves_out_nobody_who_was_watched_for_a_while(cast: Cast) -> None:
+    """Back after ten days: of one of the two that were watched so long, of four in all."""
+    back = (moved(242, "open"), replied(242.5), moved(243, "resolved"))
+    enter(cast, news("late", moved(2, "resolved"), *back))
+    enter(cast, news("held", moved(2, "resolved")))
+    enter(cast, *(news(f"y{n}", moved(2, "resolved"), opened_at=MONDAY + 9 * DAY) for n in "ab"))
+    told = read(cast, "reopen_rate", as_of=MONDAY + 14 * DAY + 2 * HOUR)
+    assert told.beside["early"] == pytest.approx(0.5)
