@@ -34,6 +34,9 @@ INVITED, NOT_SENT, IMPORTED = (
 NORMAL = columns.RESOLUTION_KINDS.index("normal") + 1
 INACTIVITY = columns.RESOLUTION_KINDS.index("inactivity") + 1
 COURTESY = columns.REOPEN_KINDS.index("courtesy") + 1
+SYSTEM = columns.REOPEN_KINDS.index("system") + 1
+#: Moves back that are no reopen, but are counted (METRICS.md 1.6); a slip leaves no resolution.
+NO_REOPENS = {"courtesy reopens": COURTESY, "reopens by a bulk change": SYSTEM}
 UNCLASSIFIED = columns.MEANINGS.index("unknown") + 1
 WAITING = columns.STATES.index("waiting_on_requester") + 1
 
@@ -699,7 +702,10 @@ def within_target(facts: Facts) -> Estimate:
         curve.n,
         interval=curve.done_by_interval(target, watched=int((clocks >= target).sum())),
         still_open=curve.n - curve.events,
-        beside={"resolved_within_target": int((resolved & (clocks <= target)).sum())},
+        beside={
+            "resolved_within_target": int((resolved & (clocks <= target)).sum()),
+            "pause_share": _pause_share(rows),
+        },
     )
 
 
@@ -793,12 +799,16 @@ def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> 
     if net:
         rows = rows[~np.isin(rows["capability"], sorted(facts.not_first_contact))]
     mature = is_mature(rows, facts)
-    solved = rows["fcr_claimed"] == 1
+    solved = closed = rows["fcr_claimed"] == 1
+    beside = {}
     if not claimed:
-        solved = solved & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
+        solved = closed & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
+        came_back = int((closed & ~solved & mature).sum())
+        beside = {"claimed_not_verified": came_back / max(1, int(mature.sum()))}
     return matured(
         solved,
         mature,
+        beside=beside,
         why=f"no first resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
 
@@ -820,7 +830,10 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
     rows = rows[rows["policy_denial"] == int(policy_denial)]
     mature = is_mature(rows, facts)
     came_back = rows["reopened"] == 1
-    courtesy = int((mature & (rows["reopen_kind"] == COURTESY)).sum())
+    no_reopens = {
+        sort: int((mature & (rows["reopen_kind"] == kind)).sum())
+        for sort, kind in NO_REOPENS.items()
+    }
     told = share(
         _came_back(rows[mature & came_back], times),
         len(np.unique(rows["item"][mature])),
@@ -828,7 +841,7 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
         if not mature.all()
         else None,
         still_open=len(np.unique(rows["item"][~mature])),
-        left_out={"courtesy reopens": courtesy} if courtesy else {},
+        left_out={sort: count for sort, count in no_reopens.items() if count},
         why=f"no resolution of this period is {facts.settings.reopen_days:g} days old yet",
     )
     if mature.all() or times > 1:

@@ -400,6 +400,7 @@ _BESIDE = {
     "margin": "Margin",
     "ease_pomp": "Percent of the greatest ease",
     "pomp": "Percent of the highest rating",
+    "claimed_not_verified": "Closed as solved at first contact, and was not",
     "early": "Early estimate, from what is watched so far",
     "p90": "Invitations, nine in ten people at most",
     "median": "Messages, half at most",
@@ -436,7 +437,8 @@ _BESIDE = {
 #: What is a share of 1 among them.
 _SHARES = frozenset(
     {
-        "pause_share", "early", "corrected", "read_agreeing", "sensitivity", "specificity",
+        "pause_share", "early", "claimed_not_verified",
+        "corrected", "read_agreeing", "sensitivity", "specificity",
         "negative_found", "others_spared", "policy_of_dissatisfied",
         *(f"{key}{ending}" for key in SCALES for ending in ("", "_from", "_to", "_response_rate")),
     }

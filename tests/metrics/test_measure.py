@@ -343,7 +343,7 @@ def test_a_share_resolved_in_time_has_the_curves_interval_and_its_count(cast: Ca
     assert told.value == pytest.approx(curve.done_by(57_600)) == pytest.approx(8 / 11)
     assert told.interval == curve.done_by_interval(57_600, watched=3)
     assert (told.numerator, told.denominator) == (None, 11)
-    assert told.beside == {"resolved_within_target": 8}
+    assert told.beside == {"resolved_within_target": 8, "pause_share": 0}
 
 
 def test_a_reopen_counts_in_the_month_of_the_resolution_that_failed(cast: Cast) -> None:
@@ -430,6 +430,7 @@ def test_first_contact_is_verified_only_when_nobody_needed_us_again(cast: Cast) 
     claimed, verified = read(cast, "fcr.claimed"), read(cast, "fcr.verified")
     assert (claimed.numerator, claimed.denominator) == (3, 4)
     assert (verified.numerator, verified.denominator) == (2, 4)
+    assert verified.beside == {"claimed_not_verified": 0.25}  # closed is not solved
     assert read(cast, "repeat_contact").numerator == 1
     assert read(cast, "escalation_rate").numerator == 1
 
@@ -646,3 +647,13 @@ def test_an_early_estimate_leaves_out_nobody_who_was_watched_for_a_while(cast: C
     enter(cast, *(news(f"y{n}", moved(2, "resolved"), opened_at=MONDAY + 9 * DAY) for n in "ab"))
     told = read(cast, "reopen_rate", as_of=MONDAY + 14 * DAY + 2 * HOUR)
     assert told.beside["early"] == pytest.approx(0.5)
+
+
+def test_moves_back_that_are_no_reopens_are_counted_by_their_sort(cast: Cast) -> None:
+    thanks = (moved(30, "open"), moved(31, "resolved"))
+    swept = (moved(30, "open", bulk=True), replied(31), moved(32, "resolved"))
+    enter(cast, news("thanks", moved(2, "resolved"), *thanks))
+    enter(cast, *(news(f"swept {n}", moved(2, "resolved"), *swept) for n in range(2)))
+    told = read(cast, "reopen_rate")
+    assert (told.numerator, told.denominator) == (0, 3)
+    assert told.left_out == {"courtesy reopens": 1, "reopens by a bulk change": 2}
