@@ -20,6 +20,7 @@ from metrics.evaluating import (
     mean_of_answers,
     mean_so_far,
     of_answers,
+    of_the_silent,
     satisfied_in,
     trusted,
 )
@@ -97,6 +98,7 @@ def effort_share(facts: Facts) -> Estimate:
         told.effective,
         flags=fragile(facts, easy, n) + told.flags,
         reliability=trusted(facts, found.sent, n),
+        beside=of_the_silent(found, easy, told),
         **around,
     )
 

@@ -22,6 +22,7 @@ from metrics.settings import Settings
 from metrics.small_numbers import Shown, proportion
 from metrics.standing import Reliability, is_fragile, reliability, silent
 from surveys.blind_reading import NOBODY_READ, Agreement
+from tickets.canonical import State
 
 OPEN, RESOLVED, WITHDRAWN = (
     columns.OUTCOMES.index(name) + 1 for name in ("open", "resolved", "withdrawn")
@@ -38,7 +39,10 @@ SYSTEM = columns.REOPEN_KINDS.index("system") + 1
 #: Moves back that are no reopen, but are counted (METRICS.md 1.6); a slip leaves no resolution.
 NO_REOPENS = {"courtesy reopens": COURTESY, "reopens by a bulk change": SYSTEM}
 UNCLASSIFIED = columns.MEANINGS.index("unknown") + 1
-WAITING = columns.STATES.index("waiting_on_requester") + 1
+#: The categories of status in which an item is open (METRICS.md M22).
+OPEN_STATES = {
+    state.value: columns.STATES.index(state.value) + 1 for state in State if state.is_open
+}
 
 
 class RunningClocks(Protocol):
@@ -286,9 +290,7 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
     beside = _classes(rows)
     if policy_denial:
         beside |= _of_all_dissatisfied(facts, int(dissatisfied_in(rows).sum()))
-    if found.sent and told.flags != WEIGHTED:
-        bounds = silent(found.sent, n, x)
-        beside |= {"if_the_silent_were_not": bounds.lower, "if_the_silent_were": bounds.upper}
+    beside |= of_the_silent(found, x, told)
     return Estimate(
         told.value,
         n,
@@ -300,6 +302,18 @@ def satisfied_share(facts: Facts, *, policy_denial: bool = False) -> Estimate:
         beside=beside,
         **around,
     )
+
+
+def of_the_silent(found: Answers, x: int, told: OfAnswers) -> dict[str, float]:
+    """What the silent could change: the share if none of them, or all, were among the `x` (1.12).
+
+    Empty over several capabilities, whose shares are weighted, and where nobody knows who was
+    asked.
+    """
+    if not found.sent or told.flags == WEIGHTED:
+        return {}
+    bounds = silent(found.sent, len(found.rows), x)
+    return {"if_the_silent_were_not": bounds.lower, "if_the_silent_were": bounds.upper}
 
 
 def _of_all_dissatisfied(facts: Facts, denied: int) -> dict[str, float | int | None]:
@@ -925,9 +939,10 @@ def backlog(facts: Facts) -> Estimate:
             "age_p90": intervals.percentile(ages, 0.9) if alike else None,
             "age_oldest": float(ages.max()) if alike else None,
             "past_target": int(late.sum()),
-            "waiting_on_requester": int((rows["state"] == WAITING).sum())
-            if moment >= facts.as_of
-            else None,
+            **{
+                name: int((rows["state"] == number).sum()) if moment >= facts.as_of else None
+                for name, number in OPEN_STATES.items()
+            },
         },
     )
 

@@ -40,14 +40,19 @@ def took_many_turns(facts: Facts) -> Rows:
 
 
 def resolution_share(facts: Facts) -> Estimate:
-    """M21: of what was opened in the period, resolved and not reopened now; withdrawn left out."""
+    """M21: of what was opened in the period, resolved and not reopened now; withdrawn left out.
+
+    While some of it is open, how long ago the period ended stands beside it: the share still grows.
+    """
     rows = facts.rows(columns.ITEMS)
     withdrawn = int((rows["outcome"] == WITHDRAWN).sum())
     resolved = int((rows["outcome"] == RESOLVED).sum())
+    still_open = int((rows["outcome"] == OPEN).sum())
     return share(
         resolved,
         len(rows) - withdrawn,
-        still_open=int((rows["outcome"] == OPEN).sum()),
+        still_open=still_open,
+        beside={"age_of_period": facts.as_of - facts.ending().at} if still_open else {},
         left_out={"withdrawn": withdrawn} if withdrawn else {},
         why="nothing was opened in this period",
     )

@@ -237,7 +237,9 @@ def _value(reading: Reading, unit: Unit) -> str:
     longest = reading.beside.get("more_than")
     if longest is not None:
         return f"more than {value_words(longest, unit)}"
-    return "unknown" if reading.value is None else value_words(reading.value, unit)
+    if reading.value is None:
+        return "unknown"
+    return value_words(reading.value, unit)
 
 
 def anchor(reading: Reading) -> str:
@@ -384,7 +386,11 @@ _BESIDE = {
     "within_the_hour": "Asked within the hour",
     "inactivity": "Closed for inactivity",
     "past_target": "Past their promised time",
+    "new": "New",
+    "open": "In work",
     "waiting_on_requester": "Waiting for the requester",
+    "waiting_on_third_party": "Waiting for somebody else",
+    "age_of_period": "Since the period ended",
     "age_p90": "Nine in ten open for at most",
     "mean": "Group changes, on average",
     "if_the_silent_were": "If all who are silent were satisfied",

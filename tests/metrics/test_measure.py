@@ -482,6 +482,23 @@ def test_who_waited_at_a_past_moment_is_unknown(cast: Cast) -> None:
     assert read(cast, "backlog", as_of=MAY).beside["waiting_on_requester"] is None
 
 
+def test_what_is_open_is_counted_by_category_of_status(cast: Cast) -> None:
+    enter(
+        cast,
+        news("untouched"),
+        *(news(f"worked on {n}", moved(1, "open", by="olga")) for n in range(2)),
+        *(news(f"waits {n}", moved(1, "waiting_on_requester")) for n in range(3)),
+        *(news(f"of another {n}", moved(1, "waiting_on_third_party")) for n in range(4)),
+        news("done", moved(1, "resolved")),
+    )
+    told = read(cast, "backlog", as_of=MONDAY + 5 * DAY)
+    categories = ("new", "open", "waiting_on_requester", "waiting_on_third_party")
+    assert [told.beside[name] for name in categories] == [1, 2, 3, 4]
+    assert told.value == 10
+    before = read(cast, "backlog", as_of=MAY)
+    assert {before.beside[name] for name in categories} == {None}
+
+
 def test_what_is_open_lengthens_the_median_of_a_cohort(cast: Cast) -> None:
     enter(cast, news("a", moved(1, "resolved")), news("b", moved(2, "resolved")), news("c"))
     assert read(cast, "resolution_time.cohort_median", severity="medium").value == 2 * 3_600

@@ -15,6 +15,7 @@ from tests.factories import Cast, RequesterFactory
 from tests.metrics.told import (
     DAY,
     HOUR,
+    MAY,
     MONDAY,
     asked,
     assigned,
@@ -46,6 +47,15 @@ class TestEffort:
         assert share.interval.upper == pytest.approx(0.832, abs=5e-4)
         assert mean.value == pytest.approx(5.29, abs=5e-3)
         assert mean.beside["ease_pomp"] == pytest.approx(71.5, abs=0.05)
+
+    def test_what_the_silent_could_change_stands_beside_the_share(self, cast: Cast) -> None:
+        answers(cast, "ces_ease", {7: 9, 1: 3})
+        for _ in range(8):
+            asked(cast, scale="ces_ease")
+        assert read(cast, "ces.share").beside == {
+            "if_the_silent_were_not": pytest.approx(9 / 20),
+            "if_the_silent_were": pytest.approx(17 / 20),
+        }
 
     def test_effort_runs_the_other_way_and_its_ease_does_not(self, cast: Cast) -> None:
         answers(cast, "ces_effort", {1: 6, 2: 6, 5: 3})
@@ -303,6 +313,9 @@ class TestFlow:
         share = read(cast, "resolution_share")
         assert (share.numerator, share.denominator) == (1, 3)
         assert share.left_out == {"withdrawn": 1}
+        assert share.beside == {"age_of_period": 30 * 86_400 + 2 * 3_600}  # April in Berlin
+        later = read(cast, "resolution_share", as_of=MAY + DAY)
+        assert later.beside == {"age_of_period": 31 * 86_400 + 2 * 3_600}
         through = read(cast, "resolution_share.throughput")
         assert (through.numerator, through.denominator) == (1, 4)
         assert through.interval.lower is None
