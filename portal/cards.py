@@ -19,6 +19,7 @@ from metrics.kinds import Unit
 from metrics.measure import Guard, Reading
 from metrics.restated import restated_in_words
 from metrics.scales import SCALES
+from metrics.small_numbers import SMALLEST
 from metrics.trends import Course
 from portal.drawing import Point, Series
 from tickets.leaving_out import OF_NO_SERVICE, REASONS
@@ -239,6 +240,9 @@ def _value(reading: Reading, unit: Unit) -> str:
         return f"more than {value_words(longest, unit)}"
     if reading.value is None:
         return "unknown"
+    few = unit is Unit.SHARE and reading.numerator is not None
+    if few and (reading.denominator or 0) < SMALLEST:
+        return counted_words(reading)  # of tickets: so few answers have no value (1.11)
     return value_words(reading.value, unit)
 
 

@@ -499,6 +499,16 @@ def test_what_is_open_is_counted_by_category_of_status(cast: Cast) -> None:
     assert {before.beside[name] for name in categories} == {None}
 
 
+@pytest.mark.parametrize(("number", "value"), [(4, "2 of 4"), (5, "40.0 %")])
+def test_below_five_tickets_a_share_is_a_count(cast: Cast, number: int, value: str) -> None:
+    up = (0.5, EventType.ESCALATED, {"kind": "functional"})
+    enter(
+        cast,
+        *(news(f"t{n}", *([up] if n < 2 else []), moved(1, "resolved")) for n in range(number)),
+    )
+    assert cards.figure(read(cast, "escalation_rate")).value == value
+
+
 def test_what_is_open_lengthens_the_median_of_a_cohort(cast: Cast) -> None:
     enter(cast, news("a", moved(1, "resolved")), news("b", moved(2, "resolved")), news("c"))
     assert read(cast, "resolution_time.cohort_median", severity="medium").value == 2 * 3_600
