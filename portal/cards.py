@@ -427,6 +427,7 @@ _BESIDE = {
     "read_unlike": "Read by two people, who do not read the same",
     "sensitivity": "Of what is routine, flagged",
     "specificity": "Of what is not, not flagged",
+    "cohort_within_target": "Of what was opened, resolved within the promised time",
     "resolved_within_target": "Seen to be resolved in time",
     "policy_of_dissatisfied": "Of all dissatisfied answers, about a policy",
     "dissatisfied_in_all": "Dissatisfied answers in all",
@@ -447,7 +448,7 @@ _BESIDE = {
 #: What is a share of 1 among them.
 _SHARES = frozenset(
     {
-        "pause_share", "early", "claimed_not_verified",
+        "pause_share", "early", "claimed_not_verified", "cohort_within_target",
         "corrected", "read_agreeing", "sensitivity", "specificity",
         "negative_found", "others_spared", "policy_of_dissatisfied",
         *(f"{key}{ending}" for key in SCALES for ending in ("", "_from", "_to", "_response_rate")),

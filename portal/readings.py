@@ -14,6 +14,7 @@ from typing import Any
 
 from governance.comparing import Standing, against, standings
 from governance.guarding import Among, guarded
+from metrics.cross_checking import with_cohort
 from metrics.data_quality import with_data_quality
 from metrics.definitions import find, names
 from metrics.evidence import Piece, beside
@@ -171,6 +172,7 @@ class Answering:
         reading = with_data_quality(reading, cut, self.reader)
         reading = with_restatements(reading, cut, self.reader)
         reading = with_paused(with_left_out(reading, cut, self.reader), cut, self.reader)
+        reading = with_cohort(reading, cut, self.reader)
         among = Among((), None)
         if asked.capability is not None and asked.segment is None:
             pk, domain = self._served[asked.capability]

@@ -18,6 +18,7 @@ from metrics.answering_signals import (
 )
 from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every
+from metrics.cross_checking import with_cohort
 from metrics.data_quality import with_data_quality
 from metrics.definitions import BY_KEY, Metric, View, find
 from metrics.definitions import Family as About
@@ -375,7 +376,7 @@ class _Telling:
     def _shown(self, name: str, cut: Slice) -> Reading:
         reading = with_data_quality(self.reader.tell(name, cut), cut, self.reader)
         reading = with_left_out(with_restatements(reading, cut, self.reader), cut, self.reader)
-        return with_paused(reading, cut, self.reader)
+        return with_cohort(with_paused(reading, cut, self.reader), cut, self.reader)
 
     def left_out(self) -> str:
         """Tickets of the period that are in no figure, with the reasons; empty: none."""
