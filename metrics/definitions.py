@@ -115,6 +115,8 @@ class Metric:
     pair: tuple[Pair, ...] = ()
     #: Which of the evidence is kept nowhere here, and why; it is said where it would stand.
     not_kept: str = ""
+    #: Where in the software to look when it turns (METRICS.md 1.15); empty: not said.
+    look_at: str = ""
     #: The figures of the guardrail, `metric.view`; they are told with every reading.
     guards: tuple[str, ...] = ()
     #: The setting that says from where on the headline reads as bad, whatever its target.
@@ -202,6 +204,10 @@ def _time(key: str, name: str, evaluate: Evaluate, words: str) -> View:
 
 _SPEED = "Business seconds of the severity's calendar; what is still open counts as still open."
 
+#: Where in the software to look (METRICS.md 1.15).
+_USED = "usability and reliability"
+_RUNS = "performance and the correctness of automations"
+
 METRICS: tuple[Metric, ...] = (
     # --- A. Satisfaction --------------------------------------------------------------------------
     Metric(
@@ -228,6 +234,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
         guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
         gaming="asking only after happy tickets, asking for a better rating, switching surveys off",
+        look_at=_USED,
         source="METRICS.md M01",
         pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
         from_answers=True,
@@ -257,6 +264,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
         guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
         gaming="as the satisfied share; and it hides the split between happy and angry",
+        look_at=_USED,
         source="METRICS.md M02",
         pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
         from_answers=True,
@@ -320,6 +328,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18): a very easy but wrong answer",
         guards=("reopen_rate.rate",),
         gaming="as the satisfied share",
+        look_at="workflow design and integration quality",
         source="METRICS.md M04",
         pair=(Pair.COMMENTS, Pair.MANY_HANDS),
         not_kept="Steps that had to be repeated: no help desk tells them; people say so in"
@@ -352,6 +361,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="response rate (M06)",
         guards=("response_rate.rate",),
         gaming="inviting friendly accounts",
+        look_at=_USED,
         source="METRICS.md M05",
         pair=(Pair.COMMENTS, Pair.ACCOUNT_OBSERVATIONS),
         from_answers=True,
@@ -601,6 +611,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="the gap to the first helpful reply (M13) and resolution time (M14)",
         guards=("first_meaningful_response.attainment", "resolution_time.cohort_median"),
         gaming="acknowledgements sent to stop the clock",
+        look_at=_RUNS,
         source="METRICS.md M12",
         pair=(Pair.OBSERVATIONS,),
         never_pooled_across="severities, as a duration",
@@ -641,6 +652,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="the gap to the first reply (M12) and resolution time (M14)",
         guards=("first_response.attainment", "resolution_time.cohort_median"),
         gaming="replying in many words that hold nothing; replying and closing",
+        look_at=_RUNS,
         source="METRICS.md M13",
         pair=(Pair.OBSERVATIONS, Pair.FIRST_REPLIES),
         never_pooled_across="severities, as a duration",
@@ -696,6 +708,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18), share of time paused, satisfied share (M01)",
         guards=("reopen_rate.rate", "csat_share.share"),
         gaming="closing early, parking, downgrading, closing for inactivity",
+        look_at=_RUNS,
         source="METRICS.md M14",
         pair=(Pair.ESCALATION_REASONS,),
         never_pooled_across="severities",
@@ -730,6 +743,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18), satisfied share (M01)",
         guards=("reopen_rate.rate", "csat_share.share"),
         gaming="bunching just under the target, parking, downgrading",
+        look_at=_RUNS,
         source="METRICS.md M15",
         pair=(Pair.OBSERVATIONS, Pair.UNDECIDED),
         not_kept="Reasons of breaches: no help desk tells them; an observation can.",
@@ -1010,6 +1024,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18), share closed for inactivity",
         guards=("reopen_rate.rate",),
         gaming="bulk closing",
+        look_at="scalability and reliability",
         source="METRICS.md M22",
         pair=(Pair.OBSERVATIONS,),
         not_kept="Notes of backlog reviews: none are kept here; what is seen there is written as"

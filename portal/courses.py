@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from governance.comparing import against, needs_more, standings
+from metrics import in_software
 from metrics.answering_signals import (
     About,
     NoReason,
@@ -26,7 +27,7 @@ from metrics.definitions import BY_KEY, View, find, names
 from metrics.measure import Reader, Slice
 from metrics.models import SignalAnswer
 from metrics.suggesting import UNDECIDED_IN_A_ROW
-from metrics.trends import LENGTH, Course, course, mature_until, periods_before, steps
+from metrics.trends import LENGTH, Course, Period, course, mature_until, periods_before, steps
 from portal.cards import series
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capability
@@ -60,6 +61,8 @@ class Signal:
     why: str
     answers: tuple[SignalAnswer, ...]
     evidence_url: str
+    #: What the software told of that time; empty where it is not said where in it to look.
+    telemetry: str
 
 
 @dataclass(slots=True)
@@ -73,6 +76,8 @@ class Page:
     course: Course
     series: Series
     limits: str
+    #: Where in the software to look when the figure turns; empty: not said.
+    look_at: str
     query: str
     may_answer: bool
     figures: list[Choice]
@@ -115,6 +120,11 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         breaks=breaks_of(name, answers, changes_of(capability, severity or "")),
         happened=known_to_have_happened(capability),
     )
+
+    def telemetry(period: Period) -> str:
+        there = replace(cut, start=period.start, until=period.until)
+        return in_software.told(reader, there) if metric.look_at else ""
+
     return Page(
         capability=capability,
         about=about,
@@ -123,6 +133,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         course=found,
         series=_from_the_first_known(series(f"{view.name}, by {step.value}", found)),
         limits=_limits(found),
+        look_at=metric.look_at,
         query=urlencode({"metric": name, "severity": severity or "", "every": step.value}),
         may_answer=may_answer(member.person, member.roles, capability),
         figures=[
@@ -135,7 +146,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
             *(Choice(one.value, one.value, one.value == severity) for one in Severity),
         ],
         every=[Choice(one.value, one.value, one is step) for one in Every],
-        signals=_signals(found, series(view.name, found), answers, capability),
+        signals=_signals(found, series(view.name, found), answers, capability, telemetry),
         points=[
             Choice(p.start.isoformat(), p.label, False)
             for index, p in enumerate(found.periods)
@@ -204,7 +215,11 @@ def severity_asked(asked: str, view: View) -> str | None:
 
 
 def _signals(
-    found: Course, drawn: Series, answers: list[SignalAnswer], capability: Capability
+    found: Course,
+    drawn: Series,
+    answers: list[SignalAnswer],
+    capability: Capability,
+    telemetry: Callable[[Period], str],
 ) -> list[Signal]:
     """The periods that ask for a look, the latest first."""
     told = []
@@ -224,6 +239,7 @@ def _signals(
                 row["note"],
                 mine,
                 f"{scorecard}?{days}",
+                telemetry(period),
             )
         )
     return told

@@ -112,6 +112,7 @@ def _entry(metric: Metric, settings: Settings) -> Entry:
         ("Of that not kept here", metric.not_kept),
         ("Guardrail", metric.guardrail),
         ("Known gaming", metric.gaming),
+        ("Where in the software to look when it turns", metric.look_at),
         ("Version", f"{metric.version}{since} ({metric.source})"),
     )
     return Entry(metric.key, metric.name, metric.question, tuple(pair for pair in told if pair[1]))

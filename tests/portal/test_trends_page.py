@@ -35,6 +35,8 @@ from tests.governance.sheets import propose_sheet
 from tests.metrics import many
 from tests.metrics.told import DAY, MONDAY, asked, asked_of_blocks, enter, moved, news, replied
 from tests.portal.test_one_number import browser
+from tickets import usage
+from tickets.news import UsageTold
 
 PAGE = "/acme/capabilities/network/trends/"
 #: The Monday 16 weeks after the first; with the 14 days that a reopen may take, all is mature.
@@ -305,3 +307,44 @@ def test_three_months_that_cannot_tell_ask_for_a_longer_period_or_more_answers(c
     assert "in a row" not in browser(cast).get(PAGE).content.decode()  # no target for that figure
     many.answered(cast, 300, 300, at=months[1])  # one of the three can tell
     assert "in a row" not in browser(cast).get(PAGE, asked_for).content.decode()
+
+
+class TestInTheSoftware:
+    """When a figure turns, where in the software to look and what that told (METRICS.md 1.15)."""
+
+    ASKED = {"metric": "resolution_time.cohort_median", "severity": "medium", "every": "week"}
+
+    def test_a_signal_stands_beside_the_telemetry_of_its_weeks(self, weeks: Cast) -> None:
+        monday = MONDAY + BAD * 7 * DAY
+        outcomes = [(True, 400, 0), (True, 600, 0), (True, 800, 1), (False, 9000, 3)]
+        told = [
+            UsageTold(
+                f"{place} {week}",
+                "outcome",
+                monday + week * 7 * DAY,
+                f"u{place}",
+                "network",
+                success=worked and week == 0,
+                duration_ms=took,
+                errors_shown=errors,
+            )
+            for place, (worked, took, errors) in enumerate(outcomes)
+            for week in (0, 1)
+        ]
+        with roles.as_role(roles.WORKER), acting(weeks.acme.pk):
+            usage.store(weeks.desk, told, at=NOW)
+        page = browser(weeks).get(PAGE, self.ASKED).content.decode()
+        assert page.count("In the software, look at performance and the correctness of auto") == 1
+        assert (
+            "Telemetry of the same time: 4 outcomes, 25.0 % failed, half took at most 0.7 s and"
+            " nine in ten 6.5 s, 2 showed an error."
+        ) in page
+
+    def test_without_telemetry_it_says_so(self, weeks: Cast) -> None:
+        page = browser(weeks).get(PAGE, self.ASKED).content.decode()
+        assert "No telemetry of this service and time is sent to us." in page
+
+    def test_a_figure_of_which_it_is_not_said_has_none(self, weeks: Cast) -> None:
+        page = browser(weeks).get(PAGE, {"metric": "reopen_rate.rate", "every": "week"})
+        assert "signal-" in page.content.decode()
+        assert "In the software" not in page.content.decode()
