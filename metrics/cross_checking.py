@@ -17,13 +17,14 @@ def with_cohort(reading: Reading, cut: Slice, reader: Reader) -> Reading:
 
     A cohort has a curve of one severity only, and one promised time.
     """
-    if reading.key != DECIDED or reading.value is None or cut.severity is None:
+    kept = reading.value
+    if reading.key != DECIDED or kept is None or cut.severity is None:
         return reading
     cohort = reader.tell(COHORT, cut).value
     if cohort is None:
         return reading
     reading = replace(reading, beside={**reading.beside, "cohort_within_target": cohort})
-    if abs(cohort - reading.value) <= APART:
+    if abs(cohort - kept) <= APART:
         return reading
     why = (
         f"of what was opened {words.percent(cohort)}: volume shifts, or a backlog is being cleared"

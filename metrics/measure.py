@@ -646,7 +646,7 @@ def reading(
         still_open=shown.still_open,
         left_out=shown.left_out,
         sentence=_sentence(metric, view, shown),
-        beside=shown.beside | _at_least(shown),
+        beside={**shown.beside, **_at_least(shown)},
         paired_evidence=(metric.evidence,),
     )
 
