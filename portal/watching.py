@@ -17,6 +17,7 @@ from metrics.answering_signals import may_answer
 from metrics.detecting import Look, look
 from metrics.detectors import Check, Counts, Detector, Outcome
 from metrics.measure import Reader, Slice
+from metrics.trigger_audit import Audited, audit
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member
@@ -57,6 +58,19 @@ class Pattern:
         return any(row.asks for row in self.rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What a trigger of the survey did in one service, in words."""
+
+    capability: str
+    name: str
+    fired: str
+    sent: str
+    answered: str
+    dissatisfied: str
+    trivial: str
+
+
 @dataclass(slots=True)
 class Page:
     """Everything the template shows."""
@@ -69,6 +83,8 @@ class Page:
     #: Patterns that were looked for, those that ask first, and those whose facts are missing.
     looked_for: list[Pattern] = field(default_factory=list)
     missing: list[Pattern] = field(default_factory=list)
+    #: The audit of triggers, by service.
+    triggers: list[Trigger] = field(default_factory=list)
 
 
 def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | None:
@@ -99,11 +115,31 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
             pattern.rows += _rows(seen, capability, tenant.slug, start, until)
             if seen.missing:
                 pattern.missing.append((capability.name, seen.missing))
+    names = {one.pk: one.name for one in theirs}
+    audited = audit(reader, Slice(start, until, frozenset(names)))
+    shown.triggers = [_trigger(names[one.capability], one) for one in audited]
     shown.missing = [one for one in patterns.values() if not one.rows]
     shown.looked_for = sorted(
         (one for one in patterns.values() if one.rows), key=lambda one: not one.asks
     )
     return shown
+
+
+def _trigger(capability: str, one: Audited) -> Trigger:
+    dissatisfied = f"{one.dissatisfied} of {one.counted}"
+    trivial = "asks about all"
+    if one.trivial is not None:
+        share = words.percent(one.trivial / one.fired)
+        trivial = f"{share} ({one.trivial} within {one.trivial_minutes} min)"
+    return Trigger(
+        capability,
+        one.name,
+        f"{one.fired:,}",
+        f"{one.sent:,}",
+        f"{one.answered:,}",
+        dissatisfied if one.counted is not None else "too few to say",
+        trivial,
+    )
 
 
 def _rows(
