@@ -198,7 +198,7 @@ def reopened(work: Work, until: datetime) -> Own:
     """M18 over the person's resolutions whose reopen window is over; policy denials left out."""
     items: dict[int, bool] = {}
     for resolution in work.resolved:
-        mature = until - WINDOW <= resolution.at < until - timedelta(days=work.reopen_days)
+        mature = until - WINDOW <= resolution.at <= until - timedelta(days=work.reopen_days)
         if mature and not resolution.policy_denial:
             items[resolution.item] = items.get(resolution.item, False) or resolution.reopened
     return _share(

@@ -11,7 +11,7 @@ from metrics.own import has_work, own_readings
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
-from tests.metrics.told import DAY, MONDAY, enter, moved, news, promise, replied
+from tests.metrics.told import DAY, HOUR, MONDAY, enter, moved, news, promise, replied
 from tickets.models import AgentAccount, Attribution
 
 NOW = MONDAY + 60 * DAY
@@ -59,6 +59,18 @@ def test_from_five_to_nine_only_counts_are_told(worked: Cast) -> None:
     arjun = own(worked, worked.arjun)["reopen_rate"].now
     assert (arjun.value, arjun.n) == (None, 6)
     assert arjun.sentence == "6 of 6 were reopened within 14 days."
+
+
+@pytest.mark.parametrize(("seconds", "number"), [(-1, 11), (0, 12)])
+def test_a_resolution_counts_from_the_end_of_its_window_on(
+    worked: Cast, seconds: int, number: int
+) -> None:
+    """The last of twelve that were resolved a minute apart; as everybody's figure counts them."""
+    last = MONDAY + 11 * DAY / 1440 + 6 * HOUR
+    now = last + 14 * DAY + timedelta(seconds=seconds)
+    with acting(worked.acme.pk, person_id=worked.agnes.pk):
+        told = {one.now.key: one.now for one in own_readings(worked.acme, now=now)}
+    assert told["reopen_rate"].n == number
 
 
 def test_somebody_without_work_sees_nothing_of_anybodys(worked: Cast) -> None:
