@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from governance.cosigning import accept, cosign
 from governance.targets import Wanted, propose
-from metrics import packing
+from metrics import packing, words
 from metrics.keeping import KEPT
 from metrics.measure import Reader
 from portal.people.api_keys import create_key
@@ -91,6 +91,17 @@ def command(metric: str, *more: str) -> Any:
     with roles.as_role(roles.WORKER):
         call_command("read", *line, "--from=2026-03-01", "--until=2026-04-01", *more, stdout=out)
     return json.loads(out.getvalue())
+
+
+def test_the_commands_words_have_the_interval_and_the_standing(told: Cast) -> None:
+    out = StringIO()
+    line = ["--organisation=acme", "--metric=reopen_rate", "--where=capability=network"]
+    with roles.as_role(roles.WORKER):
+        call_command("read", *line, "--from=2026-03-01", "--until=2026-04-01", stdout=out)
+    reading = command("reopen_rate", "--where=capability=network")
+    ends = (words.percent(reading["interval"][end]) for end in ("lower", "upper"))
+    assert f"  95 %: {' to '.join(ends)}" in out.getvalue()
+    assert reading["sentence"] in out.getvalue()
 
 
 # --- readings by REST -----------------------------------------------------------------------------

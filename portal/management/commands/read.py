@@ -14,6 +14,7 @@ from django.utils import timezone
 from metrics.data_quality import flaws_in_words
 from metrics.definitions import UnknownMetric
 from metrics.evaluating import NotOneFigure
+from portal.cards import figure
 from portal.readings import DIMENSIONS, SPLITS, Answering, Asked, NotAskable, reader_of
 from portal.tenancy.context import acting
 from portal.tenancy.models import Organisation
@@ -97,6 +98,10 @@ class Command(BaseCommand):
         for reading in told:
             where = ", ".join(f"{name} {value}" for name, value in reading.slice.items() if value)
             self.stdout.write(f"{where or 'all'}: {reading.sentence}")
+            told = figure(reading)
+            interval = f"95 %: {told.interval}" if told.interval else ""
+            if beside := "; ".join(one for one in (interval, told.notes) if one):
+                self.stdout.write(f"  {beside}")
             if flaws := flaws_in_words(reading):
                 self.stdout.write(f"  {flaws}")
 
