@@ -60,7 +60,7 @@ def audit(reader: Reader, cut: Slice) -> list[Audited]:
             trivial=Count("pk", filter=Q(not_sent__reason=Reason.LOW_EFFORT)),
         )
     )
-    said = _said(reader, cut, events)
+    said = _said(reader, cut, events) if told else {}
     audited = []
     for capability, campaign, name, minutes, fired, asked, answered, trivial in told:
         dissatisfied, counted = said.get((capability, campaign), (None, None))
