@@ -23,6 +23,7 @@ from metrics.detectors import (
     FirstReplies,
     Of,
     Reopens,
+    Risen,
     TwoShares,
     bins,
     commonest,
@@ -37,12 +38,14 @@ from metrics.evaluating import (
     UNCLASSIFIED,
     Facts,
     attainment,
+    first_contact,
     held,
     is_mature,
     resolution_clocks,
 )
 from metrics.rows import Rows
 from metrics.scales import SCALES
+from metrics.self_service import decided_attempts
 
 #: `columns.tenths` of the last tenth in which a target is kept.
 LAST_TENTH = 11
@@ -277,6 +280,28 @@ def _inactivity(facts: Facts) -> Of:
     return _of(held(facts)["kind"] == INACTIVITY)
 
 
+def _claiming(now: Facts, before: Facts) -> Risen:
+    """M16: first contact claimed and verified, of first resolutions whose window is over."""
+    return Risen(_both(now, before, claimed=True), _both(now, before, claimed=False))
+
+
+def _both(now: Facts, before: Facts, *, claimed: bool) -> TwoShares:
+    told = (first_contact(facts, claimed=claimed) for facts in (now, before))
+    return TwoShares(*(Of(one.numerator or 0, one.denominator) for one in told))
+
+
+def _reaching(now: Facts, before: Facts) -> Risen:
+    """M23: attempts that were finished without us, and those given up without asking us."""
+    attempts = [decided_attempts(facts) for facts in (now, before)]
+    if not all(len(rows) for rows in attempts):
+        raise NotThere("no attempts at self-service are known of both periods")
+    asked = [rows["assisted"] > 0 for rows in attempts]
+    done = [rows["completed"] > 0 for rows in attempts]
+    finished = (_of(one & ~other) for one, other in zip(done, asked, strict=True))
+    given_up = (_of(~one & ~other) for one, other in zip(done, asked, strict=True))
+    return Risen(TwoShares(*finished), TwoShares(*given_up))
+
+
 #: What each detector looks at.
 LOOKS: Mapping[str, Callable[[Facts, Facts], object]] = {
     "G1": _bunching,
@@ -289,4 +314,6 @@ LOOKS: Mapping[str, Callable[[Facts, Facts], object]] = {
     "G8": _downgrading,
     "G9": _hiding,
     "G10": _closing,
+    "M16": _claiming,
+    "M23": _reaching,
 }

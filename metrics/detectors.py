@@ -200,6 +200,14 @@ class Closing:
     commonest_clock: Of
 
 
+@dataclass(frozen=True, slots=True)
+class Risen:
+    """Two shares of the same items or attempts, each now and before."""
+
+    first: TwoShares
+    second: TwoShares
+
+
 def bins(clocks: Iterable[int], target: int) -> Bins:
     """Sort clocks (whole seconds) into the bins around a target in seconds."""
     counts = Counter(_bin(clock * 10, target) for clock in clocks)
@@ -363,6 +371,52 @@ def bulk_closing(found: Closing, limits: Limits = DEFAULTS) -> Finding:
     )
 
 
+def claimed_alone(found: Risen, limits: Limits = DEFAULTS) -> Finding:
+    """M16: more is closed as solved at first contact, and no more stays solved."""
+    if _few(found, limits):
+        return _too_few(_CLAIMED)
+    claimed, verified = _rises(found)
+    asks = _is_above(claimed) and not _is_above(verified)
+    return Finding((_rise_told(_CLAIMED, found.first, claimed, asks),
+                    _rise_told("solved at first contact and stayed so, now minus before",
+                               found.second, verified)))  # fmt: skip
+
+
+def hard_to_reach(found: Risen, limits: Limits = DEFAULTS) -> Finding:
+    """M23: more is finished without us, and more is given up by people who did not ask us."""
+    if _few(found, limits):
+        return _too_few(_FINISHED)
+    finished, given_up = _rises(found)
+    asks = _is_above(finished) and _is_above(given_up)
+    return Finding((_rise_told(_FINISHED, found.first, finished, asks),
+                    _rise_told("given up and not asked, now minus before",
+                               found.second, given_up)))  # fmt: skip
+
+
+_CLAIMED = "closed as solved at first contact, now minus before"
+_FINISHED = "finished without us, now minus before"
+
+
+def _few(found: Risen, limits: Limits) -> bool:
+    sides = (found.first.first, found.first.second, found.second.first, found.second.second)
+    return min(one.n for one in sides) < limits.smallest_set
+
+
+def _rises(found: Risen) -> list[Interval]:
+    return [
+        newcombe(two.first.x, two.first.n, two.second.x, two.second.n)
+        for two in (found.first, found.second)
+    ]
+
+
+def _is_above(rise: Interval) -> bool:
+    return rise.lower is not None and rise.lower > 0
+
+
+def _rise_told(what: str, two: TwoShares, rise: Interval, asks: bool = False) -> Check:
+    return Check(what, _flag(asks), two.first.share - two.second.share, rise)
+
+
 def _flag(asks: bool) -> Outcome:
     return Outcome.FLAG if asks else Outcome.NOTHING
 
@@ -507,6 +561,24 @@ DETECTORS: Mapping[str, Detector[Any]] = {
             " exact value",
             "Did an outage end for many at once, or does a rule close pending items?",
             bulk_closing,
+        ),
+        Detector(
+            "M16",
+            "claiming first contact",
+            "Is more closed as solved at first contact, while no more stays solved?",
+            "claimed first contact above that of the period before (lower limit above 0) while"
+            " verified first contact is not; from {smallest_set} items each on",
+            "Did people begin to ask about something that comes back by itself?",
+            claimed_alone,
+        ),
+        Detector(
+            "M23",
+            "hiding the way to us",
+            "Is more finished without us, while more is given up by people who do not ask us?",
+            "attempts finished without us and attempts given up without asking us both above those"
+            " of the period before (lower limits above 0); from {smallest_set} attempts each on",
+            "Did a task come in that people try out of curiosity?",
+            hard_to_reach,
         ),
     )
 }

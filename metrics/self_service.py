@@ -25,18 +25,24 @@ def completion(facts: Facts) -> Estimate:
     """M23: attempts that ended without us; the youngest are pending and left out."""
     rows = facts.rows(columns.ATTEMPTS)
     rows = rows[rows["at"] <= facts.as_of]
-    decided = rows["at"] + PENDING_S <= facts.as_of
-    mine = rows[decided]
+    mine = decided_attempts(facts)
     done = (mine["completed"] > 0) & (mine["assisted"] == 0)
     return share(
         int(done.sum()),
         len(mine),
-        still_open=int((~decided).sum()),
+        still_open=len(rows) - len(mine),
         beside={"completed_then_asked": int(((mine["completed"] > 0) & ~done).sum())},
         why="no attempt at self-service of this period is three days old yet"
         if len(rows)
         else "no self-service events are sent to us",
     )
+
+
+def decided_attempts(facts: Facts) -> Rows:
+    """Attempts that are old enough for nobody to ask us about them any more."""
+    rows = facts.rows(columns.ATTEMPTS)
+    mine: Rows = rows[rows["at"] + PENDING_S <= facts.as_of]
+    return mine
 
 
 def self_service_share(facts: Facts) -> Estimate:

@@ -20,6 +20,7 @@ from metrics.detectors import (
     Of,
     Outcome,
     Reopens,
+    Risen,
     TwoShares,
 )
 
@@ -32,7 +33,7 @@ def outcome(key: str, facts: object) -> Outcome:
 
 
 def test_every_pattern_of_the_handbook_is_there_with_its_question_and_its_innocent_reason() -> None:
-    assert list(DETECTORS) == [f"G{n}" for n in range(1, 11)]
+    assert list(DETECTORS) == [*(f"G{n}" for n in range(1, 11)), "M16", "M23"]
     for detector in DETECTORS.values():
         assert detector.question.endswith("?")
         assert detector.innocent.endswith("?")
@@ -41,7 +42,7 @@ def test_every_pattern_of_the_handbook_is_there_with_its_question_and_its_innoce
 
 
 def test_a_detector_has_no_place_for_an_agent() -> None:
-    looked_at = [Bins, Closing, Denials, FirstReplies, Of, Reopens, TwoShares]
+    looked_at = [Bins, Closing, Denials, FirstReplies, Of, Reopens, Risen, TwoShares]
     returned = [detectors.Finding, detectors.Check]
     names = {field.name for kind in looked_at + returned for field in dataclasses.fields(kind)}
     assert not [name for name in names if "agent" in name or "person" in name or "who" in name]
@@ -219,3 +220,26 @@ def test_a_limit_that_was_moved_acts_and_is_told(
     assert detector.judge(facts, detectors.DEFAULTS).is_flag
     assert not detector.judge(facts, moved).is_flag
     assert detector.rule_words(moved) != detector.rule_words(detectors.DEFAULTS)
+
+
+RISEN, FLAT = TwoShares(Of(60, 100), Of(30, 100)), TwoShares(Of(31, 100), Of(30, 100))
+YOUNG = TwoShares(Of(29, 29), Of(0, 100))
+
+
+@pytest.mark.parametrize(
+    ("key", "found", "expected"),
+    [
+        ("M16", Risen(RISEN, FLAT), FLAG),
+        ("M16", Risen(RISEN, RISEN), NOTHING),  # more is solved, indeed
+        ("M16", Risen(FLAT, FLAT), NOTHING),
+        ("M16", Risen(YOUNG, FLAT), TOO_FEW),
+        ("M23", Risen(RISEN, RISEN), FLAG),
+        ("M23", Risen(RISEN, FLAT), NOTHING),  # more finish, and nobody gives up for it
+        ("M23", Risen(FLAT, RISEN), NOTHING),
+        ("M23", Risen(RISEN, YOUNG), TOO_FEW),
+    ],
+)
+def test_what_rises_without_what_should_rise_with_it(
+    key: str, found: Risen, expected: Outcome
+) -> None:
+    assert outcome(key, found) is expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -34,8 +35,10 @@ from tests.metrics.told import (
     replied,
 )
 from tests.portal.test_one_number import PERIOD, browser
+from tickets import usage
 from tickets.canonical import EventType
 from tickets.models import Resolution, TicketEvent
+from tickets.news import UsageTold
 
 #: A resolution is promised within 16 business hours: Monday 9 to Tuesday 17 in Berlin.
 SECOND_DAY = 24.0
@@ -339,6 +342,58 @@ def test_a_burst_is_of_one_account_and_is_told_without_it(
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         known = Resolution.objects.exclude(burst=None).values_list("burst", flat=True)
         assert sorted(known) == ([21] if expected is Outcome.FLAG else [])
+
+
+@pytest.mark.parametrize(("back", "expected"), [(30, Outcome.FLAG), (0, Outcome.NOTHING)])
+def test_more_closed_as_solved_at_first_contact_than_stays_so(
+    cast: Cast, back: int, expected: Outcome
+) -> None:
+    """Ten of forty were solved at once in February, and stayed so; forty are in March."""
+    february = MONDAY - 28 * DAY
+    resolved(cast, "at once", [2.0] * 10, opened_at=february)
+    passed_on = (1, EventType.ESCALATED, {"kind": "functional"})
+    more = [news(f"up {n}", passed_on, moved(2, "resolved"), opened_at=february) for n in range(30)]
+    enter(cast, *more)
+    again = (moved(48, "open"), replied(49), moved(50, "resolved"))
+    enter(cast, *(news(f"back {n}", moved(2.0, "resolved"), *again) for n in range(back)))
+    resolved(cast, "held", [2.0] * (40 - back))
+    assert outcome(cast, "M16") is expected
+
+
+@pytest.mark.parametrize(("asked_us", "expected"), [(0, Outcome.FLAG), (20, Outcome.NOTHING)])
+def test_more_finished_and_more_given_up_without_us(
+    cast: Cast, asked_us: int, expected: Outcome
+) -> None:
+    """In February thirty of forty asked us and five each finished and gave up; in March 20 each."""
+
+    def tried(name: str, number: int, at: datetime, *, done: bool) -> None:
+        kinds = ["task_started", *(["task_completed"] if done else [])]
+        told = [
+            UsageTold(f"{name} {n} {kind}", kind, at + n * HOUR, f"{name} {n}", "network")
+            for n in range(number)
+            for kind in kinds
+        ]
+        with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+            usage.store(cast.desk, told, at=MAY)
+
+    def then_asked(name: str, number: int, at: datetime) -> None:
+        started = [
+            news(f"{name} {n}", opened_at=at + n * HOUR + DAY, requester=f"{name} {n}")
+            for n in range(number)
+        ]
+        enter(cast, *started)
+
+    february = MONDAY - 28 * DAY
+    for name, number, at, done, asking in (
+        ("f done", 5, february, True, 0),
+        ("f given up", 5, february, False, 0),
+        ("f asked", 30, february, False, 30),
+        ("m done", 20, MONDAY, True, 0),
+        ("m given up", 20, MONDAY, False, asked_us),
+    ):
+        then_asked(name, asking, at)
+        tried(name, number, at, done=done)
+    assert outcome(cast, "M23") is expected
 
 
 def test_the_page_asks_and_invites_an_innocent_reason(cast: Cast) -> None:
