@@ -98,9 +98,9 @@ class Command(BaseCommand):
         for reading in told:
             where = ", ".join(f"{name} {value}" for name, value in reading.slice.items() if value)
             self.stdout.write(f"{where or 'all'}: {reading.sentence}")
-            told = figure(reading)
-            interval = f"95 %: {told.interval}" if told.interval else ""
-            if beside := "; ".join(one for one in (interval, told.notes) if one):
+            shown = figure(reading)
+            interval = f"95 %: {shown.interval}" if shown.interval else ""
+            if beside := "; ".join(one for one in (interval, shown.notes) if one):
                 self.stdout.write(f"  {beside}")
             if flaws := flaws_in_words(reading):
                 self.stdout.write(f"  {flaws}")
