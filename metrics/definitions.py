@@ -115,6 +115,8 @@ class Metric:
     pair: tuple[Pair, ...] = ()
     #: Which of the evidence is kept nowhere here, and why; it is said where it would stand.
     not_kept: str = ""
+    #: What of its own it leaves out, besides the tickets that are in no figure (METRICS.md 1.1).
+    excluded: str = ""
     #: Where in the software to look when it turns (METRICS.md 1.15); empty: not said.
     look_at: str = ""
     #: The figures of the guardrail, `metric.view`; they are told with every reading.
@@ -204,6 +206,11 @@ def _time(key: str, name: str, evaluate: Evaluate, words: str) -> View:
 
 _SPEED = "Business seconds of the severity's calendar; what is still open counts as still open."
 
+#: What is given and not counted (METRICS.md M01).
+_NOT_COUNTED = (
+    "answers after their window and those that wait for their batch, which are counted; what agents"
+    " say of their own tickets"
+)
 #: Where in the software to look (METRICS.md 1.15).
 _USED = "usability and reliability"
 _RUNS = "performance and the correctness of automations"
@@ -235,6 +242,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
         gaming="asking only after happy tickets, asking for a better rating, switching surveys off",
         look_at=_USED,
+        excluded="policy denials, which have a figure of their own; " + _NOT_COUNTED,
         source="METRICS.md M01",
         pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
         from_answers=True,
@@ -265,6 +273,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
         gaming="as the satisfied share; and it hides the split between happy and angry",
         look_at=_USED,
+        excluded="policy denials, which have a figure of their own; " + _NOT_COUNTED,
         source="METRICS.md M02",
         pair=(Pair.COMMENTS, Pair.QUALITY_REVIEWS),
         from_answers=True,
@@ -295,6 +304,7 @@ METRICS: tuple[Metric, ...] = (
         evidence="survey comments of the same weeks, by scale",
         guardrail="none, because it is a rule for comparing and judges nobody",
         gaming="changing the scale when the share falls: a change begins a new series",
+        excluded="policy denials; " + _NOT_COUNTED,
         source="METRICS.md M03",
         pair=(Pair.COMMENTS,),
         from_answers=True,
@@ -329,6 +339,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("reopen_rate.rate",),
         gaming="as the satisfied share",
         look_at="workflow design and integration quality",
+        excluded="policy denials; " + _NOT_COUNTED,
         source="METRICS.md M04",
         pair=(Pair.COMMENTS, Pair.MANY_HANDS),
         not_kept="Steps that had to be repeated: no help desk tells them; people say so in"
@@ -362,6 +373,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("response_rate.rate",),
         gaming="inviting friendly accounts",
         look_at=_USED,
+        excluded=_NOT_COUNTED,
         source="METRICS.md M05",
         pair=(Pair.COMMENTS, Pair.ACCOUNT_OBSERVATIONS),
         from_answers=True,
@@ -401,6 +413,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("survey_coverage.burden", "survey_coverage.coverage"),
         gaming="shrinking the denominator by not asking: watch coverage",
         depends_on=ANSWERS,
+        excluded="invitations that can still be answered",
         source="METRICS.md M06",
         not_kept="Reasons of people who opted out: nobody who says no is asked why.",
         maturity_days=14,
@@ -473,6 +486,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="none, because it is itself a guardrail of the satisfied share (M01)",
         gaming="asking for a five and for what went wrong",
         depends_on=ANSWERS,
+        excluded="comments that could not be classified, which are counted; " + _NOT_COUNTED,
         source="METRICS.md M08",
         pair=(Pair.CONTRADICTING_COMMENTS,),
         from_answers=True,
@@ -511,6 +525,7 @@ METRICS: tuple[Metric, ...] = (
         pair=(Pair.COMMENTS,),
         guardrail="none, because it only says what to read and judges nobody",
         gaming="dismissing the themes that complain",
+        excluded="answers without a comment, which are counted; " + _NOT_COUNTED,
         source="METRICS.md M08b",
         from_answers=True,
         maturity_days=14,
@@ -538,6 +553,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="none, because it judges a policy and no team is measured by it",
         gaming="flagging unhappy tickets as denials to hide them",
         depends_on=ANSWERS,
+        excluded=_NOT_COUNTED,
         source="METRICS.md M09",
         pair=(Pair.POLICY_COMMENTS,),
         from_answers=True,
@@ -572,6 +588,7 @@ METRICS: tuple[Metric, ...] = (
         gaming="raising the threshold: a change of it begins a new series",
         depends_on=ANSWERS | {"proxy_pairs", "proxy_auc"},
         catalogue_used=frozenset({"quick_within_ms"}),
+        excluded="events that tell no outcome",
         source="METRICS.md M10",
         pair=(Pair.COMMENTS,),
         never_pooled_across="capabilities, and never with answers",
@@ -612,6 +629,8 @@ METRICS: tuple[Metric, ...] = (
         guards=("first_meaningful_response.attainment", "resolution_time.cohort_median"),
         gaming="acknowledgements sent to stop the clock",
         look_at=_RUNS,
+        excluded="items opened by an agent without contact to a requester; what the requester"
+        " withdrew counts as waiting until then",
         source="METRICS.md M12",
         pair=(Pair.OBSERVATIONS,),
         never_pooled_across="severities, as a duration",
@@ -653,6 +672,8 @@ METRICS: tuple[Metric, ...] = (
         guards=("first_response.attainment", "resolution_time.cohort_median"),
         gaming="replying in many words that hold nothing; replying and closing",
         look_at=_RUNS,
+        excluded="items opened by an agent without contact to a requester; what the requester"
+        " withdrew counts as waiting until then",
         source="METRICS.md M13",
         pair=(Pair.OBSERVATIONS, Pair.FIRST_REPLIES),
         never_pooled_across="severities, as a duration",
@@ -709,6 +730,7 @@ METRICS: tuple[Metric, ...] = (
         guards=("reopen_rate.rate", "csat_share.share"),
         gaming="closing early, parking, downgrading, closing for inactivity",
         look_at=_RUNS,
+        excluded="nothing of its own: what the requester withdrew counts as open until then",
         source="METRICS.md M14",
         pair=(Pair.ESCALATION_REASONS,),
         never_pooled_across="severities",
@@ -744,6 +766,8 @@ METRICS: tuple[Metric, ...] = (
         guards=("reopen_rate.rate", "csat_share.share"),
         gaming="bunching just under the target, parking, downgrading",
         look_at=_RUNS,
+        excluded="items withdrawn before their time ran out; those that nothing has decided yet"
+        " are listed",
         source="METRICS.md M15",
         pair=(Pair.OBSERVATIONS, Pair.UNDECIDED),
         not_kept="Reasons of breaches: no help desk tells them; an observation can.",
@@ -788,6 +812,8 @@ METRICS: tuple[Metric, ...] = (
         guards=("repeat_contact.rate", "reopen_rate.rate", "csat_share.share"),
         gaming="splitting one problem over several tickets; solving without logging",
         catalogue_used=frozenset({"first_contact_resolvable"}),
+        excluded="first resolutions whose days are not over; of the net figure, capabilities not"
+        " to be solved at first contact",
         source="METRICS.md M16",
         pair=(Pair.REPEAT_CONTACTS, Pair.COMMENTS),
         maturity_days=14,
@@ -815,6 +841,8 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18)",
         guards=("reopen_rate.rate",),
         gaming="changing the capability on the second ticket",
+        excluded="first resolutions whose days are not over; follow-ups that are linked to the"
+        " first item",
         source="METRICS.md M17",
         pair=(Pair.REPEAT_CONTACTS,),
         maturity_days=14,
@@ -858,6 +886,8 @@ METRICS: tuple[Metric, ...] = (
         guards=("resolution_time.cohort_median", "sla_attainment.resolution", "backlog.days"),
         line="reopen_line",
         gaming="asking people to open a new ticket; passing reopens off as thanks",
+        excluded="resolutions whose days are not over; a thank-you, a slip and a bulk change;"
+        " policy denials, which have a line of their own",
         source="METRICS.md M18",
         pair=(Pair.REOPEN_MESSAGES, Pair.COMMENTS),
         maturity_days=14,
@@ -897,6 +927,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="resolution time and reopen rate (M14, M18): not escalating what should be",
         guards=("resolution_time.cohort_median", "sla_attainment.resolution", "reopen_rate.rate"),
         gaming="informal help outside the tool",
+        excluded="planned hand-offs of a process",
         source="METRICS.md M19",
         pair=(Pair.ESCALATION_REASONS,),
     ),
@@ -922,6 +953,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="escalation rate (M19)",
         guards=("escalation_rate.rate",),
         gaming="working on tickets without taking them over",
+        excluded="the first assignment, and automatic routing before it",
         source="METRICS.md M20",
         pair=(Pair.OBSERVATIONS, Pair.MANY_HANDS),
     ),
@@ -985,6 +1017,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="reopen rate (M18)",
         guards=("reopen_rate.rate",),
         gaming="closing early; refusing to open",
+        excluded="of the share, items the requester withdrew",
         source="METRICS.md M21",
         pair=(Pair.ACCOUNT_OBSERVATIONS,),
     ),
@@ -1056,6 +1089,7 @@ METRICS: tuple[Metric, ...] = (
         guardrail="repeated attempts; satisfied share of the capability (M01)",
         guards=("csat_share.share",),
         gaming="hiding the contact button",
+        excluded="attempts younger than 72 hours",
         source="METRICS.md M23",
         pair=(Pair.COMMENTS,),
         not_kept="Search terms without a result: no source tells them.",
@@ -1115,6 +1149,7 @@ METRICS: tuple[Metric, ...] = (
         line="self_service_line",
         gaming="not classifying",
         catalogue_used=frozenset({"self_service"}),
+        excluded="items nobody has classified, which are counted",
         source="METRICS.md M25",
         pair=(Pair.ASKED_ALL_THE_SAME, Pair.OBSERVATIONS),
     ),

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from metrics import words
+from metrics.data_quality import WITHOUT_TICKETS
 from metrics.deciding_settings import DEFAULTS, settings_of
 from metrics.definitions import BY_KEY, Metric
 from metrics.kinds import Unit
@@ -103,6 +104,7 @@ def _entry(metric: Metric, settings: Settings) -> Entry:
     told = (
         ("Formula", metric.formula),
         ("Counted over", metric.population),
+        ("Left out", _left_out(metric)),
         ("Counted in", metric.dating_words),
         ("Figures", figures),
         ("Smallest number shown", _smallest(metric)),
@@ -116,6 +118,17 @@ def _entry(metric: Metric, settings: Settings) -> Entry:
         ("Version", f"{metric.version}{since} ({metric.source})"),
     )
     return Entry(metric.key, metric.name, metric.question, tuple(pair for pair in told if pair[1]))
+
+
+#: The tickets that are in no figure (METRICS.md 1.1); the scorecard counts them by reason.
+_IN_NO_FIGURE = (
+    "spam, test tickets, tickets merged into another, deleted ones and those made by a migration"
+)
+
+
+def _left_out(metric: Metric) -> str:
+    tickets = "" if metric.key in WITHOUT_TICKETS else _IN_NO_FIGURE
+    return "; ".join(said for said in (metric.excluded, tickets) if said)
 
 
 def _smallest(metric: Metric) -> str:

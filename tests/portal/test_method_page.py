@@ -23,11 +23,14 @@ def test_every_metric_is_explained_with_what_it_leaves_out_and_how_it_is_gamed(c
             metric.question,
             metric.formula,
             metric.population,
+            metric.excluded,
             metric.guardrail,
             metric.gaming,
             *(view.name for view in metric.views),
         ):
             assert words in said, f"{metric.key}: {words}"
+        in_no_figure = "spam, test tickets, tickets merged into another" in said
+        assert in_no_figure is (metric.key not in {"self_service_completion", "telemetry_proxy"})
 
 
 def test_the_settings_in_force_and_every_version_are_told(
