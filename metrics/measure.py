@@ -376,7 +376,7 @@ class Reader:
             lambda kind: cut.start - timedelta(days=kind.reach_days),
             window=self._window,
         )
-        estimate = view.evaluate(noting.facts)
+        estimate = view.evaluate(noting.facts())
         settled = noting.settled(estimate, partial(self._state, cut))
         if settled is not None:
             SETTLED.put(key, settled)

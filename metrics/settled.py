@@ -102,10 +102,17 @@ class Noting:
         self._looked_at: dict[tuple[str, date], Rows] = {}
         self._changeable = False
         self._as_of = facts.as_of
-        self.facts = replace(
+        self._facts, self._begin = facts, begin
+
+    def facts(self) -> Facts:
+        """The facts to look at. Not kept here: in a ring of references rows outlive a reading."""
+        facts = self._facts
+        return replace(
             facts,
-            rows=lambda kind: self._note(kind, days[0], facts.rows(kind)),
-            reaching_back=lambda kind: self._note(kind, begin(kind), facts.reaching_back(kind)),
+            rows=lambda kind: self._note(kind, self._days[0], facts.rows(kind)),
+            reaching_back=lambda kind: self._note(
+                kind, self._begin(kind), facts.reaching_back(kind)
+            ),
             clocks=_Clocks(facts.clocks, self._doubt),
             # None of these follows from the rows of the slice alone.
             backlog=self._doubted(facts.backlog),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import datetime
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from metrics import columns, settled
 from metrics.columns import ITEMS
@@ -186,3 +189,39 @@ def test_every_instant_of_a_kind_is_known_as_one() -> None:
         for one in kind.columns:
             told = "date_part('epoch'" in one.code or one.name == "at"
             assert one.is_instant == told, (kind.name, one.name)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "",
+        "capabilities/network/",
+        "capabilities/network/export/",
+        "capabilities/network/trends/",
+        "compare/",
+        "detectors/",
+        "drivers/",
+    ],
+)
+def test_what_a_reader_held_is_gone_with_it(
+    told: Cast, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    """No ring of references keeps the rows until somebody sweeps."""
+    readers: list[weakref.ref[Reader]] = []
+    begin = Reader.__init__
+
+    def noted(self: Reader, *of: Any, **more: Any) -> None:
+        readers.append(weakref.ref(self))
+        begin(self, *of, **more)
+
+    monkeypatch.setattr(Reader, "__init__", noted)
+    browser = Client()
+    browser.force_login(told.olga)
+    period = {"from": "2026-03-01", "until": "2026-04-01"}
+    gc.disable()
+    try:
+        assert browser.get(f"/acme/{page}", period if page else {}).status_code == 200
+        assert len(readers) == 1
+        assert [one() for one in readers] == [None]
+    finally:
+        gc.enable()
