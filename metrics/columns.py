@@ -52,6 +52,7 @@ from metrics.packing import (
     segments,
     tenths,
 )
+from metrics.room import make_room
 from metrics.rows import Rows
 from metrics.scales import EFFORT_WORDINGS, SCALES
 from portal.catalogue.severity import Severity
@@ -540,10 +541,10 @@ def load_where(tenant: Organisation, kind: Kind, condition: str, **values: Any) 
     """Rows of a kind that satisfy a condition over its tables, whatever their day."""
     packed = _packed_sql(kind.whole, kind, "SELECT NULL AS day, 0::bigint AS base", condition)
     statement = f"SELECT ARRAY[base], capabilities, ends, packed, far FROM ({packed}) AS f"  # noqa: S608
-    return kind.whole.unpack(
-        Part(*told)
-        for told in ask(statement, {"tenant": tenant.pk, "zone": tenant.time_zone, **values})
-    )
+    asked = ask(statement, {"tenant": tenant.pk, "zone": tenant.time_zone, **values})
+    parts = [Part(*told) for told in asked]
+    make_room(kind.whole.rows_of(parts) * kind.whole.dtype.itemsize)
+    return kind.whole.unpack(parts)
 
 
 def ask(statement: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ its marks, and kept like any other.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
@@ -28,9 +28,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics import packing
+from metrics import packing, room
 from metrics.columns import KINDS, MIDNIGHT, Kind, ask, days_sql, layout
 from metrics.packing import ENDS, Part, TooMuchToRead
+from metrics.room import TURN
 from metrics.rows import Rows
 from portal.tenancy.context import acting_tenant_id
 from portal.tenancy.models import Organisation
@@ -213,14 +214,26 @@ def load(
 
 
 def load_all(
-    tenant: Organisation, asked: Sequence[Stretch], capabilities: frozenset[int] | None = None
+    tenant: Organisation,
+    asked: Sequence[Stretch],
+    capabilities: frozenset[int] | None = None,
+    *,
+    beside: int = 0,
 ) -> dict[str, Loaded]:
     """Rows of stretches of several kinds, by the kind's name; those of a kind are of one moment.
 
-    Of one capability only its slices are read. Raises TooMuchToRead.
+    Of one capability only its slices are read. `beside`: bytes that whoever asks holds already.
+    Raises TooMuchToRead, AnotherIsRead.
     """
     one = next(iter(capabilities)) if capabilities is not None and len(capabilities) == 1 else None
-    held = _Reading(tenant, one).held(asked)
+    reading = _Reading(tenant, one, beside)
+    try:
+        held = reading.held(asked)
+    except _NotSmall:
+        held = None
+    if held is None:  # not in the handler: whoever waits has let go of what was found until then
+        TURN.take()
+        held = reading.held(asked)
     told = {}
     for stretch in asked:
         kept = held[stretch.kind.name]
@@ -238,6 +251,15 @@ class Loaded:
     rows: Rows
     kept: Kept | None
 
+    @property
+    def nbytes(self) -> int:
+        """What is held for them: all of what they were cut from."""
+        return self.rows.nbytes if self.kept is None else self.kept.nbytes + self.rows.own_nbytes
+
+
+class _NotSmall(Exception):
+    """What is new would make a small reading large: of its rows none were fetched."""
+
 
 @dataclass(frozen=True, slots=True)
 class _News:
@@ -252,13 +274,13 @@ class _News:
 class _Reading:
     """One reading of blocks: what is kept, what is new, and the facts of marked days."""
 
-    def __init__(self, tenant: Organisation, capability: int | None) -> None:
-        self.tenant, self.capability = tenant, capability
+    def __init__(self, tenant: Organisation, capability: int | None, beside: int) -> None:
+        self.tenant, self.capability, self.beside = tenant, capability, beside
         # Whoever acts for another organisation is shown nothing: that is not worth keeping.
         self.store = KEPT if acting_tenant_id() == tenant.pk else _Store()
 
     def held(self, asked: Sequence[Stretch]) -> dict[str, Kept]:
-        """What there is of stretches of several kinds, by the kind's name."""
+        """What there is of stretches of several kinds, by the kind's name. Raises _NotSmall."""
         before = {one.kind.name: self._before(one) for one in asked}
         held = dict(before)
         doubtful: dict[str, list[int]] = {name: [] for name in held}
@@ -267,7 +289,8 @@ class _Reading:
         # between the two.
         facts = False
         while doubtful:
-            news = self._ask([held[name] for name in doubtful], doubtful if facts else {})
+            most = self._most(held.values())
+            news = self._ask([held[name] for name in doubtful], doubtful if facts else {}, most)
             for name, told in news.items():
                 held[name] = _renewed(held[name], told)
             doubtful = {
@@ -293,8 +316,27 @@ class _Reading:
         zone = self.tenant.time_zone
         return self.tenant.pk, kind.name, layout(kind, zone), self.capability
 
-    def _ask(self, held: Sequence[Kept], doubtful: Mapping[str, Sequence[int]]) -> dict[str, _News]:
-        """What is new of each kind since its version; of doubtful days, what the facts say."""
+    def _most(self, held: Collection[Kept]) -> int:
+        """How many bytes of new rows there is room for beside what is held. Raises _NotSmall.
+
+        Several kinds at once have to fit where one of them may.
+        """
+        taken = sum(one.nbytes for one in held)
+        most = packing.MOST_BYTES - (taken if len(held) > 1 else 0)
+        if TURN.mine:
+            return most
+        small = room.SMALL_BYTES - self.beside - taken
+        if small < 0:
+            raise _NotSmall
+        return min(small, most)
+
+    def _ask(
+        self, held: Sequence[Kept], doubtful: Mapping[str, Sequence[int]], most: int
+    ) -> dict[str, _News]:
+        """What is new of each kind since its version; of doubtful days, what the facts say.
+
+        Raises _NotSmall or TooMuchToRead where that is more than `most` bytes: none are sent then.
+        """
         values = {
             "tenant": self.tenant.pk,
             "zone": self.tenant.time_zone,
@@ -305,6 +347,8 @@ class _Reading:
             "untils": [one.stretch.until for one in held],
             "since": [one.version for one in held],
             "widths": [one.stretch.kind.block.row_bytes for one in held],
+            "sizes": [one.stretch.kind.block.dtype.itemsize for one in held],
+            "most": most,
         }
         for one in held if doubtful else ():
             values |= _facts_values(one, doubtful[one.stretch.kind.name])
@@ -314,9 +358,12 @@ class _Reading:
         for what, name, version, days, counts, *rest in ask(statement, values):
             if what == _KIND:
                 told[name] = version, dict(zip(days or (), counts or (), strict=True))
+                rows, size = rest[0]
+                if size > most:
+                    never = TURN.mine or size > packing.MOST_BYTES
+                    raise TooMuchToRead(rows) if never else _NotSmall
             else:
                 packed[what, name].append(_Packed(days, counts, *rest))
-        _refuse_too_much(held, packed)
         return {
             name: _News(
                 version,
@@ -362,19 +409,6 @@ class _Packed:
     far: bytes
 
 
-def _refuse_too_much(
-    asked: Sequence[Kept], packed: Mapping[tuple[str, str], Sequence[_Packed]]
-) -> None:
-    """Several kinds at once have to fit where one of them may."""
-    new = sum(
-        len(one.packed) // KINDS[name].block.row_bytes * KINDS[name].block.dtype.itemsize
-        for (_, name), told in packed.items()
-        for one in told
-    )
-    if len(asked) > 1 and new + sum(one.rows.nbytes for one in asked) > packing.MOST_BYTES:
-        raise TooMuchToRead("These kinds of facts are too many to hold in memory together.")
-
-
 def _unpacked(name: str, packed: Sequence[_Packed]) -> Days:
     """Unpacked days; those of one capability come in one row."""
     parts, ordinals, versions, ends = [], list[int](), list[int](), list[int]()
@@ -399,7 +433,7 @@ def _unpacked(name: str, packed: Sequence[_Packed]) -> Days:
 # --- the statement --------------------------------------------------------------------------------
 
 _ORDINAL = "{day} - date '0001-01-01' + 1"
-_NOTHING = "NULL::bigint[], NULL::integer[], NULL::bigint[], NULL::bytea, NULL::bytea"
+_NOTHING = "NULL::integer[], NULL::bigint[], NULL::bytea, NULL::bytea"
 _MARKS = """
     SELECT m.day, count(*) AS marks FROM metrics_mark m
      WHERE m.tenant_id = %(tenant)s AND m.kind = a.kind AND m.day >= a.start AND m.day < a.until
@@ -409,14 +443,19 @@ _MARKS = """
 
 @cache
 def _news_sql(facts: tuple[str, ...], *, sliced: bool) -> str:
-    """Versions, marked days and newer blocks of some kinds, and of `facts` the days in `days_*`."""
+    """Versions, marked days and newer blocks of some kinds, and of `facts` the days in `days_*`.
+
+    How many rows and bytes that is stands beside each version; where it is more than `most`, no row
+    is sent.
+    """
     base = MIDNIGHT.format(day="b.day")
     day = _ORDINAL.format(day="b.day")
     # Here and below every part is declared by a kind or above.
+    place, counted = "", "b.rows"
     blocks = f"""
         SELECT '{_BLOCKS}', b.kind, NULL::bigint, ARRAY[{day}], ARRAY[b.version], ARRAY[{base}],
                b.capabilities, b.ends, b.columns, b.far
-          FROM newer b
+          FROM newer b CROSS JOIN new WHERE new.bytes <= %(most)s
     """  # noqa: S608
     if sliced:
         # One row for all days: a year of a capability is otherwise hundreds of small ones. A day
@@ -425,45 +464,70 @@ def _news_sql(facts: tuple[str, ...], *, sliced: bool) -> str:
         SELECT '{_BLOCKS}', b.kind, NULL::bigint, array_agg({day} ORDER BY b.day),
                array_agg(b.version ORDER BY b.day), array_agg({base} ORDER BY b.day),
                array_agg(%(capability)s::integer ORDER BY b.day),
-               array_agg((e.rows_end - e.row) * {ENDS} + e.far_end - e.far ORDER BY b.day),
-               string_agg(CASE WHEN e.rows_end = e.row THEN ''::bytea ELSE substr(b.columns,
-                      (e.row * b.width + 1)::integer, ((e.rows_end - e.row) * b.width)::integer)
+               array_agg((b.rows_end - b.row) * {ENDS} + b.far_end - b.far_begin ORDER BY b.day),
+               string_agg(CASE WHEN b.rows_end = b.row THEN ''::bytea ELSE substr(b.columns,
+                      (b.row * b.width + 1)::integer, ((b.rows_end - b.row) * b.width)::integer)
                       END, ''::bytea ORDER BY b.day),
-               string_agg(CASE WHEN e.far_end = e.far THEN ''::bytea ELSE substr(b.far,
-                      (e.far + 1)::integer, (e.far_end - e.far)::integer)
+               string_agg(CASE WHEN b.far_end = b.far_begin THEN ''::bytea ELSE substr(b.far,
+                      (b.far_begin + 1)::integer, (b.far_end - b.far_begin)::integer)
                       END, ''::bytea ORDER BY b.day)
-          FROM newer b
+          FROM newer b CROSS JOIN new WHERE new.bytes <= %(most)s
+         GROUP BY b.kind
+    """  # noqa: S608
+        counted = "b.rows_end - b.row"
+        place = f"""
           CROSS JOIN LATERAL (
             SELECT array_position(b.capabilities, %(capability)s::integer) AS place
           ) AS p
           CROSS JOIN LATERAL (
             SELECT coalesce(b.ends[p.place - 1], 0) / {ENDS} AS row,
-                   coalesce(b.ends[p.place - 1], 0) %% {ENDS} AS far,
+                   coalesce(b.ends[p.place - 1], 0) %% {ENDS} AS far_begin,
                    coalesce(b.ends[p.place], 0) / {ENDS} AS rows_end,
                    coalesce(b.ends[p.place], 0) %% {ENDS} AS far_end
           ) AS e
-         GROUP BY b.kind
-    """  # noqa: S608
+        """
     stale = "".join(f", stale_{name} AS MATERIALIZED ({_stale_sql(name)})" for name in facts)
-    told = [_facts_sql(name, sliced=sliced) for name in facts]
+    # The packed rows of each of these days, also of those on which nothing is found.
+    for name in facts:
+        days = days_sql(KINDS[name], f"SELECT day FROM stale_{name}", sliced=sliced)  # noqa: S608
+        stale += f", facts_{name} AS MATERIALIZED ({days})"
+    told = "".join(
+        f"""
+         UNION ALL
+        SELECT '{_FACTS}', '{name}', NULL::bigint, ARRAY[{_ORDINAL.format(day="f.day")}],
+               ARRAY[{FACTS}::bigint], ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
+          FROM facts_{name} f CROSS JOIN new WHERE new.bytes <= %(most)s
+        """  # noqa: S608
+        for name in facts
+    )
+    numbers = f"SELECT {counted} AS rows, b.size FROM newer b" + "".join(  # noqa: S608
+        f" UNION ALL SELECT f.rows, a.size FROM facts_{name} f, asked a WHERE a.kind = '{name}'"  # noqa: S608
+        for name in facts
+    )
     return f"""
         WITH asked AS MATERIALIZED (
             SELECT a.*, coalesce(p.version, 0) AS version
               FROM unnest(%(kinds)s::text[], %(layouts)s::text[], %(starts)s::date[],
-                   %(untils)s::date[], %(since)s::bigint[], %(widths)s::integer[])
-                   AS a(kind, layout, start, until, since, width)
+                   %(untils)s::date[], %(since)s::bigint[], %(widths)s::integer[],
+                   %(sizes)s::integer[])
+                   AS a(kind, layout, start, until, since, width, size)
               LEFT JOIN metrics_packing p ON p.tenant_id = %(tenant)s AND p.kind = a.kind
-        ), newer AS (
-            SELECT b.*, a.width FROM asked a JOIN metrics_block b ON b.tenant_id = %(tenant)s
-               AND b.kind = a.kind AND b.day >= a.start AND b.day < a.until
+        ), newer AS MATERIALIZED (
+            SELECT b.*, a.width, a.size{", e.*" if sliced else ""}
+              FROM asked a JOIN metrics_block b ON b.tenant_id = %(tenant)s
+               AND b.kind = a.kind AND b.day >= a.start AND b.day < a.until{place}
              WHERE a.version > a.since AND b.version > a.since AND b.layout = a.layout
-        ){stale}
-        SELECT '{_KIND}', a.kind, a.version, m.days, m.marks, {_NOTHING}
-          FROM asked a CROSS JOIN LATERAL (
+        ){stale}, new AS MATERIALIZED (
+            SELECT coalesce(sum(n.rows), 0)::bigint AS rows,
+                   coalesce(sum(n.rows * n.size), 0)::bigint AS bytes
+              FROM ({numbers}) AS n
+        )
+        SELECT '{_KIND}', a.kind, a.version, m.days, m.marks, ARRAY[new.rows, new.bytes], {_NOTHING}
+          FROM asked a CROSS JOIN new CROSS JOIN LATERAL (
             SELECT array_agg({_ORDINAL.format(day="m.day")}) AS days, array_agg(m.marks) AS marks
               FROM ({_MARKS}) AS m
           ) AS m
-         UNION ALL {" UNION ALL ".join([blocks, *told])}
+         UNION ALL {blocks}{told}
     """  # noqa: S608
 
 
@@ -476,16 +540,6 @@ def _stale_sql(name: str) -> str:
           LEFT JOIN unnest(%(known_{name})s::date[], %(marks_{name})s::bigint[])
                  AS k(day, marks) ON k.day = m.day
          WHERE a.kind = '{name}' AND m.marks <> coalesce(k.marks, 0)
-    """  # noqa: S608
-
-
-def _facts_sql(name: str, *, sliced: bool) -> str:
-    """The packed rows of each of these days, also of those on which nothing is found."""
-    days = days_sql(KINDS[name], f"SELECT day FROM stale_{name}", sliced=sliced)  # noqa: S608
-    return f"""
-        SELECT '{_FACTS}', '{name}', NULL::bigint, ARRAY[{_ORDINAL.format(day="f.day")}],
-               ARRAY[{FACTS}::bigint], ARRAY[f.base], f.capabilities, f.ends, f.packed, f.far
-          FROM ({days}) AS f
     """  # noqa: S608
 
 

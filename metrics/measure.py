@@ -35,6 +35,7 @@ from metrics.intervals import Interval
 from metrics.keeping import Loaded, Stretch, load_all
 from metrics.kinds import NO_INTERVAL, Estimate, Unit, unknown
 from metrics.packing import MOST_BYTES, TooMuchToRead
+from metrics.room import make_room
 from metrics.rows import Rows
 from metrics.settled import SETTLED, Noting, longest_window
 from metrics.small_numbers import Shown, ninetieth, proportion
@@ -216,6 +217,7 @@ class Reader:
         self.calendars = Calendars.of(tenant.pk)
         self.settings_version, self.settings = settings_of(tenant)
         self._fetched: dict[str, _Fetched] = {}
+        self._fetched_bytes = 0
         self._narrowed: dict[tuple[Any, ...], Rows] = {}
         self._narrowed_bytes = 0
         self._agreement: Agreement | None = None
@@ -278,18 +280,20 @@ class Reader:
         for one in asked:
             name = one.kind.name
             self._fetched[name] = _Fetched(one.start, one.until, capabilities, found[name])
-        while len(self._fetched) > 1 and self._bytes() > MOST_BYTES:
+        self._weigh()
+        while len(self._fetched) > 1 and self._fetched_bytes > MOST_BYTES:
             self._forget(next(iter(self._fetched)))  # read again where it is asked for again
 
     def _forget(self, kind: str) -> None:
         self._fetched.pop(kind, None)
         self._narrowed = {key: rows for key, rows in self._narrowed.items() if key[0] != kind}
-        self._narrowed_bytes = sum(rows.nbytes for rows in self._narrowed.values())
+        self._narrowed_bytes = sum(rows.own_nbytes for rows in self._narrowed.values())
         self._states = {}
+        self._weigh()
 
-    def _bytes(self) -> int:
-        """What the fetched rows take."""
-        return sum(found.rows.nbytes for found in self._fetched.values())
+    def _weigh(self) -> None:
+        """Count what the fetched rows take, with what they are a part of."""
+        self._fetched_bytes = sum(found.loaded.nbytes for found in self._fetched.values())
 
     def agreement(self) -> Agreement:
         """How far people agree with what comments were taken to say; asked once."""
@@ -513,9 +517,10 @@ class Reader:
     def _once(self, key: tuple[Any, ...], narrow: Callable[[], Rows]) -> Rows:
         if key not in self._narrowed:
             rows = narrow()
-            self._narrowed_bytes += rows.nbytes
+            self._narrowed_bytes += rows.own_nbytes
             if self._narrowed_bytes > MOST_BYTES:  # cut again where it is asked for again
-                self._narrowed, self._narrowed_bytes = {}, rows.nbytes
+                self._narrowed, self._narrowed_bytes = {}, rows.own_nbytes
+            make_room(self._fetched_bytes + self._narrowed_bytes)
             self._narrowed[key] = rows
         return self._narrowed[key]
 
@@ -526,7 +531,8 @@ class Reader:
     def _load(
         self, asked: Sequence[Stretch], capabilities: frozenset[int] | None
     ) -> Mapping[str, Loaded]:
-        return load_all(self.tenant, asked, capabilities)
+        beside = self._fetched_bytes + self._narrowed_bytes
+        return load_all(self.tenant, asked, capabilities, beside=beside)
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
         moment = self.end_of(cut)

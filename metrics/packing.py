@@ -431,18 +431,19 @@ class Layout:
 
     # --- reading ----------------------------------------------------------------------------------
 
+    def rows_of(self, parts: Iterable[Part]) -> int:
+        """How many rows packed days hold."""
+        return sum(len(part.packed) for part in parts) // self.row_bytes
+
     def unpack(self, parts: Iterable[Part]) -> Rows:
         """The rows of packed days, one after the other.
 
         Some days at a time, so that what is needed on the way stays small. Raises TooMuchToRead.
         """
         parts = list(parts)
-        total = sum(len(part.packed) for part in parts) // self.row_bytes
+        total = self.rows_of(parts)
         if total * self.dtype.itemsize > MOST_BYTES:
-            raise TooMuchToRead(
-                f"That is {total:,} rows of facts at once, too many to hold in memory. Ask for a"
-                " shorter period or for fewer capabilities."
-            )
+            raise TooMuchToRead(total)
         into = {column.name: np.empty(total, column.dtype) for column in self.columns}
         done = 0
         for some in _at_once(parts, self.row_bytes):
@@ -527,6 +528,12 @@ def _fits(code: str, slot: _Slot) -> str:
 
 class TooMuchToRead(BadRequest):
     """More rows were asked for at once than are held in memory; the message says what to do."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"That is {rows:,} rows of facts at once, too many to hold in memory. Ask for a shorter"
+            " period or for fewer capabilities."
+        )
 
 
 class DamagedBlock(ValueError):

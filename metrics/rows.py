@@ -60,6 +60,11 @@ class Rows:
         return self._length * self._width
 
     @property
+    def own_nbytes(self) -> int:
+        """What they take beside the rows they were cut from: a stretch of those costs nothing."""
+        return 0 if isinstance(self._which, slice) and self._of is not None else self.nbytes
+
+    @property
     def _width(self) -> int:
         if self._of is not None:
             return self._of._width

@@ -31,6 +31,7 @@ _WITH_KEY = {
     "401": "no key, or none that is alive",
     "403": "the key has no scope for this",
     "429": "too many calls; `Retry-After` says when to go on",
+    "503": "another large question is being answered; `Retry-After` says when to go on",
 }
 _UNSAFE = {
     "409": "a call with this Idempotency-Key is still at work",

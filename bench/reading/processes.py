@@ -36,6 +36,10 @@ def url_of(role: str, database: str) -> str:
     return urlunsplit(urlsplit(embedded.urls()[role])._replace(path=f"/{database}"))
 
 
+class Refused(RuntimeError):
+    """What was asked for was not answered: the status, and what was said instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Web:
     """A running gunicorn with the Procfile's settings."""
@@ -44,12 +48,12 @@ class Web:
     process: subprocess.Popen[bytes]
 
     def get(self, path: str, **more: Any) -> tuple[float, bytes]:
-        """Seconds until the whole body was there, and the body. Raises unless it is a 200."""
+        """Seconds until the whole body was there, and the body. Raises Refused unless it is 200."""
         began = time.perf_counter()
         answer = requests.get(self.address + path, timeout=60, allow_redirects=False, **more)
         took = time.perf_counter() - began
         if answer.status_code != 200:
-            raise RuntimeError(f"{path} answered {answer.status_code}: {answer.text[:300]}")
+            raise Refused(answer.status_code, f"{path} answered {answer.text[:300]}")
         return took, answer.content
 
     def most_megabytes(self) -> float:

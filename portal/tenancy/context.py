@@ -36,7 +36,7 @@ def acting(tenant_id: int, *, person_id: int | None = None) -> Iterator[None]:
             yield
         except BaseException:
             # Rolling back takes the settings back; asking a failed transaction would hide why.
-            connection.acting = before  # type: ignore[attr-defined]
+            _leave(before)
             raise
         restore(before)
 
@@ -64,9 +64,28 @@ def _acting(used: BaseDatabaseWrapper | Any) -> tuple[int | None, int | None]:
 
 def restore(before: tuple[int | None, int | None]) -> None:
     """Go back to an earlier context; a transaction that has ended has reset its own side."""
-    connection.acting = before  # type: ignore[attr-defined]
+    _leave(before)
     if connection.in_atomic_block and not connection.needs_rollback:
         _set(*before)
+
+
+def _leave(before: tuple[int | None, int | None]) -> None:
+    connection.acting = before  # type: ignore[attr-defined]
+    if before[0] is None:
+        waiting: list[Callable[[], None]] = getattr(connection, "on_leaving", [])
+        while waiting:
+            waiting.pop()()
+
+
+def on_leaving(act: Callable[[], None]) -> None:
+    """Do something once the outermost context of this connection is left, however that happens.
+
+    Raises NoActingTenant where there is none.
+    """
+    if acting_tenant_id() is None:
+        raise NoActingTenant("Nobody acts, so no context will be left.")
+    waiting: list[Callable[[], None]] = getattr(connection, "on_leaving", [])
+    connection.on_leaving = [*waiting, act]  # type: ignore[attr-defined]
 
 
 def acting_tenant_id() -> int | None:
