@@ -248,7 +248,7 @@ def _terms(domain: Domain, target: Wanted, position: int) -> str:
             "value": format(target.value, "f"),
             "unit": view.unit.value,
             "period": "calendar month",
-            "guardrail": metric.guardrail,
+            "guardrail": metric.guardrail_words,
             "calendar_hours": calendar.hours if calendar else None,
             "calendar_zone": calendar.time_zone if calendar else None,
         }

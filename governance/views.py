@@ -127,7 +127,7 @@ def sheet_page(tenant: Organisation, sheet: TargetSheet, now: datetime) -> Sheet
             Term(
                 _what(target),
                 in_words(target),
-                find(target.metric)[0].guardrail,
+                find(target.metric)[0].guardrail_words,
                 previous.get(_what(target), "new") if sheet.predecessor else "",
                 bytes(target.digest).hex()[:16],
                 measurement_changed(target),

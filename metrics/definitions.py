@@ -92,6 +92,26 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Guardrail:
+    """Something that gets worse where a metric is pushed unfairly (METRICS.md 1.15)."""
+
+    #: The figure of another metric that tells it, `metric.view`; empty where none does.
+    figure: str = ""
+    #: How it gets worse, behind the figure's name; without a figure what does.
+    words: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.figure and not self.words:
+            raise ValueError("A guardrail names a figure, or says what no figure tells.")
+
+    def __str__(self) -> str:
+        if not self.figure:
+            return f"without a figure of its own: {self.words}"
+        metric, view = find(self.figure)
+        return f"{view.name} ({metric.code})" + (f": {self.words}" if self.words else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A metric of the handbook."""
 
@@ -107,8 +127,6 @@ class Metric:
     direction: Direction
     views: tuple[View, ...]
     evidence: str
-    #: What gets worse where this is pushed unfairly; `guards` are the figures it names.
-    guardrail: str
     gaming: str
     source: str
     #: The kinds of evidence that are fetched and stand beside it, as `evidence` says in words.
@@ -119,8 +137,10 @@ class Metric:
     excluded: str = ""
     #: Where in the software to look when it turns (METRICS.md 1.15); empty: not said.
     look_at: str = ""
-    #: The figures of the guardrail, `metric.view`; they are told with every reading.
-    guards: tuple[str, ...] = ()
+    #: What gets worse where this is pushed unfairly; its figures are told with every reading.
+    guardrail: tuple[Guardrail, ...] = ()
+    #: "none, because …", where nothing does.
+    unguarded: str = ""
     #: The setting that says from where on the headline reads as bad, whatever its target.
     line: str = ""
     #: Whether it rests on answers: then response rate and small-number rules apply.
@@ -138,18 +158,29 @@ class Metric:
     changed: date | None = None
 
     def __post_init__(self) -> None:
-        for name in ("question", "formula", "evidence", "guardrail", "gaming", "source"):
+        if self.guardrail and self.unguarded:
+            raise ValueError(f"{self.key} has a guardrail and says that it has none.")
+        declared = ["question", "formula", "evidence", "gaming", "source"]
+        for name in declared if self.guardrail else [*declared, "unguarded"]:
             said = getattr(self, name)
             if not said or (said.startswith("none") and not said.startswith("none, because ")):
                 raise ValueError(f"{self.key} declares no {name}; say 'none, because …' if so.")
         if not self.pair and not self.not_kept:
             raise ValueError(f"{self.key} fetches no evidence and does not say why.")
-        if self.guards and self.guardrail.startswith("none"):
-            raise ValueError(f"{self.key} has figures as its guardrail and says that it has none.")
         if not self.views or len({view.key for view in self.views}) < len(self.views):
             raise ValueError(f"{self.key} needs views with names of their own.")
         if (self.version > 1) != (self.changed is not None):
             raise ValueError(f"{self.key} does not say since when version {self.version} holds.")
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """The figures of its guardrail, `metric.view`."""
+        return tuple(one.figure for one in self.guardrail if one.figure)
+
+    @property
+    def guardrail_words(self) -> str:
+        """Its guardrail by the names of its figures, or why it has none."""
+        return self.unguarded or "; ".join(str(one) for one in self.guardrail)
 
     @property
     def settings_used(self) -> frozenset[str]:
@@ -238,8 +269,11 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="survey comments and QA reviews of the same weeks",
-        guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
-        guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
+        guardrail=(
+            Guardrail("response_rate.rate"),
+            Guardrail("survey_coverage.coverage"),
+            Guardrail("reopen_rate.rate"),
+        ),
         gaming="asking only after happy tickets, asking for a better rating, switching surveys off",
         look_at=_USED,
         excluded="policy denials, which have a figure of their own; " + _NOT_COUNTED,
@@ -269,8 +303,11 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="survey comments and QA reviews of the same weeks",
-        guardrail="response rate and coverage (M06, M07), reopen rate (M18)",
-        guards=("response_rate.rate", "survey_coverage.coverage", "reopen_rate.rate"),
+        guardrail=(
+            Guardrail("response_rate.rate"),
+            Guardrail("survey_coverage.coverage"),
+            Guardrail("reopen_rate.rate"),
+        ),
         gaming="as the satisfied share; and it hides the split between happy and angry",
         look_at=_USED,
         excluded="policy denials, which have a figure of their own; " + _NOT_COUNTED,
@@ -302,7 +339,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="survey comments of the same weeks, by scale",
-        guardrail="none, because it is a rule for comparing and judges nobody",
+        unguarded="none, because it is a rule for comparing and judges nobody",
         gaming="changing the scale when the share falls: a change begins a new series",
         excluded="policy denials; " + _NOT_COUNTED,
         source="METRICS.md M03",
@@ -335,8 +372,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="comments, steps that had to be repeated, transfers",
-        guardrail="reopen rate (M18): a very easy but wrong answer",
-        guards=("reopen_rate.rate",),
+        guardrail=(Guardrail("reopen_rate.rate", "a very easy but wrong answer"),),
         gaming="as the satisfied share",
         look_at="workflow design and integration quality",
         excluded="policy denials; " + _NOT_COUNTED,
@@ -369,8 +405,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="comments and account feedback",
-        guardrail="response rate (M06)",
-        guards=("response_rate.rate",),
+        guardrail=(Guardrail("response_rate.rate"),),
         gaming="inviting friendly accounts",
         look_at=_USED,
         excluded=_NOT_COUNTED,
@@ -409,8 +444,10 @@ METRICS: tuple[Metric, ...] = (
             _share("break_off", "Broken off", asking.break_off, "of those who began broke off"),
         ),
         evidence="reasons of people who opted out",
-        guardrail="survey burden and coverage (M07)",
-        guards=("survey_coverage.burden", "survey_coverage.coverage"),
+        guardrail=(
+            Guardrail("survey_coverage.burden"),
+            Guardrail("survey_coverage.coverage"),
+        ),
         gaming="shrinking the denominator by not asking: watch coverage",
         depends_on=ANSWERS,
         excluded="invitations that can still be answered",
@@ -453,8 +490,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="the ledger of what was not asked, with its reasons",
-        guardrail="response rate (M06)",
-        guards=("response_rate.rate",),
+        guardrail=(Guardrail("response_rate.rate"),),
         gaming="leaving out hard capabilities or unhappy tickets",
         depends_on=ANSWERS | {"timely_minutes", "burden_week", "burden_quarter"},
         source="METRICS.md M07",
@@ -483,7 +519,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="the comments themselves",
-        guardrail="none, because it is itself a guardrail of the satisfied share (M01)",
+        unguarded="none, because it is itself a guardrail of the satisfied share (M01)",
         gaming="asking for a five and for what went wrong",
         depends_on=ANSWERS,
         excluded="comments that could not be classified, which are counted; " + _NOT_COUNTED,
@@ -523,7 +559,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="the comments themselves",
         pair=(Pair.COMMENTS,),
-        guardrail="none, because it only says what to read and judges nobody",
+        unguarded="none, because it only says what to read and judges nobody",
         gaming="dismissing the themes that complain",
         excluded="answers without a comment, which are counted; " + _NOT_COUNTED,
         source="METRICS.md M08b",
@@ -550,7 +586,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="comments on denials, for the policy's owner",
-        guardrail="none, because it judges a policy and no team is measured by it",
+        unguarded="none, because it judges a policy and no team is measured by it",
         gaming="flagging unhappy tickets as denials to hide them",
         depends_on=ANSWERS,
         excluded=_NOT_COUNTED,
@@ -583,8 +619,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="comments of those who answered about the same capability",
-        guardrail="the satisfied share itself (M01); the two are never merged",
-        guards=("csat_share.share",),
+        guardrail=(Guardrail("csat_share.share", "the two are never merged"),),
         gaming="raising the threshold: a change of it begins a new series",
         depends_on=ANSWERS | {"proxy_pairs", "proxy_auc"},
         catalogue_used=frozenset({"quick_within_ms"}),
@@ -625,8 +660,10 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="agents' observations: fast at replying, slow at helping?",
-        guardrail="the gap to the first helpful reply (M13) and resolution time (M14)",
-        guards=("first_meaningful_response.attainment", "resolution_time.cohort_median"),
+        guardrail=(
+            Guardrail("first_meaningful_response.attainment", "the gap to it"),
+            Guardrail("resolution_time.cohort_median"),
+        ),
         gaming="acknowledgements sent to stop the clock",
         look_at=_RUNS,
         excluded="items opened by an agent without contact to a requester; what the requester"
@@ -668,8 +705,10 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="agents' observations and the first replies themselves",
-        guardrail="the gap to the first reply (M12) and resolution time (M14)",
-        guards=("first_response.attainment", "resolution_time.cohort_median"),
+        guardrail=(
+            Guardrail("first_response.attainment", "the gap to it"),
+            Guardrail("resolution_time.cohort_median"),
+        ),
         gaming="replying in many words that hold nothing; replying and closing",
         look_at=_RUNS,
         excluded="items opened by an agent without contact to a requester; what the requester"
@@ -726,8 +765,11 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="escalations with their reasons",
-        guardrail="reopen rate (M18), share of time paused, satisfied share (M01)",
-        guards=("reopen_rate.rate", "csat_share.share"),
+        guardrail=(
+            Guardrail("reopen_rate.rate"),
+            Guardrail("csat_share.share"),
+            Guardrail(words="the share of time paused"),
+        ),
         gaming="closing early, parking, downgrading, closing for inactivity",
         look_at=_RUNS,
         excluded="nothing of its own: what the requester withdrew counts as open until then",
@@ -762,8 +804,10 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="reasons of breaches, and the promises that nothing has decided yet",
-        guardrail="reopen rate (M18), satisfied share (M01)",
-        guards=("reopen_rate.rate", "csat_share.share"),
+        guardrail=(
+            Guardrail("reopen_rate.rate"),
+            Guardrail("csat_share.share"),
+        ),
         gaming="bunching just under the target, parking, downgrading",
         look_at=_RUNS,
         excluded="items withdrawn before their time ran out; those that nothing has decided yet"
@@ -808,8 +852,11 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="repeat contacts on the same matter and comments",
-        guardrail="repeat contact (M17), reopen rate (M18), satisfied share (M01)",
-        guards=("repeat_contact.rate", "reopen_rate.rate", "csat_share.share"),
+        guardrail=(
+            Guardrail("repeat_contact.rate"),
+            Guardrail("reopen_rate.rate"),
+            Guardrail("csat_share.share"),
+        ),
         gaming="splitting one problem over several tickets; solving without logging",
         catalogue_used=frozenset({"first_contact_resolvable"}),
         excluded="first resolutions whose days are not over; of the net figure, capabilities not"
@@ -838,8 +885,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="the second ticket's text",
-        guardrail="reopen rate (M18)",
-        guards=("reopen_rate.rate",),
+        guardrail=(Guardrail("reopen_rate.rate"),),
         gaming="changing the capability on the second ticket",
         excluded="first resolutions whose days are not over; follow-ups that are linked to the"
         " first item",
@@ -882,8 +928,13 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="comments and the messages that reopened",
-        guardrail="resolution time and the age of the backlog: do not keep items open instead",
-        guards=("resolution_time.cohort_median", "sla_attainment.resolution", "backlog.days"),
+        guardrail=(
+            Guardrail("resolution_time.cohort_median", "do not keep items open to avoid reopens"),
+            Guardrail("sla_attainment.resolution"),
+            Guardrail("backlog.days", "nor let them age"),
+            Guardrail(words="the share of follow-ups after day 14, days 15 to 21 against 8 to 14"),
+            Guardrail(words="the share of courtesy reopens"),
+        ),
         line="reopen_line",
         gaming="asking people to open a new ticket; passing reopens off as thanks",
         excluded="resolutions whose days are not over; a thank-you, a slip and a bulk change;"
@@ -924,8 +975,11 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="reasons of escalations",
-        guardrail="resolution time and reopen rate (M14, M18): not escalating what should be",
-        guards=("resolution_time.cohort_median", "sla_attainment.resolution", "reopen_rate.rate"),
+        guardrail=(
+            Guardrail("resolution_time.cohort_median"),
+            Guardrail("sla_attainment.resolution"),
+            Guardrail("reopen_rate.rate", "not escalating what should be"),
+        ),
         gaming="informal help outside the tool",
         excluded="planned hand-offs of a process",
         source="METRICS.md M19",
@@ -950,8 +1004,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="agents' observations",
-        guardrail="escalation rate (M19)",
-        guards=("escalation_rate.rate",),
+        guardrail=(Guardrail("escalation_rate.rate"),),
         gaming="working on tickets without taking them over",
         excluded="the first assignment, and automatic routing before it",
         source="METRICS.md M20",
@@ -977,8 +1030,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="the messages themselves",
-        guardrail="first helpful reply (M13)",
-        guards=("first_meaningful_response.attainment",),
+        guardrail=(Guardrail("first_meaningful_response.attainment"),),
         gaming="asking by telephone what is then not written down",
         depends_on=FOLD | {"many_turns"},
         source="METRICS.md M20b",
@@ -1014,8 +1066,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="what customer success says of volumes: is demand hiding elsewhere?",
-        guardrail="reopen rate (M18)",
-        guards=("reopen_rate.rate",),
+        guardrail=(Guardrail("reopen_rate.rate"),),
         gaming="closing early; refusing to open",
         excluded="of the share, items the requester withdrew",
         source="METRICS.md M21",
@@ -1054,8 +1105,10 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="notes of backlog reviews",
-        guardrail="reopen rate (M18), share closed for inactivity",
-        guards=("reopen_rate.rate",),
+        guardrail=(
+            Guardrail("reopen_rate.rate"),
+            Guardrail(words="the share closed for inactivity"),
+        ),
         gaming="bulk closing",
         look_at="scalability and reliability",
         source="METRICS.md M22",
@@ -1086,8 +1139,10 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="search terms without a result, comments",
-        guardrail="repeated attempts; satisfied share of the capability (M01)",
-        guards=("csat_share.share",),
+        guardrail=(
+            Guardrail("csat_share.share"),
+            Guardrail(words="repeated attempts of one person"),
+        ),
         gaming="hiding the contact button",
         excluded="attempts younger than 72 hours",
         source="METRICS.md M23",
@@ -1114,8 +1169,10 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="the items that were asked for all the same",
-        guardrail="finished without us (M23), satisfied share (M01)",
-        guards=("self_service_completion.share", "csat_share.share"),
+        guardrail=(
+            Guardrail("self_service_completion.share"),
+            Guardrail("csat_share.share"),
+        ),
         gaming="counting visits as completions",
         catalogue_used=frozenset({"self_service"}),
         source="METRICS.md M24",
@@ -1144,8 +1201,7 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
         evidence="the items' texts and agents' observations",
-        guardrail="self-service completion (M23)",
-        guards=("self_service_completion.share",),
+        guardrail=(Guardrail("self_service_completion.share"),),
         line="self_service_line",
         gaming="not classifying",
         catalogue_used=frozenset({"self_service"}),
@@ -1192,8 +1248,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         evidence="the reports behind each problem, the problem of most people first",
         pair=(Pair.SHARED_REPORTS,),
-        guardrail="should have been self-service (M25)",
-        guards=("should_have_been_self_service.share",),
+        guardrail=(Guardrail("should_have_been_self_service.share"),),
         gaming="not linking what is the same; opening a new problem record for each item",
         source="METRICS.md M26",
     ),
@@ -1228,11 +1283,6 @@ def find(name: str) -> tuple[Metric, View]:
             return metric, view
     views = ", ".join(view.key for view in metric.views)
     raise UnknownMetric(f"{key} has no view {view_key!r}; it has {views}.")
-
-
-for _metric in METRICS:
-    for _guard in _metric.guards:
-        find(_guard)  # raises for one that does not exist
 
 
 def check_guards(metrics: Iterable[Metric]) -> None:

@@ -219,7 +219,7 @@ def result_page(*, member: Member, slug: str, action_id: int, now: datetime) -> 
         difference=_difference(came),
         drift=_drift(came),
         beyond=_beyond(came, other, reads=bool(reads_other)),
-        guardrail=metric.guardrail,
+        guardrail=metric.guardrail_words,
         guardrails=[_in_windows(_named(pair.before), pair) for pair in came.guardrails],
         comments=[
             (name, comments(reader, Slice(days.start, days.until, served)))

@@ -112,7 +112,7 @@ def _entry(metric: Metric, settings: Settings) -> Entry:
         ("Never thrown together", metric.never_pooled_across),
         ("Read beside it", metric.evidence),
         ("Of that not kept here", metric.not_kept),
-        ("Guardrail", metric.guardrail),
+        ("Guardrail", metric.guardrail_words),
         ("Known gaming", metric.gaming),
         ("Where in the software to look when it turns", metric.look_at),
         ("Version", f"{metric.version}{since} ({metric.source})"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from metrics import columns, definitions
-from metrics.definitions import BY_KEY, METRICS, Metric, UnknownMetric, View, find
+from metrics.definitions import BY_KEY, METRICS, Guardrail, Metric, UnknownMetric, View, find
 from metrics.evaluating import SeveritiesPooled
 from metrics.keeping import Loaded, Stretch
 from metrics.kinds import Unit
@@ -50,7 +50,7 @@ NEVER_TOLD = {
     "response_rate.break_off": "nobody records who opened",
     "telemetry_proxy.estimate": "nobody has said how quick",  # told in test_self_service.py
 }
-DECLARED = ("question", "formula", "evidence", "guardrail", "gaming", "source")
+DECLARED = ("question", "formula", "evidence", "gaming", "source")
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=list(BY_KEY))
@@ -61,6 +61,20 @@ def test_every_metric_declares_what_to_read_beside_it(metric: Metric, field: str
     for nothing in ("", "none", "none yet"):
         with pytest.raises(ValueError, match=f"{metric.key} declares no {field}"):
             Metric(**(told | {field: nothing}))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=list(BY_KEY))
+def test_every_metric_declares_its_guardrail_or_why_it_has_none(metric: Metric) -> None:
+    assert bool(metric.guardrail) is not metric.unguarded.startswith("none, because ")
+    for nothing in ("", "none", "none yet"):
+        with pytest.raises(ValueError, match=f"{metric.key} declares no unguarded"):
+            replace(metric, guardrail=(), unguarded=nothing)
+    with pytest.raises(ValueError, match="says that it has none"):
+        replace(
+            metric,
+            guardrail=(Guardrail(words="what comes in"),),
+            unguarded="none, because nobody looks",
+        )
 
 
 def test_a_metric_needs_views_with_names_of_their_own() -> None:

@@ -24,7 +24,7 @@ def test_every_metric_is_explained_with_what_it_leaves_out_and_how_it_is_gamed(c
             metric.formula,
             metric.population,
             metric.excluded,
-            metric.guardrail,
+            metric.guardrail_words,
             metric.gaming,
             *(view.name for view in metric.views),
         ):

@@ -40,7 +40,7 @@ MADE_UP = Metric(
     direction=Direction.NONE,
     views=(View("share", "Trifles", Unit.SHARE, trifles, "were of low severity", leads=True),),
     evidence="the items' own texts",
-    guardrail="none, because it is made up",
+    unguarded="none, because it is made up",
     gaming="calling everything a trifle",
     source="nowhere: it is made up",
     pair=(Pair.ASKED_ALL_THE_SAME,),
@@ -76,7 +76,7 @@ def test_it_is_told_by_the_api_the_command_the_export_and_the_scorecard(declared
 
 def test_it_is_explained_on_the_method_page(declared: Cast) -> None:
     page = Shown(browser(declared).get("/acme/method/").content.decode())
-    for said in (MADE_UP.question, MADE_UP.formula, MADE_UP.gaming, MADE_UP.guardrail):
+    for said in (MADE_UP.question, MADE_UP.formula, MADE_UP.gaming, MADE_UP.guardrail_words):
         assert said in page.text_of["trifles"]
 
 
