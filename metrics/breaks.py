@@ -103,7 +103,10 @@ def settings_changes(tenant: Organisation) -> list[Change]:
 
 
 def _asking(capability: Capability) -> list[Change]:
-    """Where a campaign begins or ends, and other words of the survey."""
+    """Where a campaign begins or ends, and other words of the survey.
+
+    Nothing else of a campaign changes once it has begun: the database refuses it.
+    """
     tenant, found = capability.tenant, list[Change]()
     for campaign in Campaign.objects.for_tenant(tenant):
         begun = Break(_day(campaign.starts_at, tenant), f"asked by “{campaign.name}” from here")

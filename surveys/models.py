@@ -20,7 +20,11 @@ from tickets.models import Requester, Ticket
 
 
 class Campaign(TenantOwned):
-    """When resolutions are asked about, and the limits that protect people from being asked."""
+    """When resolutions are asked about, and the limits that protect people from being asked.
+
+    Once it has begun the database lets it be ended and renamed, and refuses every other change:
+    figures of answers begin anew where a campaign does, and not within one (METRICS.md D4).
+    """
 
     name = models.CharField(max_length=100)
     #: Only events from here on are asked about; imported history is not.
