@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,38 @@ def test_an_occupied_port_is_said_before_anything_starts() -> None:
             assert "Nothing was started" in said[0]
         finally:
             other.kill()
+
+
+#: Eight threads hold 30 MB in turn, in arrays that the allocator takes from its arenas.
+_IN_TURN = """
+import re, threading
+import numpy as np
+turn = threading.Lock()
+def hold():
+    with turn:
+        held = [np.ones(2**18) for _ in range(15)]
+        del held
+threads = [threading.Thread(target=hold) for _ in range(8)]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator has no arenas")
+def test_what_one_thread_gave_back_the_next_one_takes() -> None:
+    """Else every thread of a web process keeps what it once held: one turn would bound nothing."""
+    [web] = [one for one in procfile() if one.name == "web"]
+
+    def most_megabytes(variables: Mapping[str, str]) -> float:
+        said = subprocess.check_output(
+            [sys.executable, "-c", _IN_TURN], env={"PATH": os.environ["PATH"], **variables}
+        )
+        return int(said) / 1024
+
+    allocator = {k: v for k, v in web.environment.items() if k.startswith("MALLOC_")}
+    without = {k: v for k, v in allocator.items() if k != "MALLOC_ARENA_MAX"}
+    assert most_megabytes(allocator) < 110
+    assert most_megabytes(without) > 200  # the negative control
