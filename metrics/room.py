@@ -3,8 +3,9 @@
 What one reading may hold is bounded (`packing.MOST_BYTES`); a process has many threads. A reading
 that comes to hold more than SMALL_BYTES therefore takes the process's one turn first, before what
 makes it large is fetched, and has it until the outermost acting context of its thread is left, as a
-request and a command leave it however they end. Whoever has the turn asks for no other and goes on:
-two readings cannot wait for each other.
+request and a command leave it however they end. Whoever has the turn asks for no other, so readings
+do not wait for each other in a ring; nor for ever where a lock of the database is part of it, since
+waiting for the turn has an end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from portal.tenancy.context import on_leaving
 #: A reading that holds at most this much, rows and what is cut from them together, is small: some
 #: 250,000 rows of facts.
 SMALL_BYTES = 32 * 2**20
-#: Seconds a large reading waits for the one before it.
+#: Seconds a large reading waits for another: PostgreSQL ends a transaction of the web role that
+#: asks nothing for 30 (portal/settings.py).
 PATIENCE_S = 20.0
 
 

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from metrics.keeping import KEPT
 from metrics.settled import SETTLED
+from portal.tenancy import context
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, build_cast
@@ -36,7 +37,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 def nobody_acts() -> Iterator[None]:
     """No context outlives the test that entered it, as none outlives a request."""
     yield
-    connection.acting = (None, None)
+    context._leave((None, None))
 
 
 @pytest.fixture(autouse=True)
