@@ -292,7 +292,10 @@ def binomial_tail(k: int, n: int, p: float) -> float:
 
 def t_tails(t: float, degrees: float) -> float:
     """How often chance alone gives a Student's t at least as far from nought, either way."""
-    return _regularised_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+    square = t * t
+    if square < 1:  # close to nought the other argument would be one, to the last digit
+        return 1 - _regularised_beta(square / (degrees + square), 0.5, degrees / 2)
+    return _regularised_beta(degrees / (degrees + square), degrees / 2, 0.5)
 
 
 def student_t(degrees: float) -> float:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -262,6 +262,7 @@ def test_a_binomial_tail_of_very_many_is_scipys(k: int, n: int) -> None:
 
 
 @given(st.floats(0, 30), st.floats(1, 1e6))
+@example(7e-06, 1e6)
 def test_the_tails_of_students_t_are_scipys(t: float, degrees: float) -> None:
     assert intervals.t_tails(t, degrees) == pytest.approx(
         2 * stats.t.sf(t, degrees), rel=1e-6, abs=1e-14
