@@ -46,11 +46,11 @@ def _refuse(word: str) -> NoReturn:
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; a name that stands in it twice could be read in two ways."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise BadJson(f"{double[:100]!r} stands twice in one object.")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadJson(f"{name[:100]!r} stands twice in one object.")
+        found[name] = value
     return found
 
 

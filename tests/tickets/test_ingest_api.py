@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -851,6 +852,15 @@ def test_a_body_of_a_million_names_is_answered(cast: Cast, key: str) -> None:
     assert answer.status_code == 200
     assert statuses(answer.json()["results"]) == ["rejected"]
     assert len(answer.content) < 100_000
+
+
+def test_a_name_that_stands_twice_among_very_many_is_found_at_once(cast: Cast, key: str) -> None:
+    """Looked for name by name it takes minutes, of every web process that is asked."""
+    names = ",".join(f'"{n:x}":0' for n in (*range(90_000), 89_999))
+    began = time.monotonic()
+    said = problem(call(key, EVENTS, "{" + names + "}"), 400)
+    assert "stands twice" in str(said)
+    assert time.monotonic() - began < 10
 
 
 def test_an_organisation_that_tells_too_much_is_asked_to_wait(
