@@ -67,13 +67,24 @@ def read_one(unread: Unread) -> Reading:
         return Reading(None, [trouble("it is not JSON, or deeper than anybody means")])
     except Exception as error:  # nobody thought of what it holds  # noqa: BLE001
         return Reading(None, [trouble(f"could not be read: {where(error)}")], again=True)
-    return _believed(told, unread)
+    believed = _believed(told, unread)
+    if believed.told is not None:
+        _ask_for_tickets(believed.told, unread.kind)
+    return believed
 
 
 def _told(unread: Unread) -> Told:
     if unread.topic == NOT_FETCHED:
         return Told(fetch=[str(json.loads(unread.raw)["ticket"])])
     return connector_of(unread.kind).tell(unread.topic, unread.raw, unread.context)
+
+
+def _ask_for_tickets(told: Told, kind: str) -> None:
+    """Leave out of what is to be fetched what no ticket there can be called."""
+    known = connector_of(kind).ticket_id
+    for name in [one for one in told.fetch if not known.fullmatch(one)]:
+        told.fetch.remove(name)
+        told.remarks.append(Remark("ticket", f"{name[:60]!r} is no id of a ticket: not asked for"))
 
 
 def _believed(told: Told, unread: Unread) -> Reading:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,7 @@ class Desk(Connector):
 
     key, name = "desk", "Desk"
     pulls = hooks = True
+    ticket_id = re.compile(r"[\w-]*")
 
     def __init__(self, how: scheme.Scheme | None) -> None:
         self.scheme = how

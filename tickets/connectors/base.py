@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -152,6 +153,9 @@ class Connector:
     #: Whether it can be pulled, and takes webhooks.
     pulls: bool = False
     hooks: bool = False
+    #: The whole of a ticket's id, which stands in the address of what is fetched: whoever sends an
+    #: unsigned hook must not choose another one.
+    ticket_id: re.Pattern[str] = re.compile(r"[0-9]{1,19}")
     #: How far the next pull goes back behind the last one's watermark.
     overlap: timedelta = timedelta(minutes=5)
     #: Kinds of words that may name a capability, in the order they are offered.

@@ -75,6 +75,7 @@ class GitHub(Connector):
     scheme = GITHUB
     pulls = hooks = True
     facets = ("label", "repository")
+    ticket_id = re.compile(r"[\w.-]+/[\w.-]+#[0-9]{1,19}", re.ASCII)
     streams = {
         name: (f"{DUMPED}{topic}", RECORDS)
         for name, topic in (

@@ -70,6 +70,7 @@ class GitLab(Connector):
     scheme = GITLAB
     pulls = hooks = True
     facets = ("label", "project", "type")
+    ticket_id = re.compile(r"[\w./-]+#[0-9]{1,19}", re.ASCII)
     streams = {
         name: (f"{DUMPED}{topic}", RECORDS)
         for name, topic in (

@@ -215,6 +215,7 @@ class ServiceNow(Connector):
         " and itil (HR: sn_hr_core.case_reader), and an ACL for sys_audit; no right to write."
     )
     scheme = None
+    ticket_id = re.compile(r"[0-9a-f]{32}")
     question_option = "csat_metric"
     pulls = hooks = True
     #: Instants are whole seconds, and a record may be changed twice in one.
@@ -259,7 +260,7 @@ class ServiceNow(Connector):
         yield from _assessed(http, since, options)
 
     def fetch(self, http: Http, ticket: str, *, options: Mapping[str, Any]) -> Iterator[Page]:
-        if not re.fullmatch(r"[0-9a-f]{32}", ticket):
+        if not self.ticket_id.fullmatch(ticket):
             return
         found = list(_rows(http, "task", f"sys_id={ticket}"))
         if not found:

@@ -43,11 +43,12 @@ from tests.tickets.connectors.recorded import (
 )
 from tickets.canonical import EventType
 from tickets.connectors import CONNECTORS
-from tickets.connectors.base import WRONG_SHAPE, Connector, Unusable
+from tickets.connectors.base import WRONG_SHAPE, Connector, Context, Unusable
 from tickets.connectors.http import HttpTrouble
 from tickets.lens import Words
 from tickets.models import InboundMessage, InboundOutcome
 from tickets.news import Told
+from tickets.reading import Unread, read_one
 
 VENDORS = dict(CONNECTORS)
 #: The generic source is asked by nobody.
@@ -299,6 +300,45 @@ def test_telling_is_pure_and_holds_every_word_of_ours_back(key: str) -> None:
                 assert "capability" not in event.data
                 assert event.at.tzinfo is not None
                 assert len(event.sequence) <= 38  # a letter is added, and 40 are kept
+
+
+#: Hooks that name a ticket, as those who know the address may send them.
+HINTS: dict[str, Any] = {
+    "zendesk": lambda name: {"ticket_id": name},
+    "freshdesk": lambda name: {"freshdesk_webhook": {"ticket_id": name}},
+    "jira": lambda name: {"webhookEvent": "jira:issue_updated", "issue": {"id": name}},
+    "servicenow": lambda name: {"sys_id": name},
+    "zammad": lambda name: {"ticket": {"id": name}},
+    "github": lambda name: {
+        "action": "opened", "issue": {"number": name}, "repository": {"full_name": "acme/support"},
+    },
+    "gitlab": lambda name: {
+        "object_kind": "issue", "object_attributes": {"iid": name},
+        "project": {"path_with_namespace": "acme/support"},
+    },
+    "chatwoot": lambda name: {"event": "conversation_updated", "id": name},
+}  # fmt: skip
+ELSEWHERE = ["../users/5?x=", "1/../../users/5", "5?expand=", "5#", "%2e%2e", "picker", "9" * 5_000]
+
+
+def hinted(key: str, name: str, *, signed: bool) -> Told:
+    """What is believed of a hook that names a ticket."""
+    context = Context(options_of(key), {"x-github-event": "issues"}, NOW, signed=signed)
+    raw = json.dumps(HINTS[key](name)).encode()
+    return read_one(Unread(key, "hook", raw, context)).told or Told()
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("key", PULLED)
+def test_a_hint_asks_for_tickets_only_whatever_path_it_names(key: str, signed: bool) -> None:
+    """A ticket's id stands in an address that is asked with our credentials."""
+    ticket = "a" * 32 if key == "servicenow" else "5"
+    assert len(hinted(key, ticket, signed=signed).fetch) == 1
+    for name in ELSEWHERE:
+        for found in hinted(key, name, signed=signed).fetch:
+            number = found.rpartition("#")[2]  # Freshdesk takes the digits out of what is said
+            assert number.isdecimal(), f"{found[:60]!r} leads elsewhere"
+            assert len(number) < 20
 
 
 # --- order ----------------------------------------------------------------------------------------
