@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,9 @@ LOCK = "hashtextextended('tickets.pulling', %s)"
 REFUSED = frozenset(range(400, 500)) - {401, 408, LIMITED}
 #: Tries at one ticket before it is a dead letter.
 TICKET_TRIES = 5
+
+#: The same page with the same cursor behind it, within one pull: the help desk does not go on.
+MOST_ALIKE = 3
 
 #: Makes the session for a connection; tests put their own in its place.
 OpenHttp = Callable[[Connection], Http]
@@ -261,6 +265,7 @@ def _fetch_asked(
         asked = list(_asked(connection, now).values_list("external_id", "asked_at", "tries"))
     new = 0
     for ticket, asked_at, tries in asked:
+        http.went_on()
         try:
             told = connector.fetch(http, ticket, options=connection.options)
             pages = list(in_known_shape(told))
@@ -316,7 +321,7 @@ def _bury(connection: Connection, ticket: str, reason: str, now: datetime) -> No
 def _pull(connection: Connection, connector: Connector, http: Http, now: datetime) -> int:
     new = 0
     told = connector.pull(http, dict(connection.cursor), options=connection.options, now=now)
-    for page in in_known_shape(told):
+    for page in _going_on(in_known_shape(told), http):
         with acting(connection.tenant_id):
             new += store_page(connection, page, now)
             connection.cursor = {**connection.cursor, page.stream: dict(page.cursor)}
@@ -327,9 +332,28 @@ def _pull(connection: Connection, connector: Connector, http: Http, now: datetim
     elif now - last >= RECONCILE_EVERY:
         since = now - RECONCILE_DAYS
         pages = connector.reconcile(http, since=since, options=connection.options, now=now)
-        new += _store_all(connection, in_known_shape(pages), now)
+        new += _store_all(connection, _going_on(in_known_shape(pages), http), now)
         connection.reconciled_at = now
     return new
+
+
+def _going_on(pages: Iterable[Page], http: Http) -> Iterator[Page]:
+    """Pages, as long as there is an end in sight. Raises HttpTrouble where they turn in a circle.
+
+    Whoever answers every question alike would keep a worker for ever.
+    """
+    seen: Counter[bytes] = Counter()
+    for page in pages:
+        place = f"{page.stream} {page.topic} {json.dumps(page.cursor, sort_keys=True)} ".encode()
+        digest = hashlib.sha256(place + page.raw).digest()
+        seen[digest] += 1
+        if seen[digest] == MOST_ALIKE:
+            raise HttpTrouble(
+                f"{http.base.netloc} tells the same page again and again instead of the next one:"
+                " the pull ended there. Is something between it and us that keeps answers?"
+            )
+        yield page
+        http.went_on()
 
 
 def _store_all(connection: Connection, pages: Iterable[Page], now: datetime) -> int:

@@ -27,6 +27,8 @@ ANSWER_SECONDS = 120.0
 #: The longest pause that is waited out here; a longer one ends the pull, and the next goes on.
 LONGEST_WAIT = 60.0
 TRIES = 4
+#: Requests after which something must have come whole: some lists have no end.
+MOST_REQUESTS = 5_000
 #: The status of “ask less often”.
 LIMITED = 429
 #: GitHub says the same with the status of “you may not”, and headers.
@@ -107,6 +109,7 @@ class Http:
         self._sleep, self._clock = sleep, clock
         self._budgets = {budget: deque[float](maxlen=budget.a_minute) for budget in budgets}
         self._lists: dict[str, Answer | HttpTrouble] = {}
+        self._requests = 0
         #: When the help desk's own limit lets us ask again; None: it is not known to be used up.
         self._free_at: float | None = None
         self._session = session or requests.Session()
@@ -123,6 +126,10 @@ class Http:
         self._reaching = Reaching(networks)
         self._session.mount("https://", self._reaching)
         self._session.mount("http://", self._reaching)
+
+    def went_on(self) -> None:
+        """Count requests anew: something has come whole, or something else is asked for."""
+        self._requests = 0
 
     def close(self) -> None:
         """Close its connections; asked again, it opens new ones."""
@@ -174,6 +181,9 @@ class Http:
 
     def _ask(self, method: str, path: str, **given: Any) -> Answer:
         url = self.url(path)
+        self._requests += 1
+        if self._requests > MOST_REQUESTS:
+            raise HttpTrouble(_endless(self.base.netloc))
         for attempt in range(1, TRIES + 1):
             self._keep_budgets(urlsplit(url).path)
             self._keep_limit()
@@ -319,6 +329,13 @@ def _not_allowed(host: str) -> str:
 
 def _too_long(host: str) -> str:
     return f"{host} took longer than {ANSWER_SECONDS:.0f} seconds for an answer: it was cut off."
+
+
+def _endless(host: str) -> str:
+    return (
+        f"{host} has answered {MOST_REQUESTS:,} times, and nothing came of it whole: its lists have"
+        " no end. Is something between it and us that answers everything alike?"
+    )
 
 
 def _said(status: int, host: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,12 +21,12 @@ from portal.tenancy import due
 from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast, ConnectionFactory
-from tests.tickets.connectors import zammad, zendesk
-from tests.tickets.connectors.desk import Desk, Reply, open_http
+from tests.tickets.connectors import chatwoot, jira, servicenow, zammad, zendesk
+from tests.tickets.connectors.desk import Asked, Desk, Reply, open_http
 from tests.tickets.connectors.entering import NOW, connected
 from tests.tickets.connectors.test_pull_to_facts import Installation
 from tickets import fetching, inbound, pulling
-from tickets.connectors import CONNECTORS
+from tickets.connectors import CONNECTORS, http
 from tickets.connectors.base import Context
 from tickets.connectors.http import MOST_PATIENCE, Http, HttpTrouble
 from tickets.models import Connection, ConnectionCheck, FetchWork, InboundMessage, InboundOutcome
@@ -107,6 +108,48 @@ def test_what_nobody_foresaw_is_in_the_log_with_its_place(
     two.visited()
     [record] = [one for one in caplog.records if one.exc_info]
     assert "a mistake of ours" in str(record.exc_info)
+
+
+class Kept(Desk):
+    """Something in between that keeps the first answer to each path, whatever is asked of it."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk, self._kept = desk, dict[str, Reply]()
+
+    def _reply(self, asked: Asked) -> Reply:
+        return self._kept.setdefault(asked.path, self._desk._reply(asked))
+
+
+@pytest.mark.parametrize(
+    ("module", "said"), [(chatwoot, "same page"), (jira, "same page"), (servicenow, "no end")]
+)
+def test_a_list_that_never_ends_keeps_no_worker(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, module: ModuleType, said: str
+) -> None:
+    """Its first page says that there is more, and so does every other: it is the same one.
+
+    The desk itself gives up behind 2,000 requests, as nobody else would.
+    """
+    monkeypatch.setattr(http, "MOST_REQUESTS", 500)
+    installation = Installation(cast, module)
+    kept = Kept(installation.desk)
+    for scheme in ("https://", "http://"):
+        installation.http._session.mount(scheme, kept)
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        installation.visited()
+        assert said in installation.stored.trouble
+        assert len(kept.asked) <= 500
+
+
+def test_each_ticket_that_a_hint_names_is_counted_from_its_own_beginning(
+    installation: Installation,
+) -> None:
+    installation.http._requests = http.MOST_REQUESTS
+    asked_for(installation, "1", minute=2)
+    installation.visited(minutes=2)
+    assert installation.stored.trouble == ""
+    assert not FetchWork.objects.exists()
 
 
 def test_a_cursor_that_cannot_be_kept_is_trouble(cast: Cast) -> None:
