@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -214,8 +216,43 @@ BEAT: list[tuple[Callable[[], int], float]] = [
     (refresh_columns, TICK),
 ]
 
+#: What may take hours: as long as help desks answer, or a file is. It leaves a thread of the worker
+#: to everything else, or four slow help desks would keep all deliveries waiting.
+LONG = (pull_help_desks, import_uploads)
+
+
+class _Room:
+    """Threads of this process that long work may have."""
+
+    def __init__(self) -> None:
+        self.resize(None)
+
+    def resize(self, threads: int | None) -> None:
+        """All but one of a worker's threads; None: nobody counts them."""
+        self._free = None if threads is None else threading.Semaphore(max(1, threads - 1))
+
+    def within(self, body: Callable[[], int]) -> Callable[[], int]:
+        """The body, where there is room: else another tick looks for the same work."""
+
+        @wraps(body)
+        def run() -> int:
+            free = self._free
+            if free is None:
+                return body()
+            if not free.acquire(blocking=False):
+                return 0
+            try:
+                return body()
+            finally:
+                free.release()
+
+        return run
+
+
+room = _Room()
+
 for body, _ in BEAT:
-    app.task(body, name=body.__name__)
+    app.task(room.within(body) if body in LONG else body, name=body.__name__)
 
 app.conf.beat_schedule = {
     # A tick that nobody takes is worth nothing soon: the next one looks for the same work.
@@ -235,8 +272,9 @@ _beat: list[Any] = []
 _CHATTER = ("celery.beat", "celery.worker.strategy", "celery.worker.request", "celery.app.trace")
 
 
-def _start_beat(**_: Any) -> None:
+def _start_beat(sender: Any, **_: Any) -> None:
     """Tick inside the worker process; the table of last runs stays in memory."""
+    room.resize(sender.pool.limit)
     if settings.LOGGING["root"]["level"] != "DEBUG":
         for name in _CHATTER:
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -12,15 +12,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
+from threading import Event, Semaphore
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
 from django.db import connection
 
-from portal.celery import BEAT, app
+from portal.celery import BEAT, LONG, _Room, app
 from portal.database_urls import URL_VARIABLES, database_url
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,6 +155,36 @@ def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("threads", "at_work"), [(4, 3), (2, 1), (1, 1), (None, 6)])
+def test_work_that_takes_hours_leaves_a_thread_to_everything_else(
+    threads: int | None, at_work: int
+) -> None:
+    """None is the control: where nobody counts, all six come in."""
+    room, go_on, begun = _Room(), Event(), Semaphore(0)
+
+    def slow() -> int:
+        begun.release()
+        assert go_on.wait(30)
+        return 1
+
+    room.resize(threads)
+    body = room.within(slow)
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(body) for _ in range(6)]
+        for _ in range(at_work):
+            assert begun.acquire(timeout=30)
+        turned_away = [one.result(30) for one in islice(as_completed(asked), 6 - at_work)]
+        go_on.set()
+        assert sum(one.result(30) for one in asked) == at_work
+    assert turned_away == [0] * (6 - at_work)
+    assert body() == 1, "there is room again"
+
+
+def test_what_may_take_hours_is_what_the_worker_keeps_within_its_room() -> None:
+    kept = {name for name, task in app.tasks.items() if hasattr(task.run, "__wrapped__")}
+    assert kept == {body.__name__ for body in LONG} == {"pull_help_desks", "import_uploads"}
 
 
 def test_the_beat_table_names_tasks_that_exist() -> None:
