@@ -570,22 +570,34 @@ def _merged(ticket: str, at: datetime, into: str, source: str, sequence: str = "
     return Event(key, EventType.MERGED, at, sequence, data=data)
 
 
-def _observed(ticket: str, at: datetime, name: str, value: object) -> Event:
+def _observed(ticket: str, at: datetime, name: str, value: object, sequence: str = "") -> Event:
     return Event(
         event_key(ticket, "observed", name, value, at.isoformat()),
         EventType.OBSERVED,
         at,
+        sequence,
         data={"name": name, "value": value},
     )
 
 
 def _metric_event(row: Record) -> Told:
-    """Which promise Zendesk holds. Its own timers are no replies and no resolutions."""
-    if row.get("type") != "apply_sla" or row.get("deleted"):
+    """Which promise Zendesk holds. Its own timers are no replies and no resolutions.
+
+    The clock of the first reply starts with every ticket, under a policy or not: until one is
+    applied, be it in the same second, there is no promise.
+    """
+    starts = ("activate", "reply_time", "1")
+    if row.get("deleted"):
+        return Told()
+    if (row.get("type"), row.get("metric"), str(row.get("instance_id"))) == starts:
+        target, sequence = None, ""
+    elif row.get("type") == "apply_sla":
+        target, sequence = inside(row, "sla", "target"), "1"
+    else:
         return Told()
     ticket, at = needed(row, "ticket_id"), moment(row, "time")
-    target = inside(row, "sla", "target")
-    return Told(tickets=[TicketNews(ticket, [_observed(ticket, at, PROMISE, target)])])
+    promise = _observed(ticket, at, PROMISE, target, sequence)
+    return Told(tickets=[TicketNews(ticket, [promise])])
 
 
 # --- audits -------------------------------------------------------------------------------------

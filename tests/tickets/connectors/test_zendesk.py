@@ -561,6 +561,30 @@ def test_an_absent_promise_is_a_flaw_and_never_a_kept_one(cast: Cast, live: Conn
         assert [flaw.ticket.external_id for flaw in flaws] == ["7"]
 
 
+def test_a_ticket_that_no_policy_was_applied_to_has_no_promise(
+    cast: Cast, live: Connection
+) -> None:
+    """As a pull tells it: exported tickets do not say which policies hold."""
+    story(cast, live, opened(7, day("08:00:00")), opened(8, day("08:00:00")))
+    started = {
+        "metric": "reply_time",
+        "instance_id": 1,
+        "type": "activate",
+        "time": day("08:00:00"),
+    }
+    applied = {**started, "id": 3, "ticket_id": 8, "type": "apply_sla", "sla": {"target": 60}}
+    # The clock of an update goes on after a pause, under the same number.
+    unpaused = {**started, "id": 4, "ticket_id": 8, "metric": "requester_wait_time",
+                "time": day("09:00:00")}  # fmt: skip
+    events = [applied, {**started, "id": 1, "ticket_id": 7}, {**started, "id": 2, "ticket_id": 8},
+              unpaused]  # fmt: skip
+    page = json.dumps({"ticket_metric_events": events}).encode()
+    enter(cast, live, [Recorded("metric_events", page)])
+    with reading(cast):
+        flaws = TicketFlaw.objects.filter(ticket__connection=live, kind="no_promise")
+        assert [flaw.ticket.external_id for flaw in flaws] == ["7"]
+
+
 def test_zendesks_own_reply_timer_is_no_reply() -> None:
     fulfilled = {"id": 1, "ticket_id": 7, "metric": "reply_time", "instance_id": 1,
                  "type": "fulfill", "time": day("08:00:05")}  # fmt: skip

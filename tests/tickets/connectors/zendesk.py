@@ -260,8 +260,10 @@ def desk(*, surveys: Any = None, ratings: Any = ((OFFERED,), (GOOD, BAD))) -> De
         start = int(asked.query["start_time"])
         ends = 1_772_500_000 if start < 1_772_500_000 else 1_772_600_000
         sla = {"target": 1440, "business_hours": False}
-        events = [{"id": ends, "ticket_id": 35436, "metric": "reply_time", "instance_id": 1,
-                   "type": "apply_sla", "time": day("08:00:01"), "sla": sla}]  # fmt: skip
+        of_first_reply = {"id": ends, "ticket_id": 35436, "metric": "reply_time", "instance_id": 1}
+        events = [{**of_first_reply, "type": "activate", "time": day("08:00:01")},
+                  {**of_first_reply, "type": "apply_sla", "time": day("08:00:01"),
+                   "sla": sla}]  # fmt: skip
         link = f"{ELSEWHERE}/api/v2/incremental/ticket_metric_events.json?start_time={ends}"
         # The last page repeats its last record, and points at itself.
         return {"ticket_metric_events": events, "next_page": link, "end_time": ends, "count": 1,
