@@ -64,7 +64,7 @@ def connect(
     if connector.pulls:
         address, wrong = normal_address(base_url)
         mistakes |= {"base_url": wrong} if wrong else {}
-    mistakes |= _missing(connector.asks, answers)
+    mistakes |= _mistakes(connector.asks, answers)
     if mistakes:
         raise NotConnectable(mistakes)
     connection = Connection.objects.create(
@@ -100,9 +100,9 @@ def change_access(
     moved = address != connection.base_url
     entered = {ask.name for ask in connector.asks if ask.secret and answers.get(ask.name)}
     if moved or entered:
-        mistakes |= _missing(connector.asks, answers, again=moved)
+        mistakes |= _mistakes(connector.asks, answers, again=moved)
     else:
-        mistakes |= _missing([ask for ask in connector.asks if not ask.secret], answers)
+        mistakes |= _mistakes([ask for ask in connector.asks if not ask.secret], answers)
     if mistakes:
         raise NotConnectable(mistakes)
     connection.base_url = address
@@ -191,16 +191,22 @@ def _wake(connection: Connection, at: datetime) -> None:
     hint("pull_help_desks")
 
 
-def _missing(
+def _mistakes(
     asks: tuple[Asked, ...] | list[Asked], answers: Mapping[str, str], *, again: bool = False
 ) -> dict[str, str]:
-    return {
-        ask.name: "Enter it again: the address changes, and it is not sent elsewhere unseen."
-        if again and ask.secret
-        else f"{ask.label} is needed."
-        for ask in asks
-        if ask.required and not answers.get(ask.name)
-    }
+    """What is needed and missing, or cannot be used, by name."""
+    found = {}
+    for ask in asks:
+        answer = answers.get(ask.name) or ""
+        if answer and (why := ask.mistake(answer)):
+            found[ask.name] = why
+        elif not answer and ask.required:
+            found[ask.name] = (
+                "Enter it again: the address changes, and it is not sent elsewhere unseen."
+                if again and ask.secret
+                else f"{ask.label} is needed."
+            )
+    return found
 
 
 def _options(connector: Connector, answers: Mapping[str, str]) -> dict[str, str]:

@@ -151,7 +151,8 @@ class ConnectForm(AccessForm):
 
 def _field(ask: Asked, *, new: bool) -> forms.CharField:
     """A field for what a connector asks; secrets are never shown again."""
-    widget = forms.PasswordInput if ask.secret else forms.TextInput
+    widget: type[forms.Widget] = forms.PasswordInput if ask.secret else forms.TextInput
+    widget = forms.Textarea if ask.long else widget
     hint = ask.help
     if ask.secret and not new:
         hint = f"{hint} Leave it empty to keep what is stored.".strip()
@@ -159,7 +160,7 @@ def _field(ask: Asked, *, new: bool) -> forms.CharField:
         label=ask.label,
         help_text=hint,
         required=ask.required and (new or not ask.secret),
-        max_length=2000,
+        max_length=20_000 if ask.long else 2000,
         widget=widget(attrs={"autocomplete": "off"}),
     )
 

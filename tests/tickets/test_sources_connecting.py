@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,9 +19,14 @@ from portal.tenancy.context import acting
 from portal.tenancy.models import Door
 from tests import roles
 from tests.factories import Cast, ConnectionFactory
+from tests.tickets.events import event
 from tests.tickets.told_desk import connected, deliver, fold
 from tickets import access, connecting, pulling
 from tickets.access import NotConnectable
+from tickets.connectors import CONNECTORS
+from tickets.connectors.base import Context, Unusable
+from tickets.connectors.generic import read
+from tickets.connectors.records import texts
 from tickets.inbound import receive
 from tickets.mapping_page import field_name
 from tickets.models import (
@@ -92,6 +97,40 @@ def test_a_help_desk_is_connected_and_its_credentials_open_for_workers(
     assert source.options == {"user": "reader"}
     assert opened(cast, source) == {"token": TOKEN}
     assert acts_of(cast) == ["connection.created", "connection.check_asked"]
+
+
+def test_options_of_its_help_desk_are_entered_with_it_and_looked_at(
+    cast: Cast, ada: Client
+) -> None:
+    entered = {"kind": "freshdesk", "name": "fresh", "base_url": "https://fresh.example",
+               "api_key": TOKEN, "acknowledgements": "One.\n\nTwo."}  # fmt: skip
+    answer = ada.post("/acme/sources/connect/", {**entered, "since": "a month"})
+    assert answer.status_code == 400
+    assert "in whole days" in answer.content.decode()
+    assert ada.post("/acme/sources/connect/", {**entered, "since": "90"}).status_code == 302
+    with acting(cast.acme.pk):
+        options = Connection.objects.get(name="fresh").options
+    assert options["since"] == "90"
+    began = CONNECTORS["freshdesk"].begins(None, options, NOW)
+    assert began == NOW - timedelta(days=90)
+    assert CONNECTORS["freshdesk"].begins(None, {"since": ""}, NOW) == NOW - timedelta(days=30)
+    assert texts(options["acknowledgements"]) == ["One.", "Two."]
+
+
+def test_a_tools_time_zone_is_declared_where_it_is_connected(cast: Cast, ada: Client) -> None:
+    entered = {"kind": "api", "name": "crm"}
+    answer = ada.post("/acme/sources/connect/", {**entered, "zone": "Berlin"})
+    assert answer.status_code == 400
+    assert "Europe/Berlin" in answer.content.decode()
+    assert ada.post("/acme/sources/connect/", {**entered, "zone": "Europe/Berlin"}).status_code
+    assert ada.post("/acme/sources/connect/", {"kind": "api", "name": "erp"}).status_code == 302
+    with acting(cast.acme.pk):
+        options = {one.name: one.options for one in Connection.objects.exclude(name="told")}
+    said = event("ticket.created", "e1", time="2026-03-02T10:00:00")
+    told = read(said, Context(options=options["crm"]))
+    assert told.tickets[0].events[0].at == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    with pytest.raises(Unusable, match="declares no zone"):
+        read(said, Context(options=options["erp"]))
 
 
 def test_the_web_role_cannot_read_what_it_stored(cast: Cast, ada: Client) -> None:

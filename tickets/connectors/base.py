@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tickets.canonical import Severity, State
 from tickets.connectors.http import Http, HttpTrouble
@@ -77,6 +78,37 @@ class Asked:
     help: str = ""
     secret: bool = False
     required: bool = True
+    #: Whether several lines may be entered.
+    long: bool = False
+    #: Why an answer cannot be used, in a sentence; empty: it can.
+    mistake: Callable[[str], str] = lambda answer: ""
+
+
+def _no_days(answer: str) -> str:
+    days = answer.isascii() and answer.isdecimal() and len(answer) < 5
+    return "" if days else "Say it in whole days, at most 9999."
+
+
+def no_zone(answer: str) -> str:
+    """Why an answer is no time zone; empty: it is one."""
+    try:
+        ZoneInfo(answer)
+    except (KeyError, ValueError, OSError):
+        return "Name a time zone as Europe/Berlin is one."
+    return ""
+
+
+#: What every help desk that can be pulled is asked for besides, and every one that tells messages.
+SINCE = Asked(
+    "since", "Days that the first pull goes back", "empty: 30", required=False, mistake=_no_days
+)
+ACKNOWLEDGEMENTS = Asked(
+    "acknowledgements",
+    "Texts of yours that help nobody",
+    "such as the one that says you have received it; an empty line between two of them",
+    required=False,
+    long=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +213,7 @@ class Connector:
         """Where a pull begins: the overlap before its mark, or the first one's days ago."""
         if mark:
             return datetime.fromisoformat(mark) - self.overlap
-        return now - timedelta(days=float(options.get("since", 30)))
+        return now - timedelta(days=float(options.get("since") or 30))
 
     def reconcile(
         self, http: Http, *, since: datetime, options: Mapping[str, Any], now: datetime

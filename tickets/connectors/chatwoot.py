@@ -18,7 +18,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, Meaning, Severity, State
-from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, Page, Unusable
+from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
+    SINCE,
+    Asked,
+    Connector,
+    Context,
+    Delivery,
+    Guess,
+    Page,
+    Unusable,
+)
 from tickets.connectors.http import Http, HttpTrouble
 from tickets.connectors.records import (
     Record,
@@ -26,16 +36,15 @@ from tickets.connectors.records import (
     compact,
     document,
     each,
+    helped,
     inside,
     moment,
     moment_or_none,
     needed,
     read_after,
     rows_of,
-    texts,
 )
 from tickets.connectors.signatures import CHATWOOT
-from tickets.meaning import Untold, meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 FIDELITY = "derived_from_snapshot_diff"
@@ -81,6 +90,8 @@ class Chatwoot(Connector):
     asks = (
         Asked("account", "Number of the account", "It stands in the address: /app/accounts/1/…"),
         Asked("token", "Access token", "Profile settings, at the bottom", secret=True),
+        SINCE,
+        ACKNOWLEDGEMENTS,
     )
     rights = (
         "The access token of a user with the role Administrator: satisfaction reports and the list"
@@ -382,7 +393,10 @@ def _message(row: Record, conversation: Record, context: Context) -> Told:
     text, removed = str(row.get("content") or ""), bool(attributes.get("deleted"))
     data: dict[str, Any] = {}
     if public and kind is ActorKind.AGENT:
-        data["meaning"] = Meaning.UNKNOWN.value if removed else _meaning(row, text, context).value
+        attached = len(row.get("attachments") or ())
+        data["meaning"] = (
+            Meaning.UNKNOWN.value if removed else helped(text, context.options, attached)
+        )
     key = event_key(ticket, "message", id_, public, removed)
     message = Event(key, EventType.MESSAGE, at, f"0{id_.zfill(20)}", kind, actor, public, data)
     texts = {key: text} if text and not removed else {}
@@ -402,14 +416,6 @@ def _author(row: Record, outgoing: bool | None) -> tuple[ActorKind, str | None]:
     if kind == "user":
         return ActorKind.AGENT, f"user {id_}"
     return ActorKind.BOT, None
-
-
-def _meaning(row: Record, text: str, context: Context) -> Meaning | Untold:
-    return meaning_of(
-        text,
-        templates=texts(context.options.get("acknowledgements")),
-        attachments=len(row.get("attachments") or ()),
-    )
 
 
 # --- satisfaction -------------------------------------------------------------------------------

@@ -22,7 +22,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, Flag, Severity, State
-from tickets.connectors.base import Asked, Connector, Context, Delivery, Guess, Page, Unusable
+from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
+    SINCE,
+    Asked,
+    Connector,
+    Context,
+    Delivery,
+    Guess,
+    Page,
+    Unusable,
+)
 from tickets.connectors.http import Answer, Http, HttpTrouble
 from tickets.connectors.records import (
     Record,
@@ -31,17 +41,16 @@ from tickets.connectors.records import (
     document,
     each,
     entries,
+    helped,
     inside,
     moment,
     moment_or_none,
     needed,
     read_after,
     rows_of,
-    texts,
 )
 from tickets.flaws import PROMISE
 from tickets.lens import NAMED
-from tickets.meaning import meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 _RATINGS = "/api/v2/surveys/satisfaction_ratings"
@@ -96,6 +105,14 @@ class Freshdesk(Connector):
     name = "Freshdesk"
     asks = (
         Asked("api_key", "API key of the agent", "Profile settings, your API key", secret=True),
+        Asked(
+            "fields",
+            "Custom fields that may name a capability",
+            "such as cf_service",
+            required=False,
+        ),
+        SINCE,
+        ACKNOWLEDGEMENTS,
     )
     rights = (
         "The API key of an agent whose role may view tickets, contacts, agents, groups and"
@@ -615,11 +632,7 @@ def _conversation(row: Record, context: Context) -> Told:
     text = str(row.get("body_text") or "")
     data: dict[str, Any] = {}
     if public and not row.get("incoming"):
-        data["meaning"] = meaning_of(
-            text,
-            templates=texts(context.options.get("acknowledgements")),
-            attachments=len(row.get("attachments") or ()),
-        ).value
+        data["meaning"] = helped(text, context.options, len(row.get("attachments") or ()))
     automatic = bool(row.get("auto_response"))
     author = None if automatic or not row.get("user_id") else str(row["user_id"])
     kind = ActorKind.UNKNOWN if author else ActorKind.AUTOMATION

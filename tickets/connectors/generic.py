@@ -15,12 +15,20 @@ from zoneinfo import ZoneInfo
 
 from portal import strict_json
 from tickets.canonical import ActorKind, Event, EventType, Fidelity, Precision, UsageType
-from tickets.connectors.base import Asked, Connector, Context, Delivery, Unusable
+from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
+    Asked,
+    Connector,
+    Context,
+    Delivery,
+    Unusable,
+    no_zone,
+)
+from tickets.connectors.records import helped
 from tickets.connectors.signatures import STANDARD
 from tickets.event_types import PREFIX, TYPES, VERSION, mistakes
 from tickets.flaws import POSITION, READ_AFTER
 from tickets.keepable import EARLIEST, FURTHEST
-from tickets.meaning import meaning_of
 from tickets.news import RatingTold, Remark, TicketNews, Told, UsageTold, event_key
 
 EVENT, EVENTS = "event", "events"
@@ -48,6 +56,14 @@ class Generic(Connector):
             "where the tool tells answers to several questions",
             required=False,
         ),
+        Asked(
+            ZONE,
+            "Time zone of its times without an offset",
+            "such as Europe/Berlin; empty: they are refused",
+            required=False,
+            mistake=no_zone,
+        ),
+        ACKNOWLEDGEMENTS,
     )
     streams = {EVENT: (EVENT, ""), EVENTS: (EVENT, "")}
 
@@ -105,7 +121,7 @@ def read(body: Any, context: Context) -> Told:
     errors = mistakes(body)
     if errors:
         raise Unusable(*errors)
-    zone = context.options.get(ZONE)
+    zone = str(context.options.get(ZONE) or "") or None
     moments: dict[str, datetime] = {}
     said = {"time": body["time"]}
     said |= {f"data.{name}": body["data"].get(name) for name in _INSTANTS}
@@ -130,7 +146,7 @@ def read(body: Any, context: Context) -> Told:
         raise Unusable(*errors)
     name = TYPES[body["type"]].name
     if name.startswith("ticket."):
-        return Told(tickets=[_ticket(EventType(name), body, moments)])
+        return Told(tickets=[_ticket(EventType(name), body, moments, context.options)])
     if name.startswith("csat."):
         return _rated(_rating(name, body, moments), context)
     return Told(usage=[_usage(name, body, moments["time"])])
@@ -171,14 +187,20 @@ _STANDING = {
 
 
 def _ticket(
-    type_: EventType, body: Mapping[str, Any], moments: Mapping[str, datetime]
+    type_: EventType,
+    body: Mapping[str, Any],
+    moments: Mapping[str, datetime],
+    options: Mapping[str, Any],
 ) -> TicketNews:
     """One thing that happened to a ticket, and what it says of the label."""
     said: Mapping[str, Any] = body["data"]
     at = moments["time"]
     actor = said.get("actor", {})
     key = event_key(EVENT, body["id"])
-    data = _DATA.get(type_, _as_said)(said)
+    if type_ is EventType.MESSAGE:
+        data = _message(said, options)
+    else:
+        data = _DATA.get(type_, _as_said)(said)
     if "revises" in body:
         data["revises"] = event_key(EVENT, body["revises"])
     if "data.previous_read_at" in moments:
@@ -228,19 +250,18 @@ def _standing(said: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _message(said: Mapping[str, Any]) -> dict[str, Any]:
+def _message(said: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """A message without its words, which are kept apart; they say whether a reply helped."""
     data = {name: said[name] for name in ("meaning", "template") if name in said}
     by_requester = said["actor"].get("kind") == ActorKind.REQUESTER
     if "meaning" not in data and "text" in said and said["public"] and not by_requester:
-        data["meaning"] = meaning_of(said["text"]).value
+        data["meaning"] = helped(said["text"], options)
     return data
 
 
 _DATA: Mapping[EventType, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     EventType.CREATED: _standing,
     EventType.SNAPSHOT: _standing,
-    EventType.MESSAGE: _message,
 }
 
 

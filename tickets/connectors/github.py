@@ -17,7 +17,9 @@ from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
 from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
     RECORDS,
+    SINCE,
     Asked,
     Connector,
     Context,
@@ -36,13 +38,13 @@ from tickets.connectors.records import (
     document,
     each,
     each_dumped,
+    helped,
     inside,
     moment,
     needed,
     stood,
 )
 from tickets.connectors.signatures import GITHUB
-from tickets.meaning import meaning_of
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
 
 STAFF = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
@@ -70,6 +72,8 @@ class GitHub(Connector):
         Asked("token", "Fine-grained token", secret=True),
         Asked("repositories", "Repositories", "owner/name, several separated by commas"),
         *ASKED,
+        SINCE,
+        ACKNOWLEDGEMENTS,
     )
     rights = "Issues: read-only and Metadata: read-only, on the chosen repositories"
     scheme = GITHUB
@@ -158,10 +162,10 @@ class GitHub(Connector):
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
         body = document(raw)
         if topic.startswith(DUMPED):
-            return _dumped(topic, body, Labels.of(context.options))
+            return _dumped(topic, body, context.options)
         if topic == "hook":
             return _hinted(body, context.headers.get("x-github-event", ""))
-        return _Issue(body, Labels.of(context.options)).told()
+        return _Issue(body, context.options).told()
 
     def guess_state(self, word: str) -> Guess | None:
         if word in CLOSED:
@@ -196,8 +200,8 @@ def _hinted(body: Mapping[str, Any], event: str) -> Told:
 class _Issue:
     """One issue with its timeline, told."""
 
-    def __init__(self, body: Mapping[str, Any], labels: Labels) -> None:
-        self.issue, self.labels = body["issue"], labels
+    def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        self.issue, self.options, self.labels = body["issue"], options, Labels.of(options)
         self.repository = str(body["repository"])
         self.ticket = f"{self.repository}#{self.issue['number']}"
         self.timeline = sorted(
@@ -280,7 +284,7 @@ class _Issue:
         kind, actor = self._author(author, entry)
         text = str(entry.get("body") or "")
         helps = kind is ActorKind.AGENT or (kind is ActorKind.UNKNOWN and _is_staff(entry))
-        data = {"meaning": meaning_of(text).value} if helps else {}
+        data = {"meaning": helped(text, self.options)} if helps else {}
         key = event_key("github comment", entry["id"])
         at = moment(entry, "created_at")
         self._tell(key, EventType.MESSAGE, at, kind, actor, public=True, **data)
@@ -329,8 +333,9 @@ class _Issue:
 class _Part(_Issue):
     """Records of one issue, told without the issue itself: who opened it is not known."""
 
-    def __init__(self, ticket: str, labels: Labels) -> None:
-        self.ticket, self.labels, self.requester = ticket, labels, None
+    def __init__(self, ticket: str, options: Mapping[str, Any]) -> None:
+        self.ticket, self.options, self.requester = ticket, options, None
+        self.labels = Labels.of(options)
         self.severities, self.categories = [], []
         self.news = TicketNews(ticket)
 
@@ -347,26 +352,26 @@ class _Part(_Issue):
         return ActorKind.UNKNOWN if kind is ActorKind.AGENT else kind
 
 
-def _dumped(topic: str, page: Any, labels: Labels) -> Told:
+def _dumped(topic: str, page: Any, options: Mapping[str, Any]) -> Told:
     """What dumped records say, each without the others. Pull requests are no issues."""
     match topic.removeprefix(DUMPED):
         case "issues":
-            return each_dumped(topic, page, lambda row: _stands(row, labels))
+            return each_dumped(topic, page, lambda row: _stands(row, options))
         case "comments":
-            return each_dumped(topic, page, lambda row: _commented(row, labels))
+            return each_dumped(topic, page, lambda row: _commented(row, options))
         case "events":
-            return each_dumped(topic, page, lambda row: _happened(row, labels))
+            return each_dumped(topic, page, lambda row: _happened(row, options))
     raise Unusable({"field": "topic", "reason": f"{topic!r} is none of GitHub's"})
 
 
-def _stands(issue: Record, labels: Labels) -> Told:
+def _stands(issue: Record, options: Mapping[str, Any]) -> Told:
     """An issue's opening, and how it stands: what happened between is another stream."""
     if issue.get("pull_request"):
         return Told()
     ticket, at = _place(issue, "url"), moment(issue, "updated_at")
-    whole = _Issue({"repository": ticket.rpartition("#")[0], "issue": issue}, labels)
+    whole = _Issue({"repository": ticket.rpartition("#")[0], "issue": issue}, options)
     whole.opened()
-    data, remarks = _labelled(issue, labels)
+    data, remarks = _labelled(issue, options)
     if assignee := _account(issue.get("assignee")):
         data["agent"] = assignee
     closed = issue.get("state") == "closed" and issue.get("closed_at")
@@ -377,19 +382,19 @@ def _stands(issue: Record, labels: Labels) -> Told:
     return Told(tickets=[whole.news, stands], remarks=remarks)
 
 
-def _labelled(issue: Record, labels: Labels) -> tuple[dict[str, Any], list[Remark]]:
+def _labelled(issue: Record, options: Mapping[str, Any]) -> tuple[dict[str, Any], list[Remark]]:
     """What an issue's labels say, as far as one says it."""
     found = [one.get("name") for one in issue.get("labels") or () if isinstance(one, Mapping)]
-    data, untold = labels.told(map(str, found))
+    data, untold = Labels.of(options).told(map(str, found))
     reason = "which of several labels was put on last is told by events only"
     return data, [Remark("labels", reason)] if untold else []
 
 
-def _commented(comment: Record, labels: Labels) -> Told:
+def _commented(comment: Record, options: Mapping[str, Any]) -> Told:
     """A comment; whoever GitHub calls a member is staff."""
     if "/pull/" in str(comment.get("html_url") or ""):
         return Told()
-    part = _Part(_place(comment, "issue_url"), labels)
+    part = _Part(_place(comment, "issue_url"), options)
     needed(comment, "id")
     part.entry({**comment, "event": "commented"})
     author, accounts = comment.get("user"), []
@@ -399,22 +404,22 @@ def _commented(comment: Record, labels: Labels) -> Told:
     return Told(tickets=[part.news], accounts=accounts)
 
 
-def _happened(record: Record, labels: Labels) -> Told:
+def _happened(record: Record, options: Mapping[str, Any]) -> Told:
     """An event of an issue, or its last of each kind, as one extractor holds a timeline."""
     if inside(record, "issue", "pull_request"):
         return Told()
     ticket, told = _place(record, "issue_url"), Told()
     kept = [record] if isinstance(record.get("event"), str) else record.values()
     entries = [entry for entry in kept if isinstance(entry, Mapping) and entry.get("event")]
-    each(entries, lambda entry: _event(ticket, entry, labels), told)
+    each(entries, lambda entry: _event(ticket, entry, options), told)
     return told
 
 
-def _event(ticket: str, entry: Record, labels: Labels) -> Told:
+def _event(ticket: str, entry: Record, options: Mapping[str, Any]) -> Told:
     if entry.get("event") == "unlabeled":
         reason = "which label is left is told by the whole timeline only"
         return Told(remarks=[Remark("unlabeled", reason)])
-    part = _Part(ticket, labels)
+    part = _Part(ticket, options)
     part.entry(entry)
     return Told(tickets=[part.news] if part.news.events else [])
 

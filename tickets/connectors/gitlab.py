@@ -18,7 +18,9 @@ from urllib.parse import quote
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
 from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
     RECORDS,
+    SINCE,
     Asked,
     Connector,
     Context,
@@ -36,6 +38,7 @@ from tickets.connectors.records import (
     compact,
     document,
     each_dumped,
+    helped,
     inside,
     instant,
     moment,
@@ -43,7 +46,6 @@ from tickets.connectors.records import (
     stood,
 )
 from tickets.connectors.signatures import GITLAB
-from tickets.meaning import meaning_of
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
 
 SUPPORT_BOT = "support-bot"
@@ -65,6 +67,8 @@ class GitLab(Connector):
         Asked("token", "Project or group access token", secret=True),
         Asked("projects", "Projects", "group/name, several separated by commas"),
         *ASKED,
+        SINCE,
+        ACKNOWLEDGEMENTS,
     )
     rights = "scope read_api, role Reporter, on the chosen projects"
     scheme = GITLAB
@@ -161,7 +165,7 @@ class GitLab(Connector):
             return _dumped(topic, body, context)
         if topic == "hook":
             return _hinted(body)
-        return _Issue(body, Labels.of(context.options)).told()
+        return _Issue(body, context.options).told()
 
     def guess_state(self, word: str) -> Guess | None:
         known = {"opened": "open", "closed": "resolved"}
@@ -189,8 +193,9 @@ def _hinted(body: Mapping[str, Any]) -> Told:
 class _Issue:
     """One issue with its notes and events, told."""
 
-    def __init__(self, body: Mapping[str, Any], labels: Labels) -> None:
-        self.body, self.issue, self.labels = body, body["issue"], labels
+    def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        self.body, self.issue, self.options = body, body["issue"], options
+        self.labels = Labels.of(options)
         self.project = str(body["project"])
         self.ticket = f"{self.project}#{self.issue['iid']}"
         author = str((self.issue.get("author") or {}).get("username", ""))
@@ -294,7 +299,7 @@ class _Issue:
                 self._tell(key, EventType.ASSIGNED, note["created_at"], author, to)
             return
         public = not (note.get("internal") or note.get("confidential"))
-        data = {"meaning": meaning_of(text).value} if public else {}
+        data = {"meaning": helped(text, self.options)} if public else {}
         self._tell(key, EventType.MESSAGE, note["created_at"], author, data, public=public)
         if public and text:
             self.news.texts[key] = text
@@ -334,39 +339,40 @@ class _Issue:
 class _Part(_Issue):
     """Records of one issue, told without the issue itself: who opened it is not known."""
 
-    def __init__(self, ticket: str, labels: Labels) -> None:
-        self.ticket, self.labels, self.requester = ticket, labels, ""
+    def __init__(self, ticket: str, options: Mapping[str, Any]) -> None:
+        self.ticket, self.options, self.requester = ticket, options, ""
+        self.labels = Labels.of(options)
         self.news = TicketNews(ticket)
 
 
 def _dumped(topic: str, page: Any, context: Context) -> Told:
     """What dumped records say, each without the others."""
-    labels, options = Labels.of(context.options), context.options
+    options = context.options
     match topic.removeprefix(DUMPED):
         case "issues":
-            return each_dumped(topic, page, lambda row: _stands(row, labels))
+            return each_dumped(topic, page, lambda row: _stands(row, options))
         case "notes":
-            return each_dumped(topic, page, lambda row: _note(row, labels, options))
+            return each_dumped(topic, page, lambda row: _note(row, options))
         case "states":
-            return each_dumped(topic, page, lambda row: _state(row, labels, options))
+            return each_dumped(topic, page, lambda row: _state(row, options))
         case "labels":
-            return each_dumped(topic, page, lambda row: _label(row, labels, options))
+            return each_dumped(topic, page, lambda row: _label(row, options))
         case "members":
             return each_dumped(topic, page, _member)
     raise Unusable({"field": "topic", "reason": f"{topic!r} is none of GitLab's"})
 
 
-def _stands(issue: Record, labels: Labels) -> Told:
+def _stands(issue: Record, options: Mapping[str, Any]) -> Told:
     """An issue's opening, and how it stands: what happened between is another stream."""
     if not inside(issue, "author", "username"):
         reason = "the author is needed by name, and stands there by number only"
         raise Unusable({"field": "author", "reason": reason})
     ticket, at = _place(issue, {}), moment(issue, "updated_at")
     project, _, number = ticket.rpartition("#")
-    whole = _Issue({"project": project, "issue": {**issue, "iid": number}}, labels)
+    whole = _Issue({"project": project, "issue": {**issue, "iid": number}}, options)
     whole.opened()
     whole.went()
-    data, untold = labels.told(map(_label_name, issue.get("labels") or ()))
+    data, untold = Labels.of(options).told(map(_label_name, issue.get("labels") or ()))
     if assignee := inside(issue, "assignee", "username"):
         data["agent"] = str(assignee)
     closed = issue.get("state") == "closed"
@@ -379,11 +385,11 @@ def _stands(issue: Record, labels: Labels) -> Told:
     return Told(tickets=[whole.news, stands], remarks=remarks)
 
 
-def _note(note: Record, labels: Labels, options: Mapping[str, Any]) -> Told:
+def _note(note: Record, options: Mapping[str, Any]) -> Told:
     """A message or a system note of an issue."""
     if note.get("noteable_type", "Issue") != "Issue":
         return Told()
-    part = _Part(_place(note, options), labels)
+    part = _Part(_place(note, options), options)
     if not inside(note, "author", "username"):
         raise Unusable({"field": "author", "reason": "it does not say who wrote it"})
     needed(note, "id")
@@ -391,21 +397,21 @@ def _note(note: Record, labels: Labels, options: Mapping[str, Any]) -> Told:
     return Told(tickets=[part.news])
 
 
-def _state(entry: Record, labels: Labels, options: Mapping[str, Any]) -> Told:
+def _state(entry: Record, options: Mapping[str, Any]) -> Told:
     if entry.get("resource_type", "Issue") != "Issue":
         return Told()
-    part = _Part(_place(entry, options), labels)
+    part = _Part(_place(entry, options), options)
     part.moved({**entry, "id": needed(entry, "id"), "state": needed(entry, "state")})
     return Told(tickets=[part.news])
 
 
-def _label(entry: Record, labels: Labels, options: Mapping[str, Any]) -> Told:
+def _label(entry: Record, options: Mapping[str, Any]) -> Told:
     if entry.get("resource_type", "Issue") != "Issue":
         return Told()
     if entry.get("action") != "add":
         reason = "which label is left when one is taken off is told by all of them only"
         return Told(remarks=[Remark("action", reason)])
-    part = _Part(_place(entry, options), labels)
+    part = _Part(_place(entry, options), options)
     needed(entry, "id")
     part.labelled(entry, ([], []))
     return Told(tickets=[part.news] if part.news.events else [])

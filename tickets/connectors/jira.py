@@ -31,7 +31,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tickets.canonical import ActorKind, Event, EventType, ProblemKind, ResolutionKind, State
 from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
     RECORDS,
+    SINCE,
     Asked,
     Connector,
     Context,
@@ -50,6 +52,7 @@ from tickets.connectors.records import (
     document,
     each_dumped,
     entries,
+    helped,
     inside,
     instant,
     mapping_of,
@@ -60,7 +63,6 @@ from tickets.connectors.records import (
 from tickets.connectors.signatures import JIRA
 from tickets.flaws import PROMISE
 from tickets.lens import NAMED, named
-from tickets.meaning import meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 CLOUD, DATA_CENTER = "cloud", "data_center"
@@ -174,6 +176,8 @@ class Jira(Connector):
             "yes: it is offered for mapping as a status of its own; empty: the status decides",
             required=False,
         ),
+        SINCE,
+        ACKNOWLEDGEMENTS,
     )
     rights = (
         "Browse Projects on each service project, and a Jira Service Management licence (agent) to"
@@ -851,9 +855,7 @@ class _Issue:
         text, attachments = _text_of(comment.get("body"))
         if public:
             edited = _instant(comment.get("updated") or comment["created"]) - at > _CORRECTION
-            data["meaning"] = (
-                "unknown" if edited else meaning_of(text, attachments=attachments).value
-            )
+            data["meaning"] = "unknown" if edited else helped(text, self.options, attachments)
         key = event_key("jira comment", number, public, *_flat(data))
         self._tell(
             key,

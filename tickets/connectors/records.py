@@ -14,6 +14,7 @@ from tickets.canonical import Event, EventType
 from tickets.connectors.base import RECORDS, WRONG_SHAPE, Connector, Unusable
 from tickets.flaws import READ_AFTER
 from tickets.lens import named
+from tickets.meaning import meaning_of
 from tickets.news import Remark, Told, event_key
 from tickets.storable import decoded, storable
 
@@ -149,8 +150,15 @@ def entries(option: Any) -> list[str]:
 
 def texts(option: Any) -> list[str]:
     """The texts of an option: a list, or text with an empty line between them."""
-    parts = option.split("\n\n") if isinstance(option, str) else option or ()
+    # Pages send line breaks as two characters.
+    parts = option.replace("\r", "").split("\n\n") if isinstance(option, str) else option or ()
     return [text for entry in parts if (text := str(entry).strip())]
+
+
+def helped(text: str, options: Record, attachments: int = 0) -> str:
+    """Whether a public reply helped, by its words and those of `options` that help nobody."""
+    templates = texts(options.get("acknowledgements"))
+    return meaning_of(text, templates=templates, attachments=attachments).value
 
 
 def pairs(option: Any) -> dict[str, str]:

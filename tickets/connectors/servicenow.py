@@ -30,7 +30,9 @@ from zoneinfo import ZoneInfo
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
 from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
     RECORDS,
+    SINCE,
     Asked,
     Connector,
     Context,
@@ -38,6 +40,7 @@ from tickets.connectors.base import (
     Guess,
     Page,
     Unusable,
+    no_zone,
     nothing_missing,
 )
 from tickets.connectors.http import Http, HttpTrouble
@@ -49,12 +52,13 @@ from tickets.connectors.records import (
     each_dumped,
     entries,
     flat,
+    helped,
     mapping_of,
     read_after,
 )
 from tickets.flaws import FLAW, PROMISE, REOPEN_COUNT, FlawKind
 from tickets.lens import NAMED, named
-from tickets.meaning import meaning_of, plain_text
+from tickets.meaning import plain_text
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 AUDIT, METRICS, SNAPSHOTS = "sys_audit", "metric_instance", "snapshots"
@@ -208,6 +212,11 @@ class ServiceNow(Connector):
             "Field that names the closed record a new one follows",
             required=False,
         ),
+        Asked(
+            "time_zone", "Time zone of such dates", "empty: UTC", required=False, mistake=no_zone
+        ),
+        SINCE,
+        ACKNOWLEDGEMENTS,
     )
     rights = (
         "read on the tables concerned, sys_journal_field, sys_audit (or metric_instance), task_sla,"
@@ -964,7 +973,7 @@ class _Record:
         ):
             at = self.opened or at  # the words with which it was opened
         text = _words(entry)
-        data: dict[str, Any] = {"meaning": meaning_of(text).value} if public else {}
+        data: dict[str, Any] = {"meaning": helped(text, self.options)} if public else {}
         key = event_key("servicenow journal", number)
         account = self._account(author)
         if at != said or account not in (author, None):
@@ -1114,7 +1123,7 @@ def _dumped_entry(row: Record, options: Mapping[str, Any]) -> Told:
     text, key = _words(row), event_key("servicenow journal", number)
     news = TicketNews(_value(row, "element_id"), fidelity="derived_from_changelog")
     public = element == "comments"
-    data = {"meaning": meaning_of(text).value} if public else {}
+    data = {"meaning": helped(text, options)} if public else {}
     by = _by_name(_value(row, "sys_created_by"))
     message = EventType.MESSAGE
     news.events.append(Event(key, message, at, f"1-{number}"[:40], public=public, data=data, **by))

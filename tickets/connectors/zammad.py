@@ -16,7 +16,9 @@ from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, ResolutionKind
 from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
     RECORDS,
+    SINCE,
     Asked,
     Connector,
     Context,
@@ -34,6 +36,7 @@ from tickets.connectors.records import (
     document,
     each,
     each_dumped,
+    helped,
     inside,
     instant,
     mapping_of,
@@ -43,7 +46,7 @@ from tickets.connectors.records import (
     stood,
 )
 from tickets.connectors.signatures import ZAMMAD
-from tickets.meaning import Unread, meaning_of, plain_text
+from tickets.meaning import Unread, plain_text
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
 
 #: Zammad's own account: triggers, schedulers and whatever nobody did.
@@ -69,7 +72,11 @@ class Zammad(Connector):
 
     key = "zammad"
     name = "Zammad"
-    asks = (Asked("token", "Access token", "Profile, Token Access", secret=True),)
+    asks = (
+        Asked("token", "Access token", "Profile, Token Access", secret=True),
+        SINCE,
+        ACKNOWLEDGEMENTS,
+    )
     rights = "permission ticket.agent with read access to the groups concerned"
     scheme = ZAMMAD
     pulls = hooks = True
@@ -135,13 +142,13 @@ class Zammad(Connector):
     def tell(self, topic: str, raw: bytes, context: Context) -> Told:
         body = document(raw)
         if topic.startswith(DUMPED):
-            return _dumped(topic, body)
+            return _dumped(topic, body, context.options)
         if topic == "hook":
             number = (body.get("ticket") or {}).get("id")
             if not number:
                 return Told(remarks=[Remark("ticket", "the webhook names no ticket")])
             return Told(fetch=[str(number)])
-        return _Ticket(body).told()
+        return _Ticket(body, context.options).told()
 
     def guess_state(self, word: str) -> Guess | None:
         if word in _STATES:
@@ -178,8 +185,8 @@ def _tickets(found: Any) -> list[Any]:
 class _Ticket:
     """One ticket with its articles and history, told."""
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self.ticket = body["ticket"]
+    def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        self.ticket, self.options = body["ticket"], options
         self.id = str(self.ticket["id"])
         self.requester = str(self.ticket.get("customer_id") or "")
         self.articles = sorted(body.get("articles", ()), key=lambda one: one["id"])
@@ -254,7 +261,7 @@ class _Ticket:
         answers = by in (ActorKind.AGENT, ActorKind.UNKNOWN)
         if public and (answers or isinstance(text, Unread)):
             attached = len(article.get("attachments") or ())
-            data["meaning"] = meaning_of(text, attachments=attached).value
+            data["meaning"] = helped(text, self.options, attached)
         key = _article_key(article["id"])
         if opens:
             data["revises"], key = key, event_key("zammad article", article["id"], "opens")
@@ -317,8 +324,8 @@ class _Ticket:
 class _Part(_Ticket):
     """Records of one ticket, told without the ticket itself: whose it is is not known."""
 
-    def __init__(self, ticket: str) -> None:
-        self.id, self.requester = ticket, ""
+    def __init__(self, ticket: str, options: Mapping[str, Any]) -> None:
+        self.id, self.options, self.requester = ticket, options, ""
         self.news = TicketNews(ticket)
 
     def _author(self, article: Mapping[str, Any]) -> tuple[ActorKind, str | None]:
@@ -327,13 +334,13 @@ class _Part(_Ticket):
         return (ActorKind.UNKNOWN if by is ActorKind.AGENT else by), actor
 
 
-def _dumped(topic: str, page: Any) -> Told:
+def _dumped(topic: str, page: Any, options: Mapping[str, Any]) -> Told:
     """What dumped records say, each without the others."""
     match topic.removeprefix(DUMPED):
         case "tickets":
             return each_dumped(topic, page, _stands)
         case "articles":
-            return each_dumped(topic, page, _article)
+            return each_dumped(topic, page, lambda row: _article(row, options))
         case "history":
             return each_dumped(topic, page, _entries)
         case "users":
@@ -375,9 +382,9 @@ def _stands(ticket: Record) -> Told:
     return Told(tickets=[news])
 
 
-def _article(article: Record) -> Told:
+def _article(article: Record, options: Mapping[str, Any]) -> Told:
     """A message. Whether it is the one that opened its ticket is not known from it."""
-    part = _Part(needed(article, "ticket_id"))
+    part = _Part(needed(article, "ticket_id"), options)
     if article.get("sender") not in ("Agent", "Customer", "System"):
         reason = "who sent it is needed by name: dump articles with expand=true"
         raise Unusable({"field": "sender", "reason": reason})
@@ -399,7 +406,7 @@ def _entries(record: Record) -> Told:
 def _entry(entry: Record) -> Told:
     if entry.get("object", "Ticket") != "Ticket":
         return Told()
-    part = _Part(needed(entry, "o_id"))
+    part = _Part(needed(entry, "o_id"), {})
     needed(entry, "id")
     part.changed(entry)
     return Told(tickets=[part.news])

@@ -21,6 +21,8 @@ from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, Meaning, ResolutionKind, Severity, State
 from tickets.connectors.base import (
+    ACKNOWLEDGEMENTS,
+    SINCE,
     Asked,
     Connector,
     Context,
@@ -37,6 +39,7 @@ from tickets.connectors.records import (
     document,
     each,
     entries,
+    helped,
     inside,
     mapping_of,
     moment,
@@ -44,12 +47,10 @@ from tickets.connectors.records import (
     needed,
     pairs,
     rows_of,
-    texts,
 )
 from tickets.connectors.signatures import ZENDESK
 from tickets.flaws import PROMISE, REOPEN_COUNT
 from tickets.lens import NAMED
-from tickets.meaning import Untold, meaning_of
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
 
 #: What a ticket without a priority is said to have.
@@ -144,6 +145,8 @@ class Zendesk(Connector):
             "its id, where the survey asks to rate several things",
             required=False,
         ),
+        SINCE,
+        ACKNOWLEDGEMENTS,
     )
     rights = (
         "An OAuth access token with the scope “read”, of a user with the role Administrator: only"
@@ -792,8 +795,10 @@ class _Audit:
         redacted = REDACTED in text
         data: dict[str, Any] = {}
         if public:
-            meaning = Meaning.UNKNOWN if redacted else self._meaning(text, event)
-            data["meaning"] = meaning.value
+            attached = len(event.get("attachments") or ())
+            data["meaning"] = (
+                Meaning.UNKNOWN.value if redacted else helped(text, self.options, attached)
+            )
         if inside(self.via, "source", "rel") == "merge":
             event = {**event, "via": {"channel": "system"}}
         made = self._add(
@@ -807,13 +812,6 @@ class _Audit:
         )
         if text and not redacted:
             self.news.texts[made.key] = text
-
-    def _meaning(self, text: str, event: Record) -> Meaning | Untold:
-        return meaning_of(
-            text,
-            templates=texts(self.options.get("acknowledgements")),
-            attachments=len(event.get("attachments") or ()),
-        )
 
 
 def _text(value: Any) -> str | None:

@@ -8,12 +8,15 @@ of deliveries, however permuted, repeated and split, gives a byte-identical stat
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -114,6 +117,45 @@ def test_it_says_who_it_is_what_it_asks_for_and_which_rights_it_needs(key: str) 
     if one.pulls:
         assert one.rights
         assert any(asked.secret for asked in one.asks)
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_every_option_that_is_read_or_described_can_be_entered(key: str) -> None:
+    """An option that no page asks for cannot be set by anybody."""
+    one = VENDORS[key]
+    asked = {asked.name for asked in one.asks}
+    source = Path(inspect.getfile(type(one))).read_text("utf-8")
+    read = set(re.findall(r'options\.get\(\s*"(\w+)"', source))
+    read |= {name for name, constant in (("zone", "options.get(ZONE)"),) if constant in source}
+    read |= {"since"} if one.pulls else set()
+    read |= {"acknowledgements"} if "helped(" in source else set()
+    assert read, "the way in which options are read has changed"
+    assert read <= asked
+    described = (Path(__file__).parents[3] / "docs" / "connecting.md").read_text("utf-8")
+    section = re.search(rf"^## {one.name}\n(.*?)(?=^## |\Z)", described, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section[1], re.MULTILINE) if section else []
+    assert {name for row in rows for name in re.findall(r"\w+", row)} <= asked
+
+
+def _helped(key: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """The words of messages that say whether they helped, and what they say."""
+    found = {}
+    for delivery in deliveries_of(key):
+        for news in tell(VENDORS[key], delivery, options).tickets:
+            for event in news.events:
+                if event.data.get("meaning") and event.key in news.texts:
+                    found[news.texts[event.key]] = str(event.data["meaning"])
+    return found
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_texts_of_ones_own_help_nobody_whichever_help_desk_sends_them(key: str) -> None:
+    """As a page sends them: in lines that end with two characters."""
+    before = _helped(key, options_of(key))
+    text = next(text for text, meaning in before.items() if meaning == "meaningful")
+    entered = f"We have it.\r\n\r\n{text}\r\n\r\nBear with us."
+    after = _helped(key, {**options_of(key), "acknowledgements": entered})
+    assert after == {**before, text: "not_meaningful"}
 
 
 @pytest.mark.parametrize("key", VENDORS)
