@@ -131,10 +131,27 @@ def test_every_option_that_is_read_or_described_can_be_entered(key: str) -> None
     read |= {"acknowledgements"} if "helped(" in source else set()
     assert read, "the way in which options are read has changed"
     assert read <= asked
-    described = (Path(__file__).parents[3] / "docs" / "connecting.md").read_text("utf-8")
-    section = re.search(rf"^## {one.name}\n(.*?)(?=^## |\Z)", described, re.MULTILINE | re.DOTALL)
-    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section[1], re.MULTILINE) if section else []
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section_of(one.name), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"\w+", row)} <= asked
+
+
+def section_of(name: str) -> str:
+    """What docs/connecting.md says of a help desk; empty where it says nothing."""
+    text = (Path(__file__).parents[3] / "docs" / "connecting.md").read_text("utf-8")
+    found = re.search(rf"^## {re.escape(name)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("key", VENDORS)
+def test_how_to_connect_it_is_described_in_steps_with_its_rights(key: str) -> None:
+    one, section = VENDORS[key], section_of(VENDORS[key].name)
+    steps = [int(step) for step in re.findall(r"^(\d)\. ", section, re.MULTILINE)]
+    assert steps == [*range(1, len(steps) + 1)]
+    assert len(steps) > 3
+    assert re.search(r"^\d\. .*(webhook|hint)", section, re.MULTILINE | re.IGNORECASE | re.DOTALL)
+    assert re.search(r"role|scope|permission|read-only", section, re.IGNORECASE)
+    for secret in (asked for asked in one.asks if asked.secret):
+        assert re.search(secret.label.split()[-1], section, re.IGNORECASE)
 
 
 def _helped(key: str, options: Mapping[str, Any]) -> dict[str, str]:
