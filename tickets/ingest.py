@@ -289,6 +289,7 @@ class _Batch:
         self.rules = fold_rules(tenant_id)
         self.tickets: dict[str, _Ticket] = {}
         self.touched = Touched()
+        self.skewed: set[int] = set()
 
     def run(self, *, everything: bool = False) -> None:
         """Read, add, fold, write."""
@@ -514,6 +515,7 @@ class _Batch:
         lens = lens_of(self.connection, actors=actors)
         askers = {ticket.id: ticket.asker_id for ticket in tickets}
         keys = accounts.keys_of_requesters(self.connection, askers.values())
+        self.skewed = _skewed(tickets)
 
         def fold(families: Families) -> _Folded:
             folded = _Folded([ticket for family in families for ticket in family])
@@ -539,7 +541,7 @@ class _Batch:
         ticket.story = changes(story)
         ticket.complete = _is_complete(ticket.story)
         latest = self.at + SKEW
-        if any(event.at > latest for event in ticket.new):
+        if ticket.id in self.skewed or any(event.at > latest for event in ticket.new):
             ticket.flaws.add(Flaw(FlawKind.CLOCK_SKEW))
 
     def _timelines(
@@ -697,6 +699,8 @@ class _Batch:
 
 #: Where a resolution's row (without its id, tenant and item) holds the reopen.
 _REOPEN_AT = RESOLUTIONS.columns.index("reopen_at") - 3
+#: Where a ticket's row says whether it has a flaw.
+_FLAWED = _TICKET_COLUMNS.index("flawed")
 _WITH_CAPABILITY = (EventType.CREATED, EventType.CATEGORY_CHANGED, EventType.SNAPSHOT)
 TICKETS = Table(Ticket, _TICKET_COLUMNS)
 EVENTS = Table(TicketEvent, _EVENT_COLUMNS)
@@ -710,6 +714,13 @@ _ACCOUNT_IN = {
     EventType.SNAPSHOT: "agent",
     EventType.PRIORITY_CHANGED: "approved_by",
 }
+
+
+def _skewed(tickets: Iterable[_Ticket]) -> set[int]:
+    """Tickets something of which was dated in the future when it came: later nobody can tell."""
+    flawed = [one.id for one in tickets if one.stored is not None and one.stored[_FLAWED]]
+    rows = FLAWS_TABLE.select("ticket_id", flawed)
+    return {row[2] for row in rows if row[3] == FlawKind.CLOCK_SKEW}
 
 
 def _account_in(event: Event) -> str | None:

@@ -14,8 +14,17 @@ from tests import roles
 from tests.factories import Cast
 from tickets import ingest
 from tickets.canonical import ActorKind, Event, EventType, Meaning
-from tickets.models import Attribution, Escalation, Resolution, Ticket, TicketEvent, WorkItem
+from tickets.models import (
+    Attribution,
+    Escalation,
+    Resolution,
+    Ticket,
+    TicketEvent,
+    TicketFlaw,
+    WorkItem,
+)
 from tickets.news import TicketNews, event_key
+from tickets.refolding import refold_connection
 
 #: A Monday; Acme's office hours are 9 to 17 in Berlin, 8 to 16 in UTC.
 MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -260,3 +269,43 @@ def test_the_story_of_a_ticket_ends_where_one_asks_as_of(acme: Cast) -> None:
     [half] = stories_of([ticket_id], as_of=MONDAY + HOUR).values()
     assert [event.data.get("to") for event in whole] == [None, "open", "resolved"]
     assert half == whole[:2]
+
+
+# --- time that runs the wrong way -----------------------------------------------------------------
+
+
+def flaws_of(cast: Cast) -> set[str]:
+    return set(TicketFlaw.objects.for_tenant(cast.acme.pk).values_list("kind", flat=True))
+
+
+def test_what_was_dated_in_the_future_stays_so_whatever_is_heard_later(acme: Cast) -> None:
+    """The flaw is of its arrival: neither the next news nor folding again may lose it."""
+    early, later = (
+        life("P", moved(-0.1, "open")),
+        life("P", moved(-0.1, "open"), moved(2, "closed")),
+    )
+    enter(acme, life("Q", moved(0.05, "open")))
+    assert flaws_of(acme) == set(), "three minutes are a clock that runs a little fast"
+    enter(acme, life("P"), later)
+    assert flaws_of(acme) == {"clock_skew", "negative_duration"}
+    ingest.apply(
+        tenant_id=acme.acme.pk,
+        connection=acme.desk,
+        news=[life("P", moved(-0.1, "open"), moved(2, "closed"), moved(3, "open"))],
+        at=MONDAY + timedelta(days=1),
+    )
+    assert "clock_skew" in flaws_of(acme)
+    refold_connection(acme.desk, at=MONDAY)
+    ingest.sweep_refolds(MONDAY + timedelta(days=1))
+    assert "clock_skew" in flaws_of(acme)
+    assert enter(acme, early, later).changed_nothing
+
+
+def test_an_answer_before_the_opening_is_a_flaw_and_no_negative_duration(acme: Cast) -> None:
+    answered = (-2.0, EventType.MESSAGE, {"meaning": Meaning.MEANINGFUL.value})
+    enter(acme, life("P", answered), life("Q", (1.0, *answered[1:])))
+    flawed = TicketFlaw.objects.filter(kind="negative_duration")
+    assert [flaw.ticket.external_id for flaw in flawed] == ["P"]
+    seconds = dict(WorkItem.objects.values_list("ticket__external_id", "first_response_s"))
+    assert (seconds["P"] or 0) == 0
+    assert seconds["Q"] == HOUR.total_seconds()
