@@ -20,6 +20,7 @@ from typing import Any
 from tickets.connectors.base import SEVERITY_WORDS, STATE_WORDS, Guess, guess_among
 from tickets.mapping import (
     EVENTS,
+    FILE_SCALES,
     INSTANTS,
     MEANINGS,
     MOJIBAKE,
@@ -465,13 +466,26 @@ def _decide_score(found: Guessed, texts: Mapping[str, list[str]]) -> None:
     if low >= 1 and high == 5:
         found.scale = "csat_1_5"
         return
+    fit = [name for name in FILE_SCALES if low >= _ends(name)[0] and high <= _ends(name)[1]]
+    if not fit:
+        del found.columns["score"]
+        found.remarks.append(
+            f"{guess_.column!r} runs from {low:g} to {high:g}, which is on no scale that is read"
+            f" ({', '.join(FILE_SCALES)}): it is not taken for a rating."
+        )
+        return
     found.questions.append(
         Question(
             "scale",
             f"The ratings run from {low:g} to {high:g}. What are the ends of their scale?",
-            ("csat_1_5", "csat_1_10", "csat_0_10", "csat_1_7", "csat_1_3"),
+            tuple(fit),
         )
     )
+
+
+def _ends(scale: str) -> tuple[int, int]:
+    low, high = scale.rsplit("_", 2)[-2:]
+    return int(low), int(high)
 
 
 def _note_file(found: Guessed, texts: Mapping[str, list[str]]) -> None:

@@ -24,6 +24,7 @@ from django.utils.text import slugify
 
 from portal.catalogue.severity import Severity
 from tickets.canonical import FIRST_YEAR, LAST_YEAR, ActorKind, Precision, State
+from tickets.event_types import SCALES
 from tickets.files import DELIMITERS, ENCODINGS, Layout
 from tickets.storable import UNSTORABLE
 
@@ -101,7 +102,8 @@ _TABLES = frozenset(
 _FILE = frozenset({"encoding", "delimiter", "sheet", "header_row"})
 _TIME = frozenset({"zone", "formats", "columns"})
 _CREATE = frozenset({"domain", "name", "zone", "hours", "capabilities"})
-_SCALE = re.compile(r"[a-z]+_\d+_\d+")
+#: Scales a column of ratings may be on: of others no figure knows what is good.
+FILE_SCALES = (*(name for name in SCALES if name.startswith("csat_")), "nps_0_10")
 #: As long as the narrowest column that may hold it; a longer value is a mistake in the file.
 _LONGEST = {"group": 150, "channel": 40, "capability": 150, "requester_email": 254, "problem": 200}
 #: Capabilities one file may name: a column with more is no list of topics.
@@ -241,8 +243,11 @@ class Mapping:
         if actor_kind not in {str(kind) for kind in ActorKind}:
             mistakes.append(f"[defaults] actor_kind = {actor_kind!r} is not known.")
         scale = str(defaults.get("scale", "csat_1_5"))
-        if not _SCALE.fullmatch(scale):
-            mistakes.append(f"[defaults] scale = {scale!r} names no ends, as csat_1_5 does.")
+        if scale not in FILE_SCALES:
+            mistakes.append(
+                f"[defaults] scale = {scale!r} is none of {', '.join(FILE_SCALES)}: of ratings on"
+                " another scale no figure knows which are good."
+            )
         create = _create(source.get("create"), mistakes)
         layout = _layout(source.get("file", {}), mistakes)
         if mistakes:

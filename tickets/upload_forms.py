@@ -17,6 +17,7 @@ from tickets.connectors import CONNECTORS
 from tickets.files import DELIMITERS, ENCODINGS
 from tickets.guessing import FORMATS, fitting, partly_fitting, texts_of
 from tickets.mapping import (
+    FILE_SCALES,
     INSTANTS,
     MEANINGS,
     TOLD,
@@ -151,11 +152,13 @@ class MappingForm(forms.Form):
         self._words: dict[str, list[str]] = {}
         for kind, choices in _WORDS.items():
             self._add_words(kind, choices)
-        self.fields["scale"] = forms.RegexField(
-            r"[a-z]+_\d+_\d+",
+        self.fields["scale"] = forms.ChoiceField(
             required=False,
             label="Scale of the ratings",
-            help_text="For example csat_1_5.",
+            choices=[
+                ("", "csat_1_5 where none is chosen"),
+                *((name, name) for name in FILE_SCALES),
+            ],
         )
         self.fields["severity"] = forms.ChoiceField(
             label="Severity where none is said", choices=_WORDS["severity"]

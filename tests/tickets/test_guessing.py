@@ -55,6 +55,30 @@ def test_a_survey_export_is_proposed_with_its_own_way_of_writing_days(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("scores", "choices"),
+    [
+        (("1", "6"), ("csat_1_7", "nps_0_10")),
+        (("0", "10"), ("nps_0_10",)),
+        (("2", "3"), ("csat_1_5", "csat_1_7", "csat_1_3", "nps_0_10")),
+    ],
+)
+def test_only_scales_that_figures_know_are_offered(
+    tmp_path: Path, scores: tuple[str, str], choices: tuple[str, ...]
+) -> None:
+    rows = [survey_row(f"S{n}", score) for n, score in enumerate(scores)]
+    found = guess(sample(write_csv(tmp_path / "s.csv", SURVEY_HEADER, rows)))
+    [question] = [one for one in found.questions if one.about == "scale"]
+    assert question.choices == choices
+
+
+def test_a_score_of_no_scale_is_not_taken_for_a_rating(tmp_path: Path) -> None:
+    rows = [survey_row("S1", "60"), survey_row("S2", "100")]
+    found = guess(sample(write_csv(tmp_path / "s.csv", SURVEY_HEADER, rows)))
+    assert "score" not in found.columns
+    assert any("from 60 to 100" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
     ("dates", "formats"),
     [
         (("02/03/2026 09:00", "13/03/2026 09:00"), ["%d/%m/%Y %H:%M"]),

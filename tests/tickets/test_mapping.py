@@ -100,6 +100,14 @@ def test_every_mistake_of_a_mapping_is_named_at_once() -> None:
         assert part in said
 
 
+@pytest.mark.parametrize("scale", ["csat_1_10", "csat_0_10", "stars_1_5", "csat_5_1", "two_point"])
+def test_a_scale_of_which_nobody_knows_what_is_good_is_refused(scale: str) -> None:
+    """Ratings on it would be taken in, and be in no figure."""
+    with pytest.raises(MappingError, match="csat_1_5, csat_1_7, csat_1_3, nps_0_10"):
+        Mapping.parse({**MAPPING, "defaults": {"scale": scale}}, name="test")
+    assert Mapping.parse({**MAPPING, "defaults": {"scale": "csat_1_7"}}, name="test")
+
+
 def test_a_file_without_a_mapped_column_is_refused_with_what_it_has() -> None:
     with pytest.raises(MappingError, match="no column 'prio'; it has no, changed"):
         Columns(Mapping.parse(MAPPING, name="test"), ["no", "changed", "opened", "status", "topic"])
