@@ -187,7 +187,13 @@ class Mapping:
     @classmethod
     def parse(cls, source: dict[str, Any], *, name: str) -> Mapping:
         """Check a mapping. Raises MappingError with every mistake found."""
-        mistakes: list[str] = []
+        mistakes = [
+            f"{where} must be {what}."
+            for where, (fits, what) in _SHAPES.items()
+            if (said := _inside(source, where)) is not None and not fits(said)
+        ]
+        if mistakes:
+            raise MappingError(name, mistakes)
         _refuse_unknown("a mapping", source, _TABLES, mistakes)
         rows = source.get("rows")
         if rows not in REQUIRED:
@@ -268,6 +274,42 @@ class Mapping:
             final=dict(source.get("final", {})),
             file=layout,
         )
+
+
+def _is_text(said: object) -> bool:
+    return isinstance(said, str)
+
+
+def _is_texts(said: object) -> bool:
+    return isinstance(said, (list, tuple)) and all(map(_is_text, said))
+
+
+def _is_table(of: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda said: isinstance(said, dict) and all(map(of, said.values()))
+
+
+_ANY = _is_table(lambda said: True)
+#: What stands where in a mapping, by its path; what must be named besides is looked at behind it.
+_SHAPES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "rows": (_is_text, "a text"),
+    "unknown": (_is_texts, "a list of texts"),
+    **dict.fromkeys(("file", "time", "create"), (_ANY, "a table")),
+    **dict.fromkeys(("columns", "defaults", "final"), (_is_table(_is_text), "a table of texts")),
+    "values": (_is_table(_is_table(_is_text)), "a table of tables of texts"),
+    "time.zone": (_is_text, "a text"),
+    "time.formats": (_is_texts, "a list of texts"),
+    "time.columns": (_is_table(_is_texts), "a table of lists of texts"),
+    **dict.fromkeys(("create.domain", "create.name", "create.zone"), (_is_text, "a text")),
+    "create.hours": (_is_table(lambda said: isinstance(said, list)), "a table of lists"),
+}
+
+
+def _inside(source: Dictionary[str, Any], where: str) -> object:
+    """What stands at a path; None where nothing does, or what is above it is no table."""
+    said: object = source
+    for name in where.split("."):
+        said = said.get(name) if isinstance(said, dict) else None
+    return said
 
 
 def _refuse_unknown(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,40 @@ def test_every_mistake_of_a_mapping_is_named_at_once() -> None:
     said = str(refused.value)
     for part in ("colours", "'rows'", "tikcet", "Mars", "formats", "'fresh'", "broken.toml"):
         assert part in said
+
+
+@pytest.mark.parametrize("odd", [0, 1.5, True, ["x"], [[]], {"a": {"b": 1}}, "%Q", 10**30])
+def test_what_stands_at_the_wrong_place_is_named_and_never_a_failure_of_ours(odd: Any) -> None:
+    whole = {
+        **MAPPING,
+        "file": {"encoding": "utf-8"},
+        "defaults": {"severity": "low"},
+        "final": {"closed": "x"},
+        "create": {"domain": "it", "zone": "UTC", "hours": {"mon": [["09:00", "17:00"]]}},
+    }
+    whole["time"] = {**MAPPING["time"], "columns": {"at": ["iso"]}}
+    assert Mapping.parse(whole, name="test")
+    for path in _paths(whole):
+        with suppress(MappingError):
+            Mapping.parse(_with(whole, path, odd), name="test")
+    with pytest.raises(MappingError, match="time.formats must be a list of texts"):
+        Mapping.parse(_with(whole, ("time", "formats"), 7), name="test")
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, one in inside if isinstance(value, dict | list) else ():
+        yield (*path, name)
+        yield from _paths(one, (*path, name))
+
+
+def _with(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+    """A copy with something else at a path."""
+    if not path:
+        return odd
+    copied = dict(value) if isinstance(value, dict) else list(value)
+    copied[path[0]] = _with(copied[path[0]], path[1:], odd)
+    return copied
 
 
 @pytest.mark.parametrize("scale", ["csat_1_10", "csat_0_10", "stars_1_5", "csat_5_1", "two_point"])
