@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +36,9 @@ from tickets.storable import UNSTORABLE
 #: A column is taken for a meaning from `LIKELY` on, and mentioned from `ENOUGH` on; a word whose
 #: meaning is less than `SURE` is asked.
 ENOUGH, LIKELY, SURE = 0.6, 0.75, 0.9
+
+#: From how much likeness on a name is taken for another with a mistake in it.
+_ALIKE = 0.87
 
 #: What columns are called, in English and German; the first ones are the usual names.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -297,8 +300,10 @@ def likeness(name: str, meaning: str) -> tuple[float, str]:
             score = 0.6 + 0.25 * len(parts) / len(words)
             if score > best:
                 best, why = score, f"its name holds {known!r}"
-        ratio = difflib.SequenceMatcher(None, said, known).ratio()
-        if len(known) > 4 and ratio >= 0.87 and 0.75 * ratio > best:
+        # Names of other lengths cannot be so like each other: most are not compared at all.
+        likely = 2 * min(len(said), len(known)) >= _ALIKE * (len(said) + len(known))
+        ratio = difflib.SequenceMatcher(None, said, known).ratio() if likely else 0.0
+        if len(known) > 4 and ratio >= _ALIKE and 0.75 * ratio > best:
             best, why = 0.75 * ratio, f"its name is like {known!r}"
     return best, why
 
@@ -539,7 +544,16 @@ def fitting(values: Sequence[str]) -> list[str]:
     if not values or not all(map(_HAS_DIGITS.search, values)):
         return []
     different = list(dict.fromkeys(values))
-    return ["iso"] if _reads("iso", different) else [f for f in FORMATS if _reads(f, different)]
+    if _reads("iso", different):
+        return ["iso"]
+    shapes = {_shape(value) for value in different}
+    offered = _BY_SHAPE.get(shapes.pop(), ()) if len(shapes) == 1 else ()
+    return [form for form in offered if _reads(form, different)]
+
+
+def _shape(text: str) -> str:
+    """A date without its digits and letters: what is read by a format has the format's own."""
+    return re.sub(r"\s+", " ", re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text)))
 
 
 def _reads(form: str, values: Iterable[str]) -> bool:
@@ -551,6 +565,10 @@ def _reads(form: str, values: Iterable[str]) -> bool:
         return False
     return True
 
+
+_BY_SHAPE: dict[str, list[str]] = defaultdict(list)
+for _form in FORMATS:
+    _BY_SHAPE[_shape(datetime(2026, 12, 31, 13, 45, 59).strftime(_form))].append(_form)  # noqa: DTZ001 - only its shape
 
 _READERS = {form: reader_of(form) for form in ("iso", *FORMATS)}
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import re
+import time
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 
 from tests.tickets.exports import LOG, LOG_HEADER, SURVEY_HEADER, survey_row, write_csv
+from tickets import guessing
 from tickets.files import UnreadableFile
 from tickets.guessing import Guessed, guess, likeness
 from tickets.mapping import Mapping, MappingError
@@ -116,6 +121,36 @@ def test_dates_that_can_be_swapped_or_are_mixed_are_asked_and_never_guessed(
     assert choices <= set(question.choices)
     with pytest.raises(MappingError, match="formats"):
         Mapping.parse(tomllib.loads(found.toml()), name="proposed")
+
+
+def test_dates_are_tried_by_their_shape_with_what_trying_every_format_gives() -> None:
+    dice = random.Random(4)
+    for _ in range(600):
+        moments = [
+            datetime(2026, dice.randint(1, 12), dice.randint(1, 28), dice.randint(0, 23), 5, 9)
+            for _ in range(dice.randint(1, 3))
+        ]
+        form = dice.choice(guessing.FORMATS)
+        other = dice.choice(guessing.FORMATS) if dice.random() < 0.2 else form
+        values = [moments[0].strftime(other), *(at.strftime(form) for at in moments[1:])]
+        if dice.random() < 0.5:
+            values = [re.sub(r"\b0(\d)", r"\1", value) for value in values]
+        if guessing.fitting(values) != ["iso"]:
+            every = [one for one in guessing.FORMATS if guessing._reads(one, values)]
+            assert guessing.fitting(values) == every
+
+
+def test_a_file_of_very_many_columns_is_guessed_while_somebody_waits(tmp_path: Path) -> None:
+    """Each name compared with each we know takes minutes, in a page's request."""
+    dice = random.Random(5)
+    names = ["".join(dice.choices("abcdefgh ", k=900)) + str(n) for n in range(1_000)]
+    path = write_csv(tmp_path / "wide.csv", names, [["1"] * 1_000] * 3)
+    began = time.process_time()
+    guess(sample(path))
+    dates = [f"date {n}" for n in range(200)]
+    cells = [[f"{day % 28 + 1}/{day % 12 + 1}/2026 10:{day % 60:02}"] * 200 for day in range(1_000)]
+    guess(sample(write_csv(tmp_path / "dates.csv", dates, cells)))
+    assert time.process_time() - began < 30
 
 
 def test_a_file_in_which_nothing_is_open_gives_a_mapping_at_once(tmp_path: Path) -> None:

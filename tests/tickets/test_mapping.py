@@ -116,7 +116,7 @@ def test_what_stands_at_the_wrong_place_is_named_and_never_a_failure_of_ours(odd
     for path in _paths(whole):
         with suppress(MappingError):
             Mapping.parse(_with(whole, path, odd), name="test")
-    with pytest.raises(MappingError, match="time.formats must be a list of texts"):
+    with pytest.raises(MappingError, match=r"time\.formats must be a list of texts"):
         Mapping.parse(_with(whole, ("time", "formats"), 7), name="test")
 
 
