@@ -198,7 +198,9 @@ class ExportFile:
         gzipped = self.path.name.lower().endswith(".gz")
         buffered = _Unpacked(raw) if gzipped else raw
         try:
-            encoding = self.layout.encoding or _by_mark(buffered)
+            mark, encoding = _by_mark(buffered), self.layout.encoding
+            if not encoding or encoding.startswith(mark):  # a mark is no letter of the first name
+                encoding = mark
         except BaseException:
             buffered.close()
             raise

@@ -97,6 +97,17 @@ def test_a_mark_says_the_encoding_by_itself(tmp_path: Path, encoding: str) -> No
     assert list(export.rows()) == [(1, {"id": "1", "text": "Müller"})]
 
 
+@pytest.mark.parametrize("mark", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_a_mark_is_no_letter_of_the_first_name_where_the_encoding_is_stated_as_well(
+    tmp_path: Path, encoding: str, mark: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(("\ufeff" * mark + "id,text\n1,Müller\n").encode(encoding))
+    rows = list(ExportFile(path, Layout(encoding=encoding)).rows())
+    assert rows == [(1, {"id": "1", "text": "Müller"})]
+
+
 def test_a_stated_layout_is_used(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("Report of March\nid;text\n1;Müller, Jörg\n".encode("cp1252"))
