@@ -120,11 +120,11 @@ def instant(value: Any, name: str) -> datetime:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
         at = datetime.fromisoformat(str(value).replace(" UTC", "+00:00"))
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise Unusable({"field": name, "reason": f"{value!r} is no instant"}) from None
-    if at.tzinfo is None:
-        raise Unusable({"field": name, "reason": f"{value!r} has no offset from UTC"})
-    return at.astimezone(UTC)
+    raise Unusable({"field": name, "reason": f"{value!r} has no offset from UTC"})
 
 
 def inside(row: Record, *names: str) -> Any:

@@ -27,8 +27,9 @@ from tests.tickets.connectors.entering import NOW, connected
 from tests.tickets.connectors.test_pull_to_facts import Installation
 from tickets import fetching, inbound, pulling
 from tickets.connectors import CONNECTORS, http
-from tickets.connectors.base import Context
+from tickets.connectors.base import Context, Unusable
 from tickets.connectors.http import MOST_PATIENCE, Http, HttpTrouble
+from tickets.connectors.records import instant
 from tickets.models import Connection, ConnectionCheck, FetchWork, InboundMessage, InboundOutcome
 from tickets.reading import Unread, read_one
 
@@ -259,6 +260,15 @@ def test_an_odd_record_is_a_remark_and_takes_no_other_along(
     assert (without.tickets, without.ratings) != (whole.tickets, whole.ratings)
     [remark] = spoilt.remarks
     assert remark.reason.endswith("the record was left out")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00", float("nan"), 1e300, "yesterday"],
+)
+def test_an_instant_that_no_calendar_holds_is_refused_with_its_field(said: object) -> None:
+    with pytest.raises(Unusable, match=r"changed: .* is no instant"):
+        instant(said, "changed")
 
 
 # --- one ticket is one ticket ---------------------------------------------------------------------
