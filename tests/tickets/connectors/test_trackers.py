@@ -81,6 +81,24 @@ class TestZammad:
     def test_the_message_with_which_an_agent_opens_answers_nobody(self, item: WorkItem) -> None:
         assert WorkItem.objects.get(ticket__external_id="2").first_response_at is None
 
+    @pytest.mark.parametrize("into", ["merged", "closed"])
+    def test_a_merged_ticket_counts_with_the_one_it_was_merged_into(
+        self, cast: Cast, into: str
+    ) -> None:
+        """Closed is the control: merged is a state of its own, whatever it is mapped to."""
+        words = {**zammad.WORDS, "states": {**zammad.WORDS["states"], "merged": "closed"}}
+        end = zammad.change(192, "05T08:20:00", "state", "pending close", into, zammad.AGENT)
+        whole = {
+            **zammad.FORGOTTEN,
+            "history": {
+                **zammad.FORGOTTEN["history"],
+                "history": [zammad.FORGOTTEN["history"]["history"][0], end],
+            },
+        }
+        entered(connected(cast, "zammad", words), [("ticket", json.dumps(whole).encode(), {})])
+        with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+            assert Ticket.objects.get().left_out == ("merged" if into == "merged" else "")
+
     def test_a_webhook_is_a_hint_to_fetch_the_ticket(self) -> None:
         hook = json.dumps({"ticket": {"id": 81, "state": "open"}, "article": {}}).encode()
         assert CONNECTORS["zammad"].tell("hook", hook, Context()).fetch == ["81"]
@@ -100,6 +118,28 @@ class TestGitHub:
     def test_neither_passers_by_nor_bots_reply(self, item: WorkItem) -> None:
         assert item.first_response_at == item.first_meaningful_at == at(9)
         assert not TicketFlaw.objects.exists()
+
+    @pytest.mark.parametrize("by_app", [True, False])
+    def test_what_a_member_writes_through_an_app_is_the_apps(
+        self, cast: Cast, by_app: bool
+    ) -> None:
+        through = {"performed_via_github_app": {"slug": "helper"}} if by_app else {}
+        timeline = [
+            {**one, **through} if one.get("id") == 23 else one for one in github.WHOLE["timeline"]
+        ]
+        raw = json.dumps({**github.WHOLE, "timeline": timeline}).encode()
+        entered(connected(cast, "github", github.WORDS), [("issue", raw, {})])
+        with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+            found = WorkItem.objects.get().first_response_at
+        assert found == (None if by_app else at(9))
+
+    def test_a_deletion_is_told_by_its_own_webhook_and_dated_by_the_issue(self) -> None:
+        body = {"action": "deleted", "repository": {"full_name": "acme/app"},
+                "issue": github.WHOLE["issue"]}  # fmt: skip
+        context = Context(headers={"x-github-event": "issues"})
+        [news] = CONNECTORS["github"].tell("hook", json.dumps(body).encode(), context).tickets
+        assert [e.type.value for e in news.events] == ["ticket.deleted"]
+        assert news.events[0].at.isoformat() == "2026-03-20T10:00:00+00:00"
 
     def test_a_label_that_is_put_on_before_the_other_is_taken_off_holds(
         self, item: WorkItem
@@ -156,6 +196,36 @@ class TestGitLab:
 
     def test_internal_notes_and_project_bots_answer_nobody(self, item: WorkItem) -> None:
         assert item.first_response_at == at(9)
+
+    @pytest.mark.parametrize(
+        ("headers", "id_"),
+        [
+            ({"webhook-id": "w", "idempotency-key": "w", "x-gitlab-event-uuid": "u"}, "w"),
+            ({"idempotency-key": "k", "x-gitlab-event-uuid": "u"}, "k"),
+            ({"x-gitlab-event-uuid": "u"}, "u"),
+            ({}, ""),
+        ],
+    )
+    def test_a_delivery_is_known_by_what_is_the_same_when_it_is_sent_again(
+        self, headers: dict[str, str], id_: str
+    ) -> None:
+        assert CONNECTORS["gitlab"].delivery(headers, b"{}").id == id_
+
+    @pytest.mark.parametrize("how", ["internal", "confidential"])
+    def test_a_note_that_the_requester_does_not_see_is_no_reply(self, cast: Cast, how: str) -> None:
+        notes = [{**one, how: True} for one in gitlab.WHOLE["notes"]]
+        raw = json.dumps({**gitlab.WHOLE, "notes": notes}).encode()
+        entered(connected(cast, "gitlab", gitlab.WORDS), [("issue", raw, {})])
+        with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+            assert WorkItem.objects.get().first_response_at is None
+
+    def test_an_issue_that_was_moved_goes_on_elsewhere(self, cast: Cast) -> None:
+        raw = json.dumps(
+            {**gitlab.WHOLE, "issue": {**gitlab.WHOLE["issue"], "moved_to_id": 99}}
+        ).encode()
+        entered(connected(cast, "gitlab", gitlab.WORDS), [("issue", raw, {})])
+        with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+            assert Ticket.objects.get().left_out == "merged"
 
     def test_the_support_bot_writes_what_the_customer_mailed(self, item: WorkItem) -> None:
         assert item.requester_messages == 1
