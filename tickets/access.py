@@ -95,7 +95,7 @@ def change_access(
     """
     connection = _locked(connection)
     connector = connector_of(connection.kind)
-    address, wrong = normal_address(base_url)
+    address, wrong = normal_address(base_url) if connector.pulls else ("", "")
     mistakes = {"base_url": wrong} if wrong else {}
     moved = address != connection.base_url
     entered = {ask.name for ask in connector.asks if ask.secret and answers.get(ask.name)}
@@ -116,6 +116,8 @@ def change_access(
         _seal_credentials(connection, connector, answers, at)
     detail = {"address": address, "moved": moved, "credentials_entered": bool(moved or entered)}
     record_of(connection, "connection.access_changed", by, at, detail)
+    if not connector.pulls:
+        return
     ask_for_check(connection=connection, by=by, at=at)
 
 
@@ -150,6 +152,11 @@ def ask_for_check(*, connection: Connection, by: Actor, at: datetime) -> Connect
 def checks_of(connection: Connection) -> Any:
     """The tests of a connection, the newest first."""
     return ConnectionCheck.objects.for_tenant(connection.tenant_id).filter(connection=connection)
+
+
+def can_be_changed(connection: Connection) -> bool:
+    """Whether there is anything to enter again: files have a mapping instead of a connection."""
+    return connection.kind in CONNECTORS
 
 
 def normal_address(base_url: str) -> tuple[str, str]:

@@ -78,6 +78,7 @@ def source(request: MemberRequest, organisation: str, source: str) -> HttpRespon
     context |= {
         "source": found[0],
         "connector": connector_of(connection.kind),
+        "can_be_changed": access.can_be_changed(connection),
         "imports": [sources_page.progress(run, now) for run in runs[:20]],
     }
     return render(request, "tickets/source.html", context)
@@ -207,22 +208,28 @@ def source_access(request: MemberRequest, organisation: str, source: str) -> Htt
         connection=connection,
         initial={**connection.options, "base_url": connection.base_url},
     )
-    if form.is_bound and not connector.pulls:
+    if form.is_bound and not access.can_be_changed(connection):
         return _refused(request)
     if form.is_bound and form.is_valid():
         try:
             access.change_access(
                 connection=connection,
-                base_url=form.cleaned_data["base_url"],
+                base_url=form.cleaned_data.get("base_url", ""),
                 answers=form.answers(),
                 by=request.member.actor,
                 at=timezone.now(),
             )
-            messages.success(request, "Changed. A test of the connection was asked for.")
+            tested = " A test of the connection was asked for." if connector.pulls else ""
+            messages.success(request, f"Changed.{tested}")
             return redirect("source", organisation, source)
         except NotConnectable as refusal:
             form.take(refusal)
-    context = {"connection": connection, "connector": connector, "form": form}
+    context = {
+        "connection": connection,
+        "connector": connector,
+        "form": form,
+        "can_be_changed": access.can_be_changed(connection),
+    }
     return render(request, "tickets/access.html", context, status=400 if form.errors else 200)
 
 

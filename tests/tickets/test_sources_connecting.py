@@ -133,6 +133,23 @@ def test_a_tools_time_zone_is_declared_where_it_is_connected(cast: Cast, ada: Cl
         read(said, Context(options=options["erp"]))
 
 
+def test_options_of_a_tool_are_changed_and_a_file_has_none(cast: Cast, ada: Client) -> None:
+    ada.post("/acme/sources/connect/", {"kind": "api", "name": "crm"})
+    assert "Change options" in ada.get("/acme/sources/crm/").content.decode()
+    page = "/acme/sources/crm/access/"
+    assert 'name="zone"' in ada.get(page).content.decode()
+    assert ada.post(page, {"zone": "Mars"}).status_code == 400
+    assert ada.post(page, {"zone": "UTC", "csat_question": "overall"}).status_code == 302
+    with acting(cast.acme.pk):
+        source = Connection.objects.get(name="crm")
+        assert (source.options["zone"], source.options["csat_question"]) == ("UTC", "overall")
+        assert not ConnectionCheck.objects.filter(connection=source).exists()
+    with roles.as_role(roles.OWNER), acting(cast.acme.pk):
+        ConnectionFactory(tenant=cast.acme, name="files", kind="file")
+    assert "Change options" not in ada.get("/acme/sources/files/").content.decode()
+    assert ada.post("/acme/sources/files/access/", {"zone": "UTC"}).status_code == 400
+
+
 def test_the_web_role_cannot_read_what_it_stored(cast: Cast, ada: Client) -> None:
     connect(ada)
     with acting(cast.acme.pk), connection.cursor() as cursor:
