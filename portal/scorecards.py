@@ -114,6 +114,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
     )
     if capability is None:
         return None
+    capability.tenant = tenant  # known: nobody need ask for it
     start, until, error = period(query, now.astimezone(tenant.zone).date())
     usual = is_usual(query) or bool(error)
     found = standings(tenant, domain_id=capability.domain_id, on=now.astimezone(tenant.zone).date())

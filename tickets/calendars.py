@@ -63,12 +63,12 @@ class Calendars:
             targets[key].append((target.valid_from, target.seconds))
         for versions in targets.values():
             versions.sort(key=lambda version: (version[0] is not None, version[0]))
-        capabilities = Capability.objects.for_tenant(tenant_id)
+        capabilities = list(
+            Capability.objects.for_tenant(tenant_id).values_list("pk", "domain_id", "self_service")
+        )
         return cls(
-            domains=dict(capabilities.values_list("pk", "domain_id")),
-            self_service=frozenset(
-                capabilities.filter(self_service=True).values_list("pk", flat=True)
-            ),
+            domains={capability: domain for capability, domain, _ in capabilities},
+            self_service=frozenset(pk for pk, _, by_oneself in capabilities if by_oneself),
             _by_domain={
                 domain: compiled.get(calendar, _ALWAYS)
                 for domain, calendar in Domain.objects.for_tenant(tenant_id).values_list(
