@@ -48,21 +48,27 @@ RETURNING answer.id
 """
 
 #: Of ratings given more than once: did the last one go up, after an agent had written to the
-#: requester behind the first one (METRICS.md G4)? Said with the batch, like the rating itself.
+#: requester behind the first one (METRICS.md G4)? Said with the batch, like the rating itself. Each
+#: rating's words are looked up by its key: after a first import, before PostgreSQL has counted
+#: anything, it would otherwise compare every rating with every word.
 _SAY_WHAT_CHANGED = """
-WITH said AS (
-    SELECT answer.id, event.ticket_id,
-        (array_agg(word.score ORDER BY word.at, word.id))[1] AS first,
-        (array_agg(word.score ORDER BY word.at DESC, word.id DESC))[1] AS last,
-        min(word.at) AS since, max(word.at) AS until
-    FROM "surveys_answer" AS answer
-    JOIN "surveys_surveyedevent" AS event
-        ON event.tenant_id = answer.tenant_id AND event.id = answer.event_id
-    JOIN "surveys_answerrevision" AS word
-        ON word.tenant_id = answer.tenant_id AND word.answer_id = answer.id
-    WHERE answer.tenant_id = %(tenant)s AND answer.id = ANY(%(released)s)
-    GROUP BY answer.id, event.ticket_id
-    HAVING count(DISTINCT word.score) > 1
+WITH said AS MATERIALIZED (
+    SELECT released.id, word.*, (
+            SELECT event.ticket_id FROM "surveys_answer" AS answer
+            JOIN "surveys_surveyedevent" AS event
+                ON event.tenant_id = answer.tenant_id AND event.id = answer.event_id
+            WHERE answer.tenant_id = %(tenant)s AND answer.id = released.id
+        ) AS ticket_id
+    FROM unnest(%(released)s::bigint[]) AS released (id)
+    CROSS JOIN LATERAL (
+        SELECT (array_agg(word.score ORDER BY word.at, word.id))[1] AS first,
+            (array_agg(word.score ORDER BY word.at DESC, word.id DESC))[1] AS last,
+            min(word.at) AS since, max(word.at) AS until
+        FROM "surveys_answerrevision" AS word
+        WHERE word.tenant_id = %(tenant)s AND word.answer_id = released.id
+        HAVING count(DISTINCT word.score) > 1
+        OFFSET 0
+    ) AS word
 )
 UPDATE "surveys_answer" AS answer SET changed = CASE
     WHEN said.last > said.first AND EXISTS (
