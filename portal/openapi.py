@@ -34,7 +34,7 @@ _WITH_KEY = {
     "503": "another large question is being answered; `Retry-After` says when to go on",
 }
 _UNSAFE = {
-    "409": "a call with this Idempotency-Key is still at work",
+    "409": "a call with this Idempotency-Key is still at work, or it contradicts what is stored",
     "413": "the body is too large",
     "415": "the body is no JSON",
     "422": "the Idempotency-Key came before with another call",

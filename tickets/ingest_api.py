@@ -19,8 +19,8 @@ from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
-from rest_framework.exceptions import Throttled, ValidationError
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException, Throttled, ValidationError
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -76,6 +76,13 @@ _EVENT_BODY = {name: value for name, value in ENVELOPE.items() if name != "$sche
 _BATCH_BODY = {"type": "array", "items": _EVENT_BODY, "maxItems": MOST}
 #: One media type only: clients that are generated from several of them cannot send any.
 _EVENT_BODIES = {JsonParser.media_type: _BATCH_BODY}
+
+
+class ToldOtherwise(APIException):
+    """An event that came by itself came before with another body."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
 
 
 class _Telling(Endpoint):
@@ -174,7 +181,8 @@ class EventList(_Telling):
         """Tell what happened. Each event is answered for itself: one that is refused stops none.
 
         A single event may come without a list, and both as CloudEvents: as
-        application/cloudevents+json and application/cloudevents-batch+json.
+        application/cloudevents+json and application/cloudevents-batch+json. What came before with
+        another body is a `conflict` in a list, and a 409 by itself.
         """
         refuse_unknown(request, {"format"})
         bodies = request.data if isinstance(request.data, list) else [request.data]
@@ -182,7 +190,10 @@ class EventList(_Telling):
             raise ValidationError(
                 {"events": [f"A batch holds at most {MOST}; this one holds {len(bodies)}."]}
             )
-        return Response({"results": self._tell(bodies, timezone.now())})
+        results = self._tell(bodies, timezone.now())
+        if bodies is not request.data and results[0]["status"] == CONFLICT:
+            raise ToldOtherwise(f"{results[0]['errors'][0]['reason']}. Nothing was stored.")
+        return Response({"results": results})
 
 
 class _Upserting(_Telling):

@@ -301,6 +301,19 @@ def test_the_same_id_with_another_body_is_a_conflict_that_names_both(cast: Cast,
     assert len(set(re.findall(r"[0-9a-f]{64}", other["errors"][0]["reason"]))) == 2
 
 
+def test_a_single_event_that_came_before_with_another_body_is_refused_with_both_hashes(
+    cast: Cast, key: str
+) -> None:
+    first = event("ticket.created", "e1", data={"severity": "low"})
+    assert call(key, EVENTS, first).json()["results"][0]["status"] == "created"
+    again = call(key, EVENTS, first)
+    assert (again.status_code, again.json()["results"][0]["status"]) == (200, "duplicate")
+    refused = problem(call(key, EVENTS, first | {"time": "2026-03-02T10:00:00Z"}), 409)
+    assert len(set(re.findall(r"[0-9a-f]{64}", refused["detail"]))) == 2
+    with acting(cast.acme.pk):
+        assert InboundMessage.objects.count() == 1
+
+
 BREAKS = ("T\n1", "T1\n", "T\r1", "T\x1b[1m", "T\u2028", "\t")
 #: Where an event names something, and what the door calls that place.
 NAMED: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
