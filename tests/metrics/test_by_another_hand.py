@@ -6,6 +6,7 @@ of the product counts here; business time is counted by local days, curves by a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from random import Random
@@ -40,7 +41,7 @@ FIRST, DAYS = datetime(2026, 2, 20, tzinfo=UTC), 55
 START, END = (datetime.combine(day, time(), BERLIN).astimezone(UTC) for day in (MARCH, APRIL))
 FORTNIGHT = 14 * DAY
 REPLY_S, RESOLUTION_S = 7_200, 57_600
-Stops = list[tuple[datetime, datetime]]
+Stops = Sequence[tuple[datetime, datetime]]
 
 
 def business(start: datetime, end: datetime, severity: str) -> float:
@@ -58,13 +59,13 @@ def business(start: datetime, end: datetime, severity: str) -> float:
     return total
 
 
-def worked(start: datetime, end: datetime, severity: str, stops: Stops = []) -> float:  # noqa: B006
+def worked(start: datetime, end: datetime, severity: str, stops: Stops = ()) -> float:
     """Business time between two instants without the stops."""
     stopped = sum(business(a, min(b, end), severity) for a, b in stops if a < end)
     return business(start, end, severity) - stopped
 
 
-def deadline(start: datetime, seconds: float, severity: str, stops: Stops = []) -> datetime:  # noqa: B006
+def deadline(start: datetime, seconds: float, severity: str, stops: Stops = ()) -> datetime:
     """The earliest instant at which so much business time has passed, without the stops."""
     low, high = start, start + 120 * DAY
     while high - low > timedelta(microseconds=10):

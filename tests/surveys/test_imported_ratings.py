@@ -158,8 +158,25 @@ def rated(cast: Cast, id_: str, score: int | None, **more: Any) -> None:
     type_ = "csat.expired"
     if score is not None:
         type_, said = "csat.responded", {**said, "score": score, "scale": "csat_1_5"}
-    at = more.pop("time")
+    at, reason = more.pop("time"), more.pop("reason", "")
+    if reason:
+        said["outcome_reason"] = reason
     tell(cast, event(type_, id_, time=at, data=said, **more))
+
+
+def said_in_order(
+    cast: Cast, words: list[dict[str, Any]], order: tuple[int, ...], *, apart: bool
+) -> None:
+    """Ratings of a resolved ticket in this order, placed one by one or together."""
+    opened(cast)
+    resolved(cast)
+    for index in order:
+        rated(cast, **words[index])
+        if apart:
+            swept()
+            placed()
+    swept()
+    placed()
 
 
 #: The last word is a 2: later, or of the same instant and with the larger sequence.
@@ -176,15 +193,7 @@ WORDS: list[dict[str, Any]] = [
 def test_the_last_word_on_a_rating_stands_however_the_words_come(
     cast: Cast, order: tuple[int, ...], apart: bool
 ) -> None:
-    opened(cast)
-    resolved(cast)
-    for index in order:
-        rated(cast, **WORDS[index])
-        if apart:
-            swept()
-            placed()
-    swept()
-    placed()
+    said_in_order(cast, WORDS, order, apart=apart)
     with acting(cast.acme.pk):
         assert Answer.objects.get().score == 2
 
@@ -314,15 +323,10 @@ def test_choosing_another_question_places_the_ratings_again(
 # --- refusals by policy ---------------------------------------------------------------------------
 
 
-def denied(cast: Cast, id_: str, time: str, **reason: str) -> None:
-    said = {"rating": "r1", "score": 2, "scale": "csat_1_5", **reason}
-    tell(cast, event("csat.responded", id_, time=time, data=said))
-
-
-REFUSED = [
-    {"id_": "a1", "time": "2026-03-02T12:00:00Z"},
-    {"id_": "a2", "time": "2026-03-02T12:30:00Z", "outcome_reason": "policy_denial"},
-    {"id_": "a3", "time": "2026-03-02T13:00:00Z"},
+REFUSED: list[dict[str, Any]] = [
+    {"id_": "a1", "score": 2, "time": "2026-03-02T12:00:00Z"},
+    {"id_": "a2", "score": 2, "time": "2026-03-02T12:30:00Z", "reason": "policy_denial"},
+    {"id_": "a3", "score": 2, "time": "2026-03-02T13:00:00Z"},
 ]
 
 
@@ -331,15 +335,7 @@ REFUSED = [
 def test_an_answer_about_a_refusal_by_policy_is_set_apart_however_its_words_come(
     cast: Cast, order: tuple[int, ...], apart: bool
 ) -> None:
-    opened(cast)
-    resolved(cast)
-    for index in order:
-        denied(cast, **REFUSED[index])
-        if apart:
-            swept()
-            placed()
-    swept()
-    placed()
+    said_in_order(cast, REFUSED, order, apart=apart)
     with acting(cast.acme.pk):
         assert Answer.objects.get().event.policy_denial
 
@@ -347,7 +343,7 @@ def test_an_answer_about_a_refusal_by_policy_is_set_apart_however_its_words_come
 def test_an_answer_nobody_called_a_refusal_is_one_about_the_service(cast: Cast) -> None:
     opened(cast)
     resolved(cast)
-    denied(cast, **REFUSED[0])
+    rated(cast, **REFUSED[0])
     swept()
     placed()
     with acting(cast.acme.pk):
@@ -359,12 +355,12 @@ def test_an_answer_that_is_in_figures_is_not_taken_out_of_them_by_a_later_reason
 ) -> None:
     opened(cast)
     resolved(cast)
-    denied(cast, **REFUSED[0])
+    rated(cast, **REFUSED[0])
     swept()
     placed()
     with roles.as_role(roles.OWNER), acting(cast.acme.pk):
         Answer.objects.update(released_at=NOW)
-    denied(cast, **REFUSED[1])
+    rated(cast, **REFUSED[1])
     swept()
     placed()
     with acting(cast.acme.pk):
@@ -374,7 +370,7 @@ def test_an_answer_that_is_in_figures_is_not_taken_out_of_them_by_a_later_reason
 def test_a_reason_nobody_knows_is_refused_by_the_database(cast: Cast) -> None:
     opened(cast)
     resolved(cast)
-    denied(cast, "a1", "2026-03-02T12:00:00Z", outcome_reason="policy_denial")
+    rated(cast, **REFUSED[1])
     swept()
     with roles.as_role(roles.WORKER), acting(cast.acme.pk):
         with pytest.raises(IntegrityError, match="told_rating_outcome_reason"):

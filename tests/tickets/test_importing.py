@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -209,6 +210,40 @@ def test_an_interrupted_import_goes_on_behind_the_last_batch(
     assert told(acme) == told(cast.globex.pk)
     with acting(acme):
         assert ImportRun.objects.get().finished_at == AT
+
+
+def test_the_next_rows_are_read_while_the_facts_before_are_written_and_not_sooner(
+    acme: int, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Event] = [Event(), Event()]
+    seen: list[tuple[bool, bool]] = []
+    read, fold, store = (
+        importing.RowReader.read,
+        ingest._Batch._folding,
+        ingest._Batch._store_facts,
+    )
+
+    def reads(self: Any, rows: Any) -> Any:
+        found = read(self, rows)
+        next(one for one in told if not one.is_set()).set()
+        return found
+
+    def folds(self: Any, tickets: Any) -> Any:
+        if not seen:
+            seen.append((told[0].is_set(), told[1].is_set()))
+        return fold(self, tickets)
+
+    def stores(self: Any, *args: Any) -> None:
+        if len(seen) == 1:
+            seen.append((told[0].is_set(), told[1].wait(20)))
+        store(self, *args)
+
+    monkeypatch.setattr(importing, "BATCH", -(-len(LOG) // 2))
+    monkeypatch.setattr(importing.RowReader, "read", reads)
+    monkeypatch.setattr(ingest._Batch, "_folding", folds)
+    monkeypatch.setattr(ingest._Batch, "_store_facts", stores)
+    import_log(acme, log)
+    assert seen == [(True, False), (True, True)]
 
 
 def test_a_preview_writes_nothing_and_tells_what_would_happen(acme: int, log: Path) -> None:
