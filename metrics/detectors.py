@@ -73,6 +73,8 @@ class Counts(StrEnum):
     """What a comparison's value is."""
 
     SHARE = "share"
+    #: What one share is above another.
+    DIFFERENCE = "difference"
     NUMBER = "number"
     #: How many times one share is another.
     TIMES = "times"
@@ -278,7 +280,10 @@ def more_in_the_first(what: str) -> Callable[[TwoShares, Limits], Finding]:
             return _too_few(what)
         interval = newcombe(first.x, first.n, second.x, second.n)
         proven = interval.lower is not None and interval.lower > 0
-        return Finding((Check(what, _flag(proven), first.share - second.share, interval),))
+        gap = first.share - second.share
+        return Finding(
+            (Check(what, _flag(proven), gap, interval, counts=Counts.DIFFERENCE),),
+        )
 
     return judge
 
@@ -414,7 +419,8 @@ def _is_above(rise: Interval) -> bool:
 
 
 def _rise_told(what: str, two: TwoShares, rise: Interval, asks: bool = False) -> Check:
-    return Check(what, _flag(asks), two.first.share - two.second.share, rise)
+    gap = two.first.share - two.second.share
+    return Check(what, _flag(asks), gap, rise, counts=Counts.DIFFERENCE)
 
 
 def _flag(asks: bool) -> Outcome:
@@ -435,7 +441,7 @@ def _rise(what: str, before: Of, now: Of, limit: float, limits: Limits) -> Check
     if min(before.n, now.n) < limits.smallest_set:
         return Check(what, Outcome.TOO_FEW)
     gap = now.share - before.share
-    return Check(what, _flag(_exceeds(gap, limit)), gap)
+    return Check(what, _flag(_exceeds(gap, limit)), gap, counts=Counts.DIFFERENCE)
 
 
 def _doubled(what: str, one: Of, other: Of, limits: Limits) -> Check:

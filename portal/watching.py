@@ -163,14 +163,15 @@ def _rows(
 
 
 def _value(check: Check) -> str:
-    """A number of items as it is, a share or difference of shares in percent."""
+    """A number of items as it is, a share in percent, a difference of shares in points."""
     if check.value is None:
         return ""
     if check.counts is Counts.NUMBER:
         return words.rounded(check.value, 1).replace("-", "\N{MINUS SIGN}")
     if check.counts is Counts.TIMES:
         return f"{words.rounded(check.value, 1)} times"
-    told = f"{words.rounded(100 * check.value, 1)} %"
+    unit = "points" if check.counts is Counts.DIFFERENCE else "%"
+    told = f"{words.rounded(100 * check.value, 1)} {unit}"
     if check.interval is not None:
         low, high = check.interval.lower, check.interval.upper
         if low is not None and high is not None:

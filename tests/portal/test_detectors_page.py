@@ -11,8 +11,9 @@ import pytest
 
 from metrics import columns
 from metrics.detecting import LOOKS, Look, look
-from metrics.detectors import DETECTORS, Outcome
+from metrics.detectors import DETECTORS, Check, Closing, Counts, Of, Outcome, bulk_closing
 from metrics.measure import Reader, Slice
+from portal import watching
 from portal.tenancy.context import acting
 from surveys import releasing
 from surveys.models import Answer, AnswerRevision, SurveyedEvent
@@ -417,3 +418,15 @@ def test_a_page_reads_each_kind_once(
         assert client.get("/acme/detectors/", PERIOD).status_code == 200
     # Of each kind what is packed, and the facts of other days.
     assert len(fetched) <= 2 * len(columns.KINDS)
+
+
+def test_a_difference_of_shares_is_told_in_points_and_a_share_in_percent() -> None:
+    share = Check("of all", Outcome.NOTHING, 0.125)
+    gap = Check("now minus before", Outcome.FLAG, -0.049, counts=Counts.DIFFERENCE)
+    assert watching._value(share) == "12.5 %"
+    assert watching._value(gap) == "\N{MINUS SIGN}4.9 points"
+
+
+def test_what_rose_is_a_difference_of_shares() -> None:
+    found = bulk_closing(Closing(0, Of(30, 100), Of(10, 100), Of(0, 100)))
+    assert [one.counts for one in found.checks][1] is Counts.DIFFERENCE
