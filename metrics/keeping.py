@@ -409,8 +409,17 @@ class _Packed:
     far: bytes
 
 
+@cache
+def _no_days(name: str) -> Days:
+    """What most readings find new of a kind."""
+    none = np.zeros(0, np.int64)
+    return Days(none, none, none, np.zeros(1, np.int64), KINDS[name].block.unpack([]))
+
+
 def _unpacked(name: str, packed: Sequence[_Packed]) -> Days:
     """Unpacked days; those of one capability come in one row."""
+    if not packed:
+        return _no_days(name)
     parts, ordinals, versions, ends = [], list[int](), list[int](), list[int]()
     for one in sorted(packed, key=lambda each: each.days[0]):
         ordinals += one.days

@@ -167,7 +167,7 @@ def seconds_of(
 
 def elapsed_sql(later: str, earlier: str) -> str:
     """Elapsed seconds between two instants, as `elapsed` tells them; null where one is null."""
-    return f"(floor(extract(epoch FROM {later})) - floor(extract(epoch FROM {earlier})))"
+    return f"(floor(date_part('epoch', {later})) - floor(date_part('epoch', {earlier})))"
 
 
 def elapsed(later: datetime, earlier: datetime) -> int:
@@ -295,7 +295,7 @@ def days_until(name: str, later: str, since: str) -> Column:
         name,
         WHOLE,
         f"CASE WHEN {later} IS NULL THEN 0 ELSE"
-        f" least(greatest(ceil(extract(epoch FROM {later} - {since}) / 86400), 1), 255) END",
+        f" least(greatest(ceil(date_part('epoch', {later} - {since}) / 86400), 1), 255) END",
         lambda row: (
             min(max(ceil((row[later] - row[since]).total_seconds() / 86_400), 1), 255)
             if row[later]

@@ -6,7 +6,7 @@ neither sorted nor copied for it; quantiles are exact, by the same rule as `perc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.reading.by_sql import Answer, Asked, Figures
+from bench.reading.by_sql import WEEKS, Answer, Asked, Figures
 from metrics import columns
 from metrics.keeping import Stretch, load_all
 from metrics.rows import Rows
@@ -51,28 +51,17 @@ def _named(told: _Told) -> Figures:
     return into
 
 
-#: A cell in one number: the place of its capability times this, plus its part and one more: a week
-#: may lie before the trend.
-_PARTS = 64
-
-
-def _cells(rows: Rows, segment: NDArray[Any], asked: Asked) -> Iterator[_Cells]:
-    """Each way to cut."""
-    capabilities, capability = np.unique(rows["capability"], return_inverse=True)
-    first = capability * _PARTS + 1
-    week = (rows["at"] - asked.trend) // 604800
-    for cut, part in (
-        ("all", 0),
-        ("severity", rows["severity"]),
-        ("segment", segment),
-        ("week", week),
-    ):
-        yield _Cells(cut, capabilities, first + part)
+#: How many severities a column of them tells apart, and weeks a window may touch: one may lie
+#: before the trend.
+_SEVERITIES = len(columns.SEVERITIES) + 1
+_WEEKS = WEEKS + 1
+#: What a capability is cut by, and how many parts that may have.
+_SHAPE = {"severity": _SEVERITIES, "segment": 2, "week": _WEEKS}
 
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """Cells that have rows: their numbers, capabilities and parts."""
+    """Cells of a cut that have rows: their numbers, capabilities and parts."""
 
     cells: NDArray[np.intp]
     capabilities: list[int]
@@ -80,76 +69,124 @@ class _There:
 
 
 class _Cells:
-    """Rows grouped by cell, for sums and quantiles of some column."""
+    """Rows grouped by capability and by every part at once, for sums and quantiles of some column.
 
-    def __init__(self, cut: str, capabilities: NDArray[Any], cell: NDArray[np.int64]) -> None:
-        self.cut, self.capabilities, self.cell = cut, capabilities, cell
-        self.size = len(capabilities) * _PARTS
-        self.counts = np.bincount(cell, minlength=self.size)
-        self.all = self.of(self.counts)
+    A sum is counted once, in the cells where all parts meet; those of one cut are the sums of them.
+    """
 
-    def of(self, counts: NDArray[Any]) -> _There:
-        """The cells that have rows."""
-        there = np.flatnonzero(counts)
-        capabilities = self.capabilities[there // _PARTS].tolist()
-        return _There(there, capabilities, (there % _PARTS - 1).tolist())
+    def __init__(self, rows: Rows, segment: NDArray[np.bool_], asked: Asked) -> None:
+        self.capabilities, capability = _places(rows["capability"])
+        week = (rows["at"] - asked.trend) // 604800 + 1
+        self.shape = (len(self.capabilities), *_SHAPE.values())
+        parts = {"severity": rows["severity"], "segment": segment, "week": week}
+        self.cell = capability
+        #: Of each row: its cell in each cut.
+        self.cells = {"all": capability}
+        for cut, part in parts.items():
+            self.cell = self.cell * _SHAPE[cut] + part
+            self.cells[cut] = capability * _SHAPE[cut] + part
+        self.size = int(np.prod(self.shape))
+        self.counts = self.sums()
+        self.there = self.of(self.counts)
+
+    def sums(self, of: NDArray[np.bool_] | None = None) -> dict[str, NDArray[np.float64]]:
+        """How many rows of each cell there are, or are of some; by the cut."""
+        cell = self.cell if of is None else self.cell[of]
+        joint = np.bincount(cell, minlength=self.size).reshape(self.shape)
+        by_severity, by_week = joint.sum(axis=(2, 3)), joint.sum(axis=(1, 2))
+        return {
+            "all": by_severity.sum(axis=1),
+            "severity": by_severity.ravel(),
+            "segment": joint.sum(axis=(1, 3)).ravel(),
+            "week": by_week.ravel(),
+        }
 
     def put(
-        self, told: _Told, figure: str, values: NDArray[Any], there: _There | None = None
+        self,
+        told: _Told,
+        figure: str,
+        values: Mapping[str, NDArray[Any]],
+        there: Mapping[str, _There] | None = None,
     ) -> None:
-        """Tell a figure of the cells there are, or of some."""
-        there = there or self.all
-        found = values[there.cells].tolist()
-        told.append((self.cut, figure, there.capabilities, there.parts, found))
+        """Tell a figure of the cells that have rows, or of some."""
+        for cut, some in (there or self.there).items():
+            found = values[cut][some.cells].tolist()
+            told.append((cut, figure, some.capabilities, some.parts, found))
 
-    def sums(self, of: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """How many rows of each cell are of some."""
-        return np.bincount(self.cell, of, minlength=self.size)
+    def of(self, counts: Mapping[str, NDArray[Any]]) -> dict[str, _There]:
+        """The cells that have rows, by the cut."""
+        found = {}
+        for cut, each in counts.items():
+            cells = each.nonzero()[0]
+            place, part = np.divmod(cells, _SHAPE.get(cut, 1))
+            part -= cut == "week"
+            found[cut] = _There(cells, self.capabilities[place].tolist(), part.tolist())
+        return found
 
-    def shares(self, of: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The share of each cell's rows that are of some; cells without rows are not told."""
-        return self.sums(of) / np.maximum(self.counts, 1)
+    def shares(self, of: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+        """The share of each cell's rows that are of some."""
+        sums = self.sums(of)
+        return {cut: sums[cut] / np.maximum(counts, 1) for cut, counts in self.counts.items()}
 
     def quantiles(
         self, told: _Told, values: NDArray[Any], of: NDArray[np.bool_], **shares: float
     ) -> None:
         """Quantiles of a column that is never negative, as `percentile_cont` tells them."""
-        cell = self.cell[of]
-        # Sorted by cell and value: in one number, so that no order has to be kept beside them.
-        ranked = np.sort(cell << 32 | values[of].astype(np.int64)) & (2**32 - 1)
-        counts = np.bincount(cell, minlength=self.size)
-        some = self.of(counts)
-        first = (np.cumsum(counts) - counts)[some.cells]
-        found = np.zeros(self.size)
-        for figure, share in shares.items():
-            place = share * (counts[some.cells] - 1)
-            low = np.floor(place).astype(np.int64)
-            below = ranked[first + low].astype(np.float64)
-            above = ranked[first + np.ceil(place).astype(np.int64)]
-            found[some.cells] = below + (place - low) * (above - below)
-            self.put(told, figure, found, some)
+        counts = self.sums(of)
+        there = self.of(counts)
+        found: dict[str, dict[str, NDArray[np.float64]]] = {figure: {} for figure in shares}
+        some = values[of].astype(np.int64)
+        for cut, cells in self.cells.items():
+            # Sorted by cell and value: in one number, so that no order has to be kept beside them.
+            ranked = cells[of] << 32
+            ranked |= some
+            ranked.sort()
+            rows = counts[cut][there[cut].cells]
+            first = rows.cumsum() - rows
+            for figure, share in shares.items():
+                place = share * (rows - 1)
+                low = place.astype(np.int64)
+                rest = place - low
+                below = ranked[first + low] & _VALUE
+                above = ranked[first + low + (rest > 0)] & _VALUE
+                found[figure][cut] = np.zeros(len(counts[cut]))
+                found[figure][cut][there[cut].cells] = below + rest * (above - below)
+        for figure, each in found.items():
+            self.put(told, figure, each, there)
+
+
+#: The bits of a value below those of its cell.
+_VALUE = 2**32 - 1
+
+
+def _places(numbers: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different numbers, and the place of each among them; ids of an organisation lie close."""
+    least = int(numbers.min()) if len(numbers) else 0
+    there = np.flatnonzero(np.bincount(numbers - least))
+    places = np.zeros(int(there[-1]) + 1 if len(there) else 1, np.int64)
+    places[there] = np.arange(len(there))
+    return there + least, places[numbers - least]
 
 
 def _items(rows: Rows, asked: Asked, told: _Told) -> None:
     reply, clock = rows["first_response"], rows["clock"]
-    for cells in _cells(rows, rows["first_reply"] == _MEANINGFUL, asked):
-        cells.put(told, "item.opened", cells.counts)
-        cells.put(told, "item.replied", cells.sums(reply >= 0))
-        cells.put(told, "item.open", cells.sums(clock < 0))
-        cells.quantiles(told, reply, reply >= 0, **{"item.reply_median": 0.5})
+    cells = _Cells(rows, rows["first_reply"] == _MEANINGFUL, asked)
+    cells.put(told, "item.opened", cells.counts)
+    cells.put(told, "item.replied", cells.sums(reply >= 0))
+    cells.put(told, "item.open", cells.sums(clock < 0))
+    cells.quantiles(told, reply, reply >= 0, **{"item.reply_median": 0.5})
 
 
 def _resolutions(rows: Rows, asked: Asked, told: _Told) -> None:
     holds = rows["holds"] == 1
-    bounced = holds & (rows["reassignments"] >= 2)
-    escalated = holds & (rows["functional"] + rows["hierarchical"] > 0)
     both = {"resolution.clock_median": 0.5, "resolution.clock_p90": 0.9}
-    for cells in _cells(rows, rows["fcr_claimed"] == 1, asked):
-        cells.put(told, "resolution.resolved", cells.sums(holds))
-        cells.put(told, "resolution.reopened", cells.shares(rows["reopened"] == 1))
-        cells.put(told, "resolution.bounced", cells.sums(bounced))
-        cells.put(told, "resolution.escalated", cells.sums(escalated))
-        cells.quantiles(told, rows["clock"], holds, **both)
+    cells = _Cells(rows, rows["fcr_claimed"] == 1, asked)
+    cells.put(told, "resolution.resolved", cells.sums(holds))
+    cells.put(told, "resolution.reopened", cells.shares(rows["reopened"] == 1))
+    cells.put(told, "resolution.bounced", cells.sums(holds & (rows["reassignments"] >= 2)))
+    escalated = rows["functional"] + rows["hierarchical"] > 0
+    cells.put(told, "resolution.escalated", cells.sums(holds & escalated))
+    cells.quantiles(told, rows["clock"], holds, **both)
 
 
 def _reply_promises(rows: Rows, asked: Asked, told: _Told) -> None:
@@ -162,9 +199,9 @@ def _resolution_promises(rows: Rows, asked: Asked, told: _Told) -> None:
 
 
 def _promises(fact: str, rows: Rows, kept: NDArray[np.bool_], asked: Asked, told: _Told) -> None:
-    for cells in _cells(rows, rows["response_owed"] == 1, asked):
-        cells.put(told, f"{fact}.decided", cells.counts)
-        cells.put(told, f"{fact}.kept", cells.shares(kept))
+    cells = _Cells(rows, rows["response_owed"] == 1, asked)
+    cells.put(told, f"{fact}.decided", cells.counts)
+    cells.put(told, f"{fact}.kept", cells.shares(kept))
 
 
 _TELL: list[tuple[columns.Kind, Callable[[Rows, Asked, Figures], None]]] = [
