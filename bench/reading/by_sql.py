@@ -2,13 +2,14 @@
 
 The first and the last read flat tables, one a fact kind, with everything a figure needs in a row;
 the first has row security and an index that covers it, so that no table is touched. All three
-are asked in one statement a fact kind, with grouping sets for the four ways to cut it.
+are asked in one statement a fact kind, with grouping sets for the four ways to cut it; the tables
+also as a dashboard's tiles ask them, each figure and cut by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -132,14 +133,13 @@ FACTS = (
 
 _WEEK = "floor((extract(epoch FROM happened) - {trend}) / 604800)::integer"
 #: The 90 days begin some days before the first whole week: those are week -1.
+#: What a capability is cut by; by nothing, too.
+_CUTS = ("severity", "segment", "week")
 _ASK = """
-    SELECT CASE WHEN grouping(severity) = 0 THEN 'severity' WHEN grouping(segment) = 0
-                THEN 'segment' WHEN grouping(week) = 0 THEN 'week' ELSE 'all' END AS cut,
-           capability, coalesce(severity, segment, week, 0) AS part, {figures}
+    SELECT CASE {told} ELSE 'all' END AS cut, capability, coalesce({parts}) AS part, {figures}
       FROM (SELECT *, {week} AS week FROM ({rows}) AS f
              WHERE f.happened >= {start} AND f.happened < {end} {tenant}) AS f
-     GROUP BY GROUPING SETS ((capability), (capability, severity), (capability, segment),
-              (capability, week))
+     GROUP BY GROUPING SETS ({sets})
 """
 
 
@@ -157,8 +157,17 @@ class Asked:
         return self.end - WEEKS * 7 * 86400
 
 
-def _statement(fact: Fact, rows: str, asked: Asked, *, tenant: str) -> str:
+def _statement(
+    fact: Fact, rows: str, asked: Asked, *, tenant: str, cuts: Sequence[str] = ("", *_CUTS)
+) -> str:
+    """`cuts`: those that are asked at once; the empty one is by capability alone."""
+    used = [cut for cut in cuts if cut]
     return _ASK.format(
+        told=" ".join(
+            ["WHEN false THEN ''", *(f"WHEN grouping({cut}) = 0 THEN '{cut}'" for cut in used)]
+        ),
+        parts=", ".join([*used, "0"]),
+        sets=", ".join(f"(capability, {cut})" if cut else "(capability)" for cut in cuts),
         figures=", ".join(f"{sql} AS {name}" for name, sql in fact.figures.items()),
         week=_WEEK.format(trend=asked.trend),
         rows=rows,
@@ -198,6 +207,22 @@ def _by_postgres(asked: Asked, rows: Callable[[Fact], str]) -> Answer:
             mine = f"AND f.tenant_id = {asked.tenant}"
             cursor.execute(_statement(fact, rows(fact), asked, tenant=mine))
             found.append((fact, cursor.fetchall()))
+    return partial(_named, found)
+
+
+def by_tables_apart(asked: Asked) -> Answer:
+    """As `by_tables`, each figure and cut in a statement of its own."""
+    from django.db import connection
+
+    found = []
+    with connection.cursor() as cursor:
+        mine = f"AND f.tenant_id = {asked.tenant}"
+        for fact in FACTS:
+            for name, sql in fact.figures.items():
+                alone = replace(fact, figures={name: sql})
+                for cut in ("", *_CUTS):
+                    cursor.execute(_statement(alone, fact.select, asked, tenant=mine, cuts=[cut]))
+                    found.append((alone, cursor.fetchall()))
     return partial(_named, found)
 
 
