@@ -25,8 +25,14 @@ class TargetSheetAdmin(ReadOnlyAdmin):
     right = Right.READ_PAGES
     list_display = ("domain", "effective_from", "effective_until", "proposed_by", "proposed_at")
     list_select_related = ("domain", "proposed_by")
-    exclude = ("tenant", "terms", "digest")
+    exclude = ("tenant", "domain", "terms", "digest")
+    readonly_fields = ("in_domain",)
     change_form_template = "admin/governance/sheet.html"
+
+    @admin.display(description="Domain")
+    def in_domain(self, sheet: TargetSheet) -> str:
+        """Its name; as a field it would link to a page that few of the readers may open."""
+        return sheet.domain.name
 
     def get_urls(self) -> list[Any]:
         """The co-sign page stands beside the sheet."""

@@ -98,6 +98,8 @@ class Page:
     #: Tickets that are in no figure, with the reasons; empty: none, or not for this reader.
     left_out: str = ""
     families: list[Family] = field(default_factory=list)
+    #: Whether this reader is told everything; else only what a policy's owner is.
+    whole: bool = False
     targets: list[TargetRow] = field(default_factory=list)
     #: How its figures may be taken away.
     formats: tuple[str, ...] = tuple(FORMATS)
@@ -135,6 +137,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         cut = Slice(start, until, frozenset([capability.pk]))
         telling = _Telling(Reader(tenant, as_of=now), member, capability, cut, found, usual=usual)
         shown.survey_words = telling.survey_words
+        shown.whole = whole
         shown.families = telling.families() if whole else [telling.policy()]
         shown.left_out = telling.left_out() if whole else ""
         shown.settings_version = telling.reader.settings_version
