@@ -204,6 +204,12 @@ def test_lists_answer_no_question_that_is_not_offered(cast: Cast, ada: Client) -
     assert offered.status_code == 200
 
 
+def test_a_filter_for_what_no_row_can_hold_is_refused(cast: Cast, ada: Client) -> None:
+    trail = "/acme/admin/audit/auditentry/"
+    assert ada.get(trail, {"subject_kind": "capability"}).status_code == 200
+    assert ada.get(trail, {"subject_kind": "\x00"}).status_code == 400
+
+
 def test_a_member_is_added_by_address_and_removed_and_both_are_recorded(
     cast: Cast, ada: Client
 ) -> None:
