@@ -112,7 +112,10 @@ def behind(reader: Reader, name: str, cut: Slice) -> Behind:
     """The items behind a figure of a slice. Raises Untraceable, UnknownMetric, SeveritiesPooled."""
     _, view = find(name)
     reader.refuse_pooled(view, cut)
-    kind, of_backlog = _rests_on(name)
+    found = _rests_on(name)
+    if isinstance(found, str):
+        raise Untraceable(found)
+    kind, of_backlog = found
     moment = reader.end_of(cut)
     if of_backlog:
         condition, values = reader.open_in_sql(moment)
@@ -132,19 +135,15 @@ def behind(reader: Reader, name: str, cut: Slice) -> Behind:
 
 def is_traceable(name: str) -> bool:
     """Whether a figure leads to tickets."""
-    try:
-        _rests_on(name)
-    except Untraceable:
-        return False
-    return True
+    return not isinstance(_rests_on(name), str)
 
 
 def rests_on(name: str) -> Kind | None:
     """The kind whose rows a figure counts; None where it leads to no tickets, or to the backlog."""
-    try:
-        kind, of_backlog = _rests_on(name)
-    except Untraceable:
+    found = _rests_on(name)
+    if isinstance(found, str):
         return None
+    kind, of_backlog = found
     return None if of_backlog else kind
 
 
@@ -159,8 +158,8 @@ def _by_item(rows: Rows) -> list[list[int]]:
 
 
 @cache
-def _rests_on(name: str) -> tuple[Kind, bool]:
-    """The kind whose rows a view counts, and whether they are those of the backlog.
+def _rests_on(name: str) -> tuple[Kind, bool] | str:
+    """The kind whose rows a view counts, and whether they are those of the backlog; or why none.
 
     Seen by evaluating it on nothing: it asks for what it rests on.
     """
@@ -185,12 +184,12 @@ def _rests_on(name: str) -> tuple[Kind, bool]:
     view.evaluate(Facts(rows, none_open, 0, _NoClocks(), none_before, never))
     others = [kind.name for kind in asked if kind not in OF_TICKETS]
     if metric.from_answers or others or not (asked or backlog):
-        raise Untraceable(
+        return (
             "It comes from what people answered or did without us: that is theirs, and does not"
             " lead to anybody's ticket. Read the comments beside it."
         )
     if len({kind.name for kind in asked}) + len(backlog[:1]) != 1:
-        raise Untraceable("It compares several kinds of events: trace the figures it is made of.")
+        return "It compares several kinds of events: trace the figures it is made of."
     return (ITEMS, True) if backlog else (asked[0], False)
 
 

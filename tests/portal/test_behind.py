@@ -141,3 +141,15 @@ def test_the_scorecard_leads_there_for_those_who_see_tickets_only(told: Cast) ->
         assert answer.status_code == 200
     assert led(browser(told, "bea")) == []
     assert browser(told, "bea").get(PAGE).status_code == 404
+
+
+def test_what_a_figure_rests_on_is_worked_out_once_even_if_it_leads_to_no_tickets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    monkeypatch.setattr(tracing, "find", lambda name: asked.append(name) or find(name))
+    tracing._rests_on.cache_clear()
+    for _ in range(2):
+        assert tracing.rests_on("csat_share.share") is None
+        assert tracing.rests_on("reopen_rate.rate") is not None
+    assert asked == ["csat_share.share", "reopen_rate.rate"]
