@@ -612,8 +612,11 @@ def reply_quantile(facts: Facts, p: float) -> Estimate:
 def helpful_reply_quantile(facts: Facts, p: float) -> Estimate:
     """M13: time to the first helpful reply; nobody's guess where replies are not classified."""
     told = _reply_quantile(response_curve(facts, FIRST_MEANINGFUL), p)
-    if_helped = response_curve(facts, FIRST_MEANINGFUL, unclassified_helped=True).quantile(p)
     told = _as_the_calendar_counts(told, FIRST_MEANINGFUL, facts, p)
+
+    def if_helped() -> float | None:
+        return response_curve(facts, FIRST_MEANINGFUL, unclassified_helped=True).quantile(p)
+
     return _doubted(told, _owed(facts, columns.ITEMS), if_helped, facts)
 
 
@@ -640,7 +643,9 @@ def _reply_quantile(curve: survival.Curve, p: float) -> Estimate:
     return quantile(curve, p, not_done="had none yet")
 
 
-def _doubted(told: Estimate, rows: Rows, if_helped: float | None, facts: Facts) -> Estimate:
+def _doubted(
+    told: Estimate, rows: Rows, if_helped: Callable[[], float | None], facts: Facts
+) -> Estimate:
     """M13 is unreliable where more than one first reply in ten is not classified.
 
     The figure counts those as no help; the other bound, as help, stands beside it.
@@ -653,7 +658,7 @@ def _doubted(told: Estimate, rows: Rows, if_helped: float | None, facts: Facts) 
         told,
         reliability=Reliability.UNRELIABLE,
         flags=(*told.flags, f"unreliable: {unclassified} of {replies} replies are not classified"),
-        beside={**told.beside, "if_unclassified_helped": if_helped},
+        beside={**told.beside, "if_unclassified_helped": if_helped()},
     )
 
 
@@ -785,8 +790,9 @@ def attainment(facts: Facts, kind: columns.Kind) -> Estimate:
     if kind is not columns.MEANINGFUL_RESPONSES:
         return told
     could = (rows["first_reply"] == UNCLASSIFIED) & (rows["replied_in_time"] == 1)
-    if_helped = _kept_of_decided(rows, kept | could, withdrawn, facts).value
-    return _doubted(told, rows, if_helped, facts)
+    return _doubted(
+        told, rows, lambda: _kept_of_decided(rows, kept | could, withdrawn, facts).value, facts
+    )
 
 
 def _kept_of_decided(
