@@ -229,6 +229,8 @@ def _terms(domain: Domain, target: Wanted, position: int) -> str:
     metric, view = find(target.metric)
     if metric.direction_of(view) is Direction.NONE:
         raise NotProposable(f"{view.name} has no good direction, so it takes no target.")
+    if view.added_by:
+        raise NotProposable(f"{view.name} is a line beside its figure, so it takes no target.")
     if view.unit is Unit.SHARE and not 0 <= target.value <= 1:
         raise NotProposable(f"{view.name}: a share is between 0 and 100 %. Nothing was kept.")
     if view.per_severity and not target.severity:

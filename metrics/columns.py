@@ -69,6 +69,7 @@ __all__ = ["DATED", "NONE_S", "NO_SCORE", "UNKNOWN", "Column", "Kind"]
 SEVERITIES = [severity.value for severity in Severity]
 OUTCOMES = [outcome.value for outcome in Outcome]
 STATES = [state.value for state in State]
+FIRST_CONTACT_KINDS = [kind.value for kind in WorkItem.FirstContact]
 RESOLUTION_KINDS = [kind.value for kind in ResolutionKind]
 MEANINGS = [meaning.value for meaning in Meaning]
 REOPEN_KINDS = [kind.value for kind in ReopenKind]
@@ -256,6 +257,29 @@ RESOLUTIONS = Kind(
         few("burst", "r.burst", 1),
         # Whether it could be asked about, and was: G3 compares the asked with the others.
         code("asked", "e.decision", DECISIONS),
+    ),
+)
+
+
+#: What HDI's rule for written channels makes of first resolutions (METRICS.md M16), a row each.
+#: Apart from the resolutions: there are rows only where an organisation has added that line.
+FIRST_CONTACTS = Kind(
+    "first_contacts",
+    "tickets_workitem w JOIN LATERAL (SELECT * FROM tickets_resolution AS r"
+    " WHERE r.tenant_id = w.tenant_id AND r.work_item_id = w.id AND r.number = 1 OFFSET 0) AS r"
+    " ON w.first_contact <> ''",
+    "w",
+    "w.first_resolution_at",
+    _field("w.first_resolution_at"),
+    (
+        dating("w.first_resolution_at"),
+        identity("item", "w.id", 25),
+        capability("r.capability_id"),
+        code("severity", "r.severity", SEVERITIES),
+        code("contact", "w.first_contact", FIRST_CONTACT_KINDS),
+        flag("reopened", "r.reopened"),
+        instant("repeat_at", "w.repeat_contact_at", 1),
+        segments("w.segments", "r.handled_by"),
     ),
 )
 
@@ -479,6 +503,7 @@ KINDS: Mapping[str, Kind] = {
         PROBLEMS,
         CHECKS,
         RESOLUTIONS,
+        FIRST_CONTACTS,
         FIRST_RESPONSES,
         MEANINGFUL_RESPONSES,
         RESOLUTION_PROMISES,

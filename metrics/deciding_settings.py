@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from metrics.definitions import FOLD
+from metrics.definitions import FOLDED
 from metrics.models import SettingsVersion
-from metrics.settings import Settings
+from metrics.settings import ADDED, Settings
 from portal.audit.trail import Actor, record
 from portal.catalogue.severity import SeverityPolicy
 from portal.tenancy.models import Organisation
@@ -95,7 +95,7 @@ def _act_below(tenant: Organisation, before: Settings, after: Settings, at: date
     """Let the fold and the invitations know what concerns them; returns what is restated by it."""
     if before.answer_days != after.answer_days:
         change_answer_window(tenant.pk, timedelta(days=after.answer_days), at=at)
-    if all(getattr(before, name) == getattr(after, name) for name in FOLD):
+    if all(getattr(before, name) == getattr(after, name) for name in FOLDED):
         return ""
     change_fold_rules(
         tenant.pk,
@@ -106,6 +106,7 @@ def _act_below(tenant: Organisation, before: Settings, after: Settings, at: date
         ),
         triage=timedelta(minutes=after.triage_minutes),
         severity_policy=SeverityPolicy(after.severity_policy),
+        written_line=after.written_line == ADDED,
         at=at,
     )
     return "every ticket is folded again: periods that are over are told by the new rules"

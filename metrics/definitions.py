@@ -29,7 +29,7 @@ from metrics import (
 from metrics.evaluating import Facts
 from metrics.kinds import Estimate, Unit
 from metrics.pairs import Pair
-from metrics.settings import Settings
+from metrics.settings import ADDED, Settings
 from metrics.standing import Direction
 
 Evaluate = Callable[[Facts], Estimate]
@@ -40,6 +40,9 @@ FOLD = frozenset(
     {"reopen_days", "courtesy_hours", "misclick_minutes", "triage_minutes", "severity_policy"}
 )
 ANSWERS = frozenset({"answer_days"})
+#: What lets every ticket be folded again: the rules that figures follow from, and further lines,
+#: which leave the others as they are.
+FOLDED = FOLD | {"written_line"}
 #: What stands in a view's words for the reopen window at its default.
 _WINDOW = "14 days"
 
@@ -85,6 +88,12 @@ class View:
     direction: Direction | None = None
     #: Whether its course is drawn on the scorecard, and not only where courses are looked at.
     leads: bool = False
+    #: The setting that adds it; empty: it is always told.
+    added_by: str = ""
+
+    def is_told(self, settings: Settings) -> bool:
+        """Whether an organisation with these settings is told of it."""
+        return not self.added_by or getattr(settings, self.added_by) == ADDED
 
     def said(self, settings: Settings) -> str:
         """The words with the reopen window in force."""
@@ -210,6 +219,10 @@ class Metric:
     def headline(self) -> View:
         """The view that stands for the metric."""
         return self.views[0]
+
+    def told(self, settings: Settings) -> list[View]:
+        """The views that an organisation with these settings is told of."""
+        return [view for view in self.views if view.is_told(settings)]
 
     def direction_of(self, view: View) -> Direction:
         """Which way is good for a view."""
@@ -826,7 +839,10 @@ METRICS: tuple[Metric, ...] = (
         question="Was it solved in one go, and did it stay solved?",
         formula="Verified: at most one reply, no further message of the requester, no escalation,"
         " one group, and within 14 days neither reopened nor needed again. Claimed: without the"
-        " latter.",
+        " latter. Where an organisation adds HDI's rule for written channels as a third line: of"
+        " what came in writing, solved within one business hour of its opening, pauses included,"
+        " and likewise neither reopened nor needed again. Telephone and chat are not in that line:"
+        " what is solved before such a contact ends is told by the others.",
         population="items whose first resolution is 14 days old",
         dating="the first resolution",
         direction=Direction.HIGHER,
@@ -850,6 +866,14 @@ METRICS: tuple[Metric, ...] = (
                 partial(evaluating.first_contact, net=True),
                 "of what can be solved at first contact was, and stayed solved",
             ),
+            View(
+                "written",
+                "Solved within a business hour, in writing (HDI)",
+                Unit.SHARE,
+                evaluating.first_contact_in_writing,
+                "of what came in writing was solved within one business hour, and stayed solved",
+                added_by="written_line",
+            ),
         ),
         evidence="repeat contacts on the same matter and comments",
         guardrail=(
@@ -860,7 +884,8 @@ METRICS: tuple[Metric, ...] = (
         gaming="splitting one problem over several tickets; solving without logging",
         catalogue_used=frozenset({"first_contact_resolvable"}),
         excluded="first resolutions whose days are not over; of the net figure, capabilities not"
-        " to be solved at first contact",
+        " to be solved at first contact; of the line for written channels, what came by telephone"
+        " or chat or by a channel that is not known",
         source="METRICS.md M16",
         pair=(Pair.REPEAT_CONTACTS, Pair.COMMENTS),
         maturity_days=14,
@@ -1261,6 +1286,11 @@ BY_KEY: dict[str, Metric] = {metric.key: metric for metric in METRICS}
 def names() -> list[str]:
     """Every view of every metric as `metric.view`, in the order of their declaration."""
     return [f"{metric.key}.{view.key}" for metric in BY_KEY.values() for view in metric.views]
+
+
+def names_told(settings: Settings) -> list[str]:
+    """As `names`, without the views that an organisation has not added."""
+    return [name for name in names() if find(name)[1].is_told(settings)]
 
 
 class UnknownMetric(KeyError):

@@ -38,6 +38,7 @@ COURTESY = columns.REOPEN_KINDS.index("courtesy") + 1
 SYSTEM = columns.REOPEN_KINDS.index("system") + 1
 #: Moves back that are no reopen, but are counted (METRICS.md 1.6); a slip leaves no resolution.
 NO_REOPENS = {"courtesy reopens": COURTESY, "reopens by a bulk change": SYSTEM}
+IN_AN_HOUR, LATER_THAN_THAT, LIVE, BY_UNKNOWN = range(1, 1 + len(columns.FIRST_CONTACT_KINDS))
 UNCLASSIFIED = columns.MEANINGS.index("unknown") + 1
 #: The categories of status in which an item is open (METRICS.md M22).
 OPEN_STATES = {
@@ -819,17 +820,45 @@ def first_contact(facts: Facts, *, claimed: bool = False, net: bool = False) -> 
     if net:
         rows = rows[~np.isin(rows["capability"], sorted(facts.not_first_contact))]
     mature = is_mature(rows, facts)
-    solved = closed = rows["fcr_claimed"] == 1
-    beside = {}
-    if not claimed:
-        solved = closed & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
-        came_back = int((closed & ~solved & mature).sum())
-        beside = {"claimed_not_verified": came_back / max(1, int(mature.sum()))}
-    return matured(
-        solved,
-        mature,
-        beside=beside,
-        why=f"no first resolution of this period is {facts.settings.reopen_days:g} days old yet",
+    closed = rows["fcr_claimed"] == 1
+    why = f"no first resolution of this period is {facts.settings.reopen_days:g} days old yet"
+    if claimed:
+        return matured(closed, mature, why=why)
+    return _verified(rows, closed, mature, why=why)
+
+
+def _verified(
+    rows: Rows, closed: NDArray[np.bool_], mature: NDArray[np.bool_], **more: Any
+) -> Estimate:
+    """Of first resolutions those that were claimed, and neither reopened nor needed again."""
+    solved = closed & (rows["reopened"] != 1) & (rows["repeat_at"] == 0)
+    came_back = int((closed & ~solved & mature).sum())
+    beside = {"claimed_not_verified": came_back / max(1, int(mature.sum()))}
+    return matured(solved, mature, beside=beside, **more)
+
+
+def first_contact_in_writing(facts: Facts) -> Estimate:
+    """M16 by HDI's rule for written channels: solved within one business hour, and verified.
+
+    Of other channels there is no such hour: those are left out, and counted where they are mature.
+    """
+    rows = facts.rows(columns.FIRST_CONTACTS)
+    mature = is_mature(rows, facts)
+    others = {
+        "by telephone or chat": int((mature & (rows["contact"] == LIVE)).sum()),
+        "by a channel that is not known": int((mature & (rows["contact"] == BY_UNKNOWN)).sum()),
+    }
+    written = np.isin(rows["contact"], (IN_AN_HOUR, LATER_THAN_THAT))
+    mine = rows[written]
+    return _verified(
+        mine,
+        mine["contact"] == IN_AN_HOUR,
+        mature[written],
+        left_out={channel: count for channel, count in others.items() if count},
+        why="no first resolution of this period that came in writing is"
+        f" {facts.settings.reopen_days:g} days old yet"
+        if len(rows)
+        else "no first resolution of this period is sorted by its channel yet",
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from metrics.columns import (
     ATTEMPTS,
     CHECKS,
+    FIRST_CONTACTS,
     FIRST_RESPONSES,
     ITEMS,
     MEANINGFUL_RESPONSES,
@@ -52,14 +53,17 @@ def pack(
     calendars: Calendars,
     window: timedelta = REOPEN_WINDOW,
     problem_kinds: Mapping[int, str] | None = None,
+    written_line: bool = False,
 ) -> dict[str, Rows]:
     """The columns of timelines, by kind, as they would stand in the database.
 
     `window` is that of repeat contacts; `problem_kinds` says what each problem is that items are
-    linked to, by its id. Not there are what other tables hold: who people were (segments), whether
-    somebody was asked, and bursts of closing.
+    linked to, by its id; `written_line` is as in `FoldRules`. Not there are what other tables
+    hold: who people were (segments), whether somebody was asked, and bursts of closing.
     """
-    found = facts.facts_of(timelines, tenant_id=tenant_id, calendars=calendars)
+    found = facts.facts_of(
+        timelines, tenant_id=tenant_id, calendars=calendars, written_line=written_line
+    )
     items: dict[facts.ItemKey, dict[str, Any]] = {}
     for number, (key, row) in enumerate(found.items.items(), start=1):
         fields = zip(_ITEM_FIELDS, row, strict=True)
@@ -92,6 +96,9 @@ def pack(
         for kind in (ITEMS, FIRST_RESPONSES, MEANINGFUL_RESPONSES, RESOLUTION_PROMISES)
     }
     packed[RESOLUTIONS.name] = RESOLUTIONS.pack(resolutions)
+    packed[FIRST_CONTACTS.name] = FIRST_CONTACTS.pack(
+        row for row in resolutions if row["r.number"] == 1 and row["w.first_contact"]
+    )
     kinds = problem_kinds or {}
     packed[PROBLEMS.name] = PROBLEMS.pack(
         {**item, "p.kind": kinds[item["w.problem_id"]]}
@@ -163,6 +170,7 @@ def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day
         calendars=calendars,
         window=rules.windows.reopen,
         problem_kinds=kinds,
+        written_line=rules.written_line,
     )
     reach = timedelta(days=SURVEYED.reach_days)
     folded[SURVEYED.name] = _answers_then(tenant, as_of, start - reach, until_day)

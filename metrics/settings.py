@@ -30,6 +30,8 @@ type Value = float | str
 SURVEY_WINDOW = {"small": "90 days", "standard": "month or 90 days", "large": "month"}
 #: How many persons sign targets, by profile (METRICS.md 1.16).
 SIGNERS = {"small": "two", "standard": "three or two", "large": "three"}
+#: The word of a setting that adds a figure.
+ADDED = "on"
 
 
 class SettingsRefused(ValueError):
@@ -89,6 +91,15 @@ class Settings:
     )
     triage_minutes: float = _decided(
         60, "Business minutes in which the severity is still being found", "1.5", 0, 480
+    )
+    written_line: str = _chosen(
+        "off",
+        "First contact: a third line for written channels, solved within one business hour (HDI)",
+        "M16",
+        {
+            "off": "gross and net only",
+            ADDED: "beside gross and net; what came by telephone or chat is not in it",
+        },
     )
     severity_policy: str = _chosen(
         SeverityPolicy.RECORDED.value,

@@ -26,12 +26,12 @@ TIMES: Mapping[str, Callable[[Facts], Durations]] = {
 
 
 def shares() -> list[str]:
-    """The views that are shares of things counted."""
+    """The views that are shares of things counted, without lines that stand beside another."""
     return [
         f"{metric.key}.{view.key}"
         for metric in BY_KEY.values()
         for view in metric.views
-        if view.unit is Unit.SHARE and not view.per_severity
+        if view.unit is Unit.SHARE and not view.per_severity and not view.added_by
     ]
 
 

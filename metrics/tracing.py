@@ -17,6 +17,7 @@ import numpy as np
 from django.db import connection
 
 from metrics.columns import (
+    FIRST_CONTACTS,
     FIRST_RESPONSES,
     ITEMS,
     MEANINGFUL_RESPONSES,
@@ -31,7 +32,14 @@ from metrics.measure import Reader, Slice
 from metrics.rows import Rows
 
 #: Kinds whose rows are of one ticket each.
-OF_TICKETS = (ITEMS, RESOLUTIONS, FIRST_RESPONSES, MEANINGFUL_RESPONSES, RESOLUTION_PROMISES)
+OF_TICKETS = (
+    ITEMS,
+    RESOLUTIONS,
+    FIRST_CONTACTS,
+    FIRST_RESPONSES,
+    MEANINGFUL_RESPONSES,
+    RESOLUTION_PROMISES,
+)
 #: Items that one page looks at before it stops: a rare one must not make a request slow.
 MOST_LOOKED_AT = 2_000
 

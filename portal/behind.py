@@ -8,7 +8,7 @@ from datetime import date, datetime
 from urllib.parse import urlencode
 
 from metrics.answering_signals import may_answer
-from metrics.definitions import View, find, names
+from metrics.definitions import View, find, names_told
 from metrics.kinds import Estimate
 from metrics.measure import Reader, Reading, Slice
 from metrics.restated import (
@@ -17,6 +17,7 @@ from metrics.restated import (
     restatements,
     with_restatements,
 )
+from metrics.settings import Settings
 from metrics.tracing import Traced, behind, is_traceable, some
 from portal.cards import value_words
 from portal.catalogue.models import Capability
@@ -85,11 +86,11 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
     )
     if capability is None or not may_answer(member.person, member.roles, capability):
         return None
-    name = _figure(query.get("figure", ""))
+    reader = Reader(tenant, as_of=now)
+    name = _figure(query.get("figure", ""), reader.settings)
     _, view = find(name)
     start, until, error = period(query, now.astimezone(tenant.zone).date())
     severity = severity_asked(query.get("severity", ""), view)
-    reader = Reader(tenant, as_of=now)
     cut = Slice(start, until, frozenset([capability.pk]), severity)
     rows = behind(reader, name, cut)
     only = query.get("only") == "1"
@@ -110,7 +111,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         period_words=in_words(start, until),
         period_error=error,
         reading=reading,
-        figures=[Choice(one, _label(one), one == name) for one in names() if is_traceable(one)],
+        figures=[Choice(one, _label(one), one == name) for one in _figures(reader.settings)],
         severities=[
             *([] if view.per_severity else [Choice("", "all", severity is None)]),
             *(Choice(one.value, one.value, one.value == severity) for one in Severity),
@@ -130,8 +131,12 @@ def _label(name: str) -> str:
     return shown.name if shown.name == metric.name else f"{metric.name}: {shown.name}"
 
 
-def _figure(name: str) -> str:
-    return name if name in names() and is_traceable(name) else FIRST
+def _figures(settings: Settings) -> list[str]:
+    return [name for name in names_told(settings) if is_traceable(name)]
+
+
+def _figure(name: str, settings: Settings) -> str:
+    return name if name in _figures(settings) else FIRST
 
 
 def _place(said: str) -> int:

@@ -23,7 +23,7 @@ from metrics.answering_signals import (
 )
 from metrics.breaks import breaks_of, changes_of
 from metrics.charts import Every, Method
-from metrics.definitions import BY_KEY, View, find, names
+from metrics.definitions import BY_KEY, View, find, names_told
 from metrics.measure import Reader, Slice
 from metrics.models import SignalAnswer
 from metrics.suggesting import UNDECIDED_IN_A_ROW
@@ -100,10 +100,10 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
     if capability is None:
         return None
     name = query.get("metric", "")
-    name = name if name in names() else FIRST
+    reader = Reader(tenant, as_of=now)
+    name = name if name in names_told(reader.settings) else FIRST
     metric, view = find(name)
     severity = severity_asked(query.get("severity", ""), view)
-    reader = Reader(tenant, as_of=now)
     until = mature_until(reader, name)
     longest = periods_before(until, Every.QUARTER, LENGTH[Every.QUARTER])[0].start
     cut = Slice(until - timedelta(days=1), until, frozenset([capability.pk]), severity)
@@ -139,7 +139,7 @@ def page(*, member: Member, slug: str, query: Mapping[str, str], now: datetime) 
         figures=[
             Choice(f"{m.key}.{v.key}", v.name, f"{m.key}.{v.key}" == name)
             for m in BY_KEY.values()
-            for v in m.views
+            for v in m.told(reader.settings)
         ],
         severities=[
             Choice("", "all", severity is None),

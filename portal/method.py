@@ -97,7 +97,8 @@ def _entry(metric: Metric, settings: Settings) -> Entry:
     settles = metric.matures_in(settings)
     figures = "; ".join(
         f"{view.name} ({_UNITS[view.unit]}, {_DIRECTIONS[metric.direction_of(view)]}"
-        f"{', by severity only' if view.per_severity else ''})"
+        f"{', by severity only' if view.per_severity else ''}"
+        f"{'' if view.is_told(settings) else ', not added here'})"
         for view in metric.views
     )
     since = f", since {metric.changed:%d %B %Y}" if metric.changed else ""

@@ -16,7 +16,7 @@ from governance.comparing import Standing, against, standings
 from governance.guarding import Among, guarded
 from metrics.cross_checking import with_cohort
 from metrics.data_quality import with_data_quality
-from metrics.definitions import find, names
+from metrics.definitions import find, names_told
 from metrics.evidence import Piece, beside
 from metrics.folded import past_reader
 from metrics.leaving_out import with_left_out
@@ -90,13 +90,23 @@ class Answering:
 
     def measure(self, metric: str, asked: Asked) -> Reading:
         """The reading of one figure. Raises NotAskable, and what `Reader.measure` raises."""
+        self._refuse_not_added(metric)
         cut = self._cut(asked)
         return self._beside(measure(self.reader, metric, cut), cut, asked)
 
     def tell(self, metric: str, asked: Asked) -> Reading:
         """As `measure`; what cannot be one figure is unknown and says so (`metrics.parts.tell`)."""
+        self._refuse_not_added(metric)
         cut = self._cut(asked)
         return self._beside(tell(self.reader, metric, cut), cut, asked)
+
+    def _refuse_not_added(self, name: str) -> None:
+        _, view = find(name)
+        if not view.is_told(self.reader.settings):
+            raise NotAskable(
+                f"{name} is told where an organisation has added it, and"
+                f" {self.reader.tenant.slug} has not: its setting {view.added_by} is off."
+            )
 
     def evidence(self, metric: str, asked: Asked) -> list[Piece]:
         """What stands beside a metric, by its key. Raises NotAskable."""
@@ -112,7 +122,7 @@ class Answering:
         """
         self.reader.fetch_for(asked.start, asked.until, self._capabilities(asked))
         told = []
-        for name in metrics or names():
+        for name in metrics or names_told(self.reader.settings):
             _, view = find(name)
             by = {*dimensions, "severity"} if view.per_severity and not metrics else dimensions
             told += [

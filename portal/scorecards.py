@@ -304,11 +304,15 @@ class _Telling:
         """The metrics of a family, those of their views that are told over all severities."""
         cards = []
         for metric in BY_KEY.values():
-            whole = _whole(metric)
+            whole = self._told(_whole(metric))
             if metric.family is family and whole:
                 cards.append(self._card(metric, whole))
         title = "Speed: promises kept" if family is About.SPEED else family.heading
         return Family(family.value, title, cards, words=self._above_its_line(family))
+
+    def _told(self, views: Sequence[View]) -> list[View]:
+        """Those of some views that the organisation is told of."""
+        return [view for view in views if view.is_told(self.reader.settings)]
 
     def _above_its_line(self, family: About) -> str:
         """What speaks against reading anything as well served, whatever else stands here."""
@@ -340,7 +344,11 @@ class _Telling:
             cards = []
             for metric in BY_KEY.values():
                 apart = [view for view in metric.views if view.per_severity]
-                views = apart if metric.family is not About.SPEED else [*apart, *_whole(metric)]
+                views = (
+                    apart
+                    if metric.family is not About.SPEED
+                    else [*apart, *self._told(_whole(metric))]
+                )
                 if views:
                     cards.append(self._card(metric, views, severity))
             title = f"Speed: {severity}"

@@ -12,6 +12,8 @@ from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
 from tickets import clocks, timeline
 from tickets.calendars import Calendars
+from tickets.canonical import ResolutionKind
+from tickets.channels import Channel, channel_of
 from tickets.models import Attribution, Escalation, Resolution, WorkItem
 from tickets.repeat_contact import Contact
 from tickets.storing import Table, Written
@@ -48,6 +50,7 @@ _ITEM = (
     "escalations_hierarchical",
     "requester_messages",
     "fcr_claimed",
+    "first_contact",
     "routine",
     "problem_id",
     "response_target_s",
@@ -245,15 +248,20 @@ def _contact(key: ItemKey, row: Sequence[Any]) -> Contact:
 
 
 def facts_of(
-    timelines: Iterable[timeline.Timeline], *, tenant_id: int, calendars: Calendars
+    timelines: Iterable[timeline.Timeline],
+    *,
+    tenant_id: int,
+    calendars: Calendars,
+    written_line: bool,
 ) -> Facts:
-    """The rows of some timelines."""
+    """The rows of some timelines; `written_line` as in `FoldRules`."""
     facts = Facts()
     for told in timelines:
         ticket_id = _id(told.ticket)
         for item in told.work_items:
             key = (ticket_id, item.number)
-            facts.items[key] = _item_row(item, tenant_id, ticket_id, calendars)
+            contact = _first_contact(item, calendars) if written_line else ""
+            facts.items[key] = _item_row(item, tenant_id, ticket_id, calendars, contact)
             _add_resolutions(facts, key, item, calendars)
             facts.escalations += [
                 (key, (e.event_key, e.at, e.kind[:12], e.reason[:300])) for e in item.escalations
@@ -274,7 +282,11 @@ def facts_of(
 
 
 def _item_row(
-    item: timeline.WorkItem, tenant_id: int, ticket_id: int, calendars: Calendars
+    item: timeline.WorkItem,
+    tenant_id: int,
+    ticket_id: int,
+    calendars: Calendars,
+    first_contact: str,
 ) -> tuple[Any, ...]:
     severity = item.severity.value
     calendar = calendars.calendar(item.capability, severity)
@@ -321,6 +333,7 @@ def _item_row(
         escalations.count("hierarchical"),
         item.requester_messages,
         item.fcr_claimed,
+        first_contact,
         routine,
         item.problem,
         response_target,
@@ -373,6 +386,28 @@ def _decided(
         terms.severity.value if terms.severity != item.severity else "",
         terms.capability if terms.capability != item.capability else None,
     )
+
+
+#: HDI calls a written contact solved at once where it was solved within this (METRICS.md M16).
+_BUSINESS_HOUR_S = 3_600
+
+
+def _first_contact(item: timeline.WorkItem, calendars: Calendars) -> str:
+    """What HDI's rule for written channels makes of an item; empty while nothing is resolved.
+
+    The hour is one of the calendar of the first resolution's severity, and runs through pauses:
+    whoever has to be asked was not served at first contact.
+    """
+    if not item.resolutions:
+        return ""
+    words, channel = WorkItem.FirstContact, channel_of(item.channel)
+    if channel is not Channel.WRITTEN:
+        return (words.LIVE if channel is Channel.LIVE else words.UNKNOWN).value
+    first = item.resolutions[0]
+    calendar = calendars.calendar(first.capability, first.severity)
+    in_time = calendar.elapsed(item.opened_at, first.at) <= _BUSINESS_HOUR_S
+    solved = in_time and first.kind is ResolutionKind.NORMAL
+    return (words.WITHIN if solved else words.LATER).value
 
 
 def _late_pauses(

@@ -1,4 +1,4 @@
-"""What an organisation decided about the fold: its windows and its severity policy.
+"""What an organisation decided about the fold: its windows, severity policy and further lines.
 
 A change is a new version, and every stored ticket is folded again: figures of the past are then
 told by the new rules, and say so by the version of the settings they name.
@@ -26,6 +26,8 @@ class FoldRules:
     #: Business time after opening in which what is recorded is still triage.
     triage: timedelta = timedelta(seconds=TRIAGE_GRACE_S)
     severity_policy: SeverityPolicy = SeverityPolicy.RECORDED
+    #: Whether HDI's rule for written channels is told of first resolutions (METRICS.md M16).
+    written_line: bool = False
 
     def settings(self, calendars: Calendars, story: Sequence[Event]) -> FoldSettings:
         """What the fold of one family needs, from the events of its first ticket."""
@@ -41,7 +43,8 @@ def fold_rules(tenant_id: int) -> FoldRules:
     if newest is None:
         return FoldRules()
     windows = Windows(newest.reopen, newest.courtesy, newest.misclick)
-    return FoldRules(windows, newest.triage, SeverityPolicy(newest.severity_policy))
+    policy = SeverityPolicy(newest.severity_policy)
+    return FoldRules(windows, newest.triage, policy, newest.written_line)
 
 
 def change_fold_rules(
@@ -50,6 +53,7 @@ def change_fold_rules(
     windows: Windows,
     triage: timedelta,
     severity_policy: SeverityPolicy,
+    written_line: bool,
     at: datetime,
 ) -> FoldVersion:
     """Keep new rules and let every stored ticket be folded again by them."""
@@ -60,6 +64,7 @@ def change_fold_rules(
         misclick=windows.misclick,
         triage=triage,
         severity_policy=severity_policy,
+        written_line=written_line,
         at=at,
     )
     for connection in Connection.objects.for_tenant(tenant_id):

@@ -525,7 +525,12 @@ class _Batch:
                 timelines = self._timelines(family, calendars, rules)
                 self._place(family, timelines, folded.rows)
                 folded.facts.extend(
-                    facts_of(timelines, tenant_id=self.tenant_id, calendars=calendars)
+                    facts_of(
+                        timelines,
+                        tenant_id=self.tenant_id,
+                        calendars=calendars,
+                        written_line=rules.written_line,
+                    )
                 )
             return folded
 

@@ -294,7 +294,7 @@ class RefoldWork(TenantOwned):
 
 
 class FoldVersion(TenantOwned):
-    """The windows and the severity policy of the fold from here on. Append-only.
+    """The windows, the severity policy and further lines of the fold from here on. Append-only.
 
     See tickets/fold_rules.py. No row: the handbook's defaults.
     """
@@ -309,6 +309,8 @@ class FoldVersion(TenantOwned):
         choices=[(one.value, one.value) for one in SeverityPolicy],
         db_default=SeverityPolicy.RECORDED.value,
     )
+    #: Whether first contact resolution has a line for written channels (METRICS.md M16).
+    written_line = models.BooleanField(default=False, db_default=False)
     at = models.DateTimeField()
 
     class Meta:
@@ -558,6 +560,14 @@ class WorkItem(TenantOwned):
         RESOLVED = "resolved"
         WITHDRAWN = "withdrawn"
 
+    class FirstContact(models.TextChoices):
+        """What HDI's rule for written channels makes of a first resolution (METRICS.md M16)."""
+
+        WITHIN = "within", "in writing, solved within one business hour"
+        LATER = "later", "in writing, and not solved by then"
+        LIVE = "live", "by telephone or chat"
+        UNKNOWN = "unknown", "by a channel that is not known"
+
     class Downgraded(models.TextChoices):
         """How near its target an item was when its severity was made milder (METRICS.md G8)."""
 
@@ -606,6 +616,8 @@ class WorkItem(TenantOwned):
     escalations_hierarchical = models.PositiveSmallIntegerField(default=0)
     requester_messages = models.PositiveSmallIntegerField(default=0)
     fcr_claimed = models.BooleanField(default=False)
+    #: Empty: nothing was resolved, or the organisation has not added that line (FoldVersion).
+    first_contact = models.CharField(max_length=7, choices=FirstContact, blank=True, db_default="")
     #: When the same requester next opened an item for the same capability within 14 days (M17).
     repeat_contact_at = models.DateTimeField(null=True, blank=True)
     #: Should it have been self-service? Null: not classified (M25).
@@ -664,8 +676,21 @@ class WorkItem(TenantOwned):
                 ),
                 name="work_item_ended_or_open",
             ),
+            models.CheckConstraint(
+                condition=models.Q(first_contact="")
+                | models.Q(
+                    first_contact__in=("within", "later", "live", "unknown"),
+                    first_resolution_at__isnull=False,
+                ),
+                name="work_item_first_contact",
+            ),
         ]
         indexes = [
+            models.Index(
+                fields=["tenant", "first_resolution_at"],
+                name="work_item_by_first_contact",
+                condition=~models.Q(first_contact=""),
+            ),
             models.Index(fields=["tenant", "opened_at"], name="work_item_by_opening"),
             models.Index(
                 fields=["tenant", "requester", "capability", "opened_at"],

@@ -25,6 +25,7 @@ from tests.metrics.told import (
     MARCH,
     MAY,
     Happened,
+    add_written_line,
     enter,
     escalated,
     moved,
@@ -102,6 +103,7 @@ class Item:
     escalated: bool = False
     groups: int = 0
     denied: bool = False
+    channel: str = ""
 
     @property
     def stops(self) -> Stops:
@@ -329,6 +331,15 @@ def expected(items: list[Item]) -> dict[str, tuple[int, int]]:
                 for one in first
             ]
         ),
+        "fcr.written": share(
+            [
+                business(one.opened, one.done[0].at, one.severity) <= 3_600
+                and not one.done[0].reopened
+                and not needed_again(one, items)
+                for one in first
+                if one.channel in ("mail", "portal")
+            ]
+        ),
         "repeat_contact.rate": share([needed_again(one, items) for one in first]),
         "escalation_rate.rate": share([one.escalated for one in resolved]),
         "reassignments.bounced": share([one.groups >= 2 for one in resolved]),
@@ -375,15 +386,20 @@ def durations(items: list[Item]) -> dict[str, float | None]:
 def test_figures_of_random_tickets_are_those_of_a_plain_calculation(cast: Cast, seed: int) -> None:
     dice, items = Random(seed), []
     promise(cast)
+    add_written_line(cast)
     told = []
     for number in range(260):
         story, true, created = told_and_true(dice, number)
         opened = true[0].opened if true else FIRST
+        created["channel"] = ("mail", "phone", "portal", "api")[number % 4]
+        for item in true:
+            item.channel = created["channel"]
         items += true
         told.append(
             news(f"t{number}", *story, opened_at=opened, by="agnes@acme.example", **created)
         )
     enter(cast, *told)
+    assert expected(items)["fcr.written"][0] > 0  # the comparison is about something
     services = {"network": cast.network, "accounts": cast.accounts}
     with acting(cast.acme.pk):
         reader = Reader(cast.acme, as_of=MAY)
@@ -394,7 +410,7 @@ def test_figures_of_random_tickets_are_those_of_a_plain_calculation(cast: Cast, 
                 mine = [one for one in of_service if severity in (None, one.severity)]
                 cut = Slice(MARCH, APRIL, which, severity)
                 for key, numbers in expected(mine if severity else of_service).items():
-                    if severity and key in ("fcr.verified", "repeat_contact.rate"):
+                    if severity and key in ("fcr.verified", "fcr.written", "repeat_contact.rate"):
                         continue  # another severity's item counts as coming again
                     found = reader.measure(key, cut)
                     assert (found.numerator or 0, found.denominator) == numbers, (

@@ -24,6 +24,7 @@ from tests.metrics.told import (
     APRIL,
     MARCH,
     MAY,
+    add_written_line,
     asked,
     commented,
     enter,
@@ -47,6 +48,7 @@ YEAR = date(2026, 1, 1), date(2027, 1, 1)
 def told(cast: Cast) -> Cast:
     """Acme with a month of tickets and some answers."""
     promise(cast)
+    add_written_line(cast)
     month(cast)
     for score in (5, 4, 2, None):
         asked(cast, score)

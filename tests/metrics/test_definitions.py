@@ -26,6 +26,7 @@ from tests.metrics.told import (
     APRIL,
     MARCH,
     MAY,
+    add_written_line,
     asked,
     asked_of_blocks,
     commented,
@@ -127,6 +128,7 @@ def test_a_view_tells_an_empty_slice_without_failing(
 @pytest.fixture
 def told(cast: Cast) -> Cast:
     promise(cast)
+    add_written_line(cast)
     month(cast, 60)
     denied = (0.5, EventType.FLAGGED, {"flag": "policy_denial"})
     enter(cast, *(news(f"denied {n}", denied, moved(2, "resolved")) for n in range(6)))

@@ -30,6 +30,7 @@ from tests.metrics.told import (
     MARCH,
     MAY,
     MONDAY,
+    add_written_line,
     asked,
     commented,
     enter,
@@ -47,6 +48,7 @@ LATER = MAY + 300 * DAY
 @pytest.fixture
 def told(cast: Cast) -> Cast:
     promise(cast)
+    add_written_line(cast)
     month(cast)
     for score in (5, 4, 2, None):
         asked(cast, score)

@@ -12,10 +12,11 @@ import pytest
 
 from metrics import columns, double_checking, keeping
 from metrics.columns import Kind
+from metrics.deciding_settings import change_settings
 from metrics.measure import Reader, Reading, Slice
 from metrics.models import DrawnItem, SecondReading
 from metrics.rows import Rows
-from portal.audit.trail import Actor
+from portal.audit.trail import SYSTEM, Actor
 from portal.catalogue.models import TimeTarget
 from portal.catalogue.severity import Severity
 from portal.tenancy.context import acting
@@ -111,6 +112,18 @@ def promise(cast: Cast) -> None:
                 )
 
 
+def add_written_line(cast: Cast) -> None:
+    """Let first contact have its line for written channels; folded so from here on."""
+    with acting(cast.acme.pk):
+        change_settings(
+            tenant=cast.acme,
+            values={"written_line": "on"},
+            reason="our yardstick is HDI's",
+            by=SYSTEM,
+            at=MONDAY,
+        )
+
+
 def month(cast: Cast, tickets: int = 40, seed: int = 1) -> None:
     """A month of tickets of every sort, alike in every run."""
     dice, aside = Random(seed), Random(-seed)
@@ -136,6 +149,7 @@ def month(cast: Cast, tickets: int = 40, seed: int = 1) -> None:
                 severity=dice.choice(["low", "medium", "high", "critical"]),
                 problem=f"PRB{number % 3}" if number % 5 == 0 else None,
                 capability=dice.choice(["network", "accounts"]),
+                channel=("mail", "phone", "portal", "")[number % 4],
                 requester=f"requester {dice.randrange(10)}",
             )
         )

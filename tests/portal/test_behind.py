@@ -18,7 +18,7 @@ from metrics.measure import Reader, SeveritiesPooled, Slice
 from metrics.tracing import Traced, Untraceable, behind, is_traceable, some
 from portal.tenancy.context import acting
 from tests.factories import Cast
-from tests.metrics.told import DAY, MONDAY, enter, month, moved, news, promise
+from tests.metrics.told import DAY, MONDAY, add_written_line, enter, month, moved, news, promise
 from tests.portal.test_one_number import browser
 
 PAGE = "/acme/capabilities/network/tickets/"
@@ -29,6 +29,7 @@ TRACEABLE = [name for name in names() if is_traceable(name)]
 @pytest.fixture
 def told(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
     promise(cast)
+    add_written_line(cast)
     month(cast, 60)
     enter(cast, *(news(f"open {n}", opened_at=MONDAY + n * DAY) for n in range(4)))
     monkeypatch.setattr(timezone, "now", lambda: NOW)

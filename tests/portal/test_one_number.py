@@ -36,6 +36,7 @@ from tests.factories import Cast
 from tests.metrics.told import (
     DAY,
     MONDAY,
+    add_written_line,
     asked,
     asked_of_blocks,
     enter,
@@ -58,6 +59,7 @@ EXACT = ("value", "numerator", "denominator")
 @pytest.fixture
 def few(cast: Cast) -> Cast:
     """Some tickets of both services."""
+    add_written_line(cast)
     month(cast, 12)
     return cast
 
@@ -66,6 +68,7 @@ def few(cast: Cast) -> Cast:
 def told(cast: Cast) -> Cast:
     """A month of the network: tickets, denials, and answers on three kinds of question."""
     promise(cast)
+    add_written_line(cast)
     month(cast, 60)
     denied = (0.5, EventType.FLAGGED, {"flag": "policy_denial"})
     enter(cast, *(news(f"denied {n}", denied, moved(2, "resolved")) for n in range(6)))
