@@ -45,7 +45,8 @@ def guarded(told: Reading, cut: Slice, reader: Reader, among: Among) -> Reading:
     """
     metric, _ = find(told.key)
     good = told.status == Status.MET or told.kept is True
-    guards = tuple(_guard(name, cut, reader, among, good) for name in metric.guards)
+    others = (name for name in metric.guards if name != told.key)  # no figure guards itself
+    guards = tuple(_guard(name, cut, reader, among, good) for name in others)
     told = replace(told, guardrail=guards)
     if not (seen := but_see(told)):
         return told

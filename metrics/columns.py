@@ -473,6 +473,7 @@ ATTEMPTS = Kind(
         capability("s.capability_id"),
         instant("completed", "s.completed_at", 13),
         instant("assisted", "s.assisted_at", 1),
+        few("earlier", "s.earlier", 1),
     ),
 )
 USAGE_TYPES = [one.value for one in UsageType]

@@ -1151,7 +1151,9 @@ METRICS: tuple[Metric, ...] = (
         question="Can people finish the job without us?",
         formula="Attempts completed within 24 h after which the same person did not ask us about"
         " the same capability within 72 h of the start, of all attempts that are 72 h old. Starts"
-        " within 30 minutes of an attempt belong to it.",
+        " within 30 minutes of an attempt belong to it. Tried again: of the same attempts, those"
+        " of somebody who had begun another at the same task in the 14 times 24 hours before,"
+        " completed or not.",
         population="attempts at self-service tasks",
         dating="the start of the attempt",
         direction=Direction.HIGHER,
@@ -1162,11 +1164,20 @@ METRICS: tuple[Metric, ...] = (
                 self_service.completion,
                 "of the attempts were finished without us",
             ),
+            View(
+                "again",
+                "Tried again",
+                Unit.SHARE,
+                self_service.tried_again,
+                "of the attempts came after another of the same person at the same task within two"
+                " weeks",
+                direction=Direction.LOWER,
+            ),
         ),
         evidence="search terms without a result, comments",
         guardrail=(
             Guardrail("csat_share.share"),
-            Guardrail(words="repeated attempts of one person"),
+            Guardrail("self_service_completion.again", "called completed, and begun once more"),
         ),
         gaming="hiding the contact button",
         excluded="attempts younger than 72 hours",
@@ -1316,11 +1327,13 @@ def find(name: str) -> tuple[Metric, View]:
 
 
 def check_guards(metrics: Iterable[Metric]) -> None:
-    """Raise UnknownMetric or ValueError where a guardrail is no view of another metric."""
+    """Raise UnknownMetric or ValueError where a guardrail is no view, or the metric's headline."""
     for metric in metrics:
+        headline = f"{metric.key}.{metric.headline.key}"
         for name in metric.guards:
-            if "." not in name or find(name)[0].key == metric.key:
-                raise ValueError(f"{metric.key} is guarded by {name}: name a view of another one.")
+            find(name)
+            if "." not in name or name == headline:
+                raise ValueError(f"{metric.key} is guarded by {name}: name a view beside its own.")
 
 
 check_guards(METRICS)

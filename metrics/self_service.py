@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,17 +24,34 @@ OUTCOME = columns.USAGE_TYPES.index("outcome") + 1
 
 def completion(facts: Facts) -> Estimate:
     """M23: attempts that ended without us; the youngest are pending and left out."""
-    rows = facts.rows(columns.ATTEMPTS)
-    rows = rows[rows["at"] <= facts.as_of]
     mine = decided_attempts(facts)
     done = (mine["completed"] > 0) & (mine["assisted"] == 0)
+    asked_us = int(((mine["completed"] > 0) & ~done).sum())
+    return _of_attempts(facts, mine, done, {"completed_then_asked": asked_us})
+
+
+def tried_again(facts: Facts) -> Estimate:
+    """M23's guardrail: of the same attempts, those of somebody who had tried the same before.
+
+    Completed or not: people who come back to what was called completed had not finished it.
+    """
+    mine = decided_attempts(facts)
+    often = int((mine["earlier"] > 1).sum())
+    return _of_attempts(facts, mine, mine["earlier"] > 0, {"third_try_or_later": often})
+
+
+def _of_attempts(
+    facts: Facts, mine: Rows, which: NDArray[np.bool_], beside: Mapping[str, int]
+) -> Estimate:
+    """A share of decided attempts; those begun since are pending."""
+    begun = int((facts.rows(columns.ATTEMPTS)["at"] <= facts.as_of).sum())
     return share(
-        int(done.sum()),
+        int(which.sum()),
         len(mine),
-        still_open=len(rows) - len(mine),
-        beside={"completed_then_asked": int(((mine["completed"] > 0) & ~done).sum())},
+        still_open=begun - len(mine),
+        beside=beside,
         why="no attempt at self-service of this period is three days old yet"
-        if len(rows)
+        if begun
         else "no self-service events are sent to us",
     )
 

@@ -415,6 +415,7 @@ _BESIDE = {
     "p90": "Invitations, nine in ten people at most",
     "median": "Messages, half at most",
     "completed_then_asked": "Completed, and asked us all the same",
+    "third_try_or_later": "Tried for the third time or more",
     "raw_index": "Raw index (0 to 1)",
     "auc": "How well the classes tell answers apart (AUC)",
     "resolved_a_day": "Resolved a business day",

@@ -2,10 +2,13 @@
 
 `attempts_among` is pure. An attempt begins with a start of a task by somebody who began no other
 attempt at it in the 30 minutes before; a completion belongs to the latest attempt it could end.
+How often the same person had tried before is a number of the attempt: whoever counts attempts need
+not know whose they are.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +27,10 @@ TO_COMPLETE = timedelta(hours=24)
 #: An assisted item of the same person and capability within this time makes the attempt a failure.
 TO_ASK = timedelta(hours=72)
 
+#: Another attempt at the same task within this time is a repeat, boundary included. As long as
+#: another contact about the same is a repeat contact by the handbook (METRICS.md M17).
+REPEATED_WITHIN = timedelta(days=14)
+
 TASK = ("requester_id", "capability_id", "task")
 
 
@@ -34,6 +41,9 @@ class Attempt:
     started_at: datetime
     #: Within 24 h of the start; None: not completed.
     completed_at: datetime | None
+    #: Attempts of the same person at the same task in the 14 x 24 h before, whatever came of them:
+    #: what was called completed and is begun again did not hold.
+    earlier: int = 0
 
 
 def attempts_among(starts: Iterable[datetime], completions: Iterable[datetime]) -> list[Attempt]:
@@ -47,12 +57,15 @@ def attempts_among(starts: Iterable[datetime], completions: Iterable[datetime]) 
         of = max((start for start in begun if start <= done), default=None)
         if of is not None and done - of <= TO_COMPLETE:
             completed.setdefault(of, done)
-    return [Attempt(start, completed.get(start)) for start in begun]
+    return [
+        Attempt(start, completed.get(start), place - bisect_left(begun, start - REPEATED_WITHIN))
+        for place, start in enumerate(begun)
+    ]
 
 
 _ATTEMPTS = Table(
     SelfServiceAttempt,
-    ("id", "tenant_id", *TASK, "started_at", "completed_at", "assisted_at"),
+    ("id", "tenant_id", *TASK, "started_at", "completed_at", "assisted_at", "earlier"),
 )
 
 
@@ -79,6 +92,7 @@ def write_attempts(requester_ids: Collection[int]) -> Written:
             attempt.started_at,
             attempt.completed_at,
             _asked_us(asked.get((task[0], task[1]), ()), attempt.started_at),
+            attempt.earlier,
         )
         for task, instants in told.items()
         for attempt in attempts_among(instants[UsageType.STARTED], instants[UsageType.COMPLETED])

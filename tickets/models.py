@@ -1056,12 +1056,18 @@ class SelfServiceAttempt(TenantOwned):
     completed_at = models.DateTimeField(null=True, blank=True)
     #: When the same person first asked us about the same capability within 72 h of the start.
     assisted_at = models.DateTimeField(null=True, blank=True)
+    #: Attempts of the same person at the same task in the 14 x 24 h before.
+    earlier = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "requester", "capability", "task", "started_at"],
                 name="attempt_once",
+            ),
+            # Attempts are half an hour apart: in 14 days there is room for so many.
+            models.CheckConstraint(
+                condition=models.Q(earlier__lte=14 * 48), name="attempt_earlier"
             ),
         ]
         indexes = [

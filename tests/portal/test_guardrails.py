@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from governance.cosigning import accept, cosign
 from governance.targets import Wanted, propose
@@ -20,12 +21,16 @@ from portal.tenancy.context import acting
 from tests import roles
 from tests.factories import Cast
 from tests.metrics.told import MONDAY, asked, asked_of_blocks, enter, moved, news
+from tests.portal.test_one_number import key, table
+from tickets import usage
+from tickets.news import UsageTold
 
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
 PERIOD = {"from": "2026-03-01", "until": "2026-04-01"}
 MARCH = Asked(date(2026, 3, 1), date(2026, 4, 1), "network")
 SATISFIED = "csat_share.share"
 REOPENED = "reopen_rate.rate"
+SCORECARD = "/acme/capabilities/network/"
 
 
 def promised(cast: Cast, **values: str) -> None:
@@ -122,7 +127,7 @@ HANDBOOK = {
     "M20b": {"M13"},
     "M21": {"M18"},
     "M22": {"M18"},
-    "M23": {"M01"},
+    "M23": {"M01", "M23"},
     "M25": {"M23"},
     "M26": {"M25"},
 }
@@ -298,7 +303,7 @@ def test_looking_at_courses_fetches_nothing_that_a_scorecard_has(
 
 
 @pytest.mark.parametrize("name", ["reopen_rate.happiness", "happiness.rate", "csat_share.share"])
-def test_a_guardrail_that_is_no_figure_of_another_metric_is_refused(name: str) -> None:
+def test_a_guardrail_that_is_no_figure_or_the_figure_itself_is_refused(name: str) -> None:
     guarded = find(SATISFIED)[0]
     with pytest.raises((UnknownMetric, ValueError)):
         check_guards([replace(guarded, guardrail=(Guardrail(name),))])
@@ -319,3 +324,70 @@ def test_a_guardrail_of_few_answers_signals_nothing(cast: Cast) -> None:
         asked(cast, 1)
     loud = {one.key: one for one in told(cast, "fcr.verified").guardrail}[SATISFIED]
     assert loud.signals == "its own target, at least 90.0 %, is not met"  # the negative control
+
+
+# --- people who try again (M23) -------------------------------------------------------------------
+
+FINISHED, AGAIN = "self_service_completion.share", "self_service_completion.again"
+
+
+def tried(cast: Cast, people: int, times: int) -> None:
+    """So many people finish a task without us, each so many times, a day after the other."""
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        usage.store(
+            cast.desk,
+            [
+                UsageTold(
+                    f"{told} {who} {time}",
+                    told,
+                    MONDAY + timedelta(days=time, minutes=minutes),
+                    f"u{who}",
+                    "network",
+                    task="password",
+                )
+                for who in range(people)
+                for time in range(times)
+                for told, minutes in (("task_started", 0), ("task_completed", 5))
+            ],
+            at=JUNE,
+        )
+
+
+@pytest.mark.parametrize(("times", "seen"), [(3, True), (1, False)])
+def test_finished_without_us_but_see_who_tries_again(cast: Cast, times: int, seen: bool) -> None:
+    """Everything is called completed; where people begin it anew, that says something else."""
+    promised(cast, self_service_completion__share="0.80", self_service_completion__again="0.20")
+    tried(cast, 40, times)
+    reading = told(cast, FINISHED)
+    assert (reading.value, reading.status) == (1, "met")
+    [again] = [one for one in reading.guardrail if one.key == AGAIN]
+    assert (again.numerator, again.denominator) == (40 * (times - 1), 40 * times)
+    assert again.signals == ("its own target, at most 20.0 %, is not met" if seen else "")
+    assert ("Met, but see Tried again" in reading.sentence) is seen
+    page = browser(cast).get(SCORECARD, PERIOD).content.decode()
+    assert ("Met, but see Tried again: its own target" in page) is seen
+
+
+def test_who_tries_again_stands_beside_on_page_api_and_export(cast: Cast) -> None:
+    tried(cast, 10, 2)
+    expected = told(cast, FINISHED)
+    [again] = [one for one in expected.guardrail if one.key == AGAIN]
+    assert (again.numerator, again.denominator) == (10, 20)
+    page = browser(cast).get(SCORECARD, PERIOD).content.decode()
+    assert "Tried again: 50.0 % (10 of 20)" in page
+    asked_for = {"metric": FINISHED, "capability": "network", **PERIOD}
+    by_api = Client(headers=key(cast)).get(reverse("api_readings"), asked_for).json()
+    assert [one["numerator"] for one in by_api["guardrail"] if one["key"] == AGAIN] == [10]
+    rows = table(browser(cast).get(f"{SCORECARD}export/", PERIOD))
+    assert again.sentence in rows[FINISHED, None]["guardrail"]
+    assert (rows[AGAIN, None]["numerator"], rows[AGAIN, None]["denominator"]) == ("10", "20")
+    assert "Tried again (M23): called completed" in page_of_the_method(cast)
+
+
+def test_no_figure_guards_itself(cast: Cast) -> None:
+    tried(cast, 10, 2)
+    assert [one.key for one in told(cast, AGAIN).guardrail] == [SATISFIED]
+
+
+def page_of_the_method(cast: Cast) -> str:
+    return browser(cast).get("/acme/method/").content.decode()
