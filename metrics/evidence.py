@@ -34,7 +34,7 @@ from metrics.pairs import OBSERVED, Pair
 from metrics.rows import Rows
 from metrics.rubric import RUBRIC, VERSION, ErrorIn, Mark
 from metrics.scales import SCALES
-from metrics.undecided import undecided
+from metrics.undecided import count_undecided, undecided
 from portal.people.models import Person
 from portal.people.roles import Role
 from portal.tenancy.models import Organisation
@@ -567,12 +567,10 @@ def undecided_promises(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
     At most `limit` of each are listed; all are counted.
     """
     title = "Not decided yet"
-    found = undecided(reader, cut)
-    paused = found.filter(resolution_deadline__isnull=True)
-    running = found.filter(resolution_deadline__isnull=False)
-    still, runs = paused.count(), running.count()
-    if not runs + still:
+    counted = count_undecided(reader, cut)
+    if not counted.running + counted.paused:
         return Piece(title, words="No promise of this period is still undecided.")
+    found = undecided(reader, cut)
     zone, mask = reader.tenant.zone, _mask(reader)
     rows = []
     fields = (
@@ -582,14 +580,19 @@ def undecided_promises(reader: Reader, cut: Slice, *, limit: int = 4) -> Piece:
         "ticket__connection__name",
         "ticket__external_id",
     )
-    listed = [*running.values_list(*fields)[:limit], *paused.values_list(*fields)[:limit]]
+    listed = [
+        told
+        for paused in (False, True)
+        for told in found.filter(resolution_deadline__isnull=paused).values_list(*fields)[:limit]
+    ]
     for subject, runs_out, since, source, number in listed:
         told = "runs out" if runs_out else "paused since"
         if at := runs_out or since:
             told += f" {_moment(at, zone)}"
         rows.append(Row(mask(subject), told, (TicketName(source, number),)))
-    counted = words.count(runs + still, "promise is", "promises are")
-    return Piece(title, tuple(rows), f"{counted} undecided: {runs:,} running, {still:,} paused.")
+    both = words.count(counted.running + counted.paused, "promise is", "promises are")
+    summary = f"{both} undecided: {counted.running:,} running, {counted.paused:,} paused."
+    return Piece(title, tuple(rows), summary)
 
 
 def _moment(at: datetime, zone: tzinfo) -> str:

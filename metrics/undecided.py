@@ -7,7 +7,7 @@ day; what decides it is still to come, so it belongs to the period that is under
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from django.db.models import Count, F, Q, QuerySet
 
@@ -39,21 +39,39 @@ def undecided(reader: Reader, cut: Slice) -> QuerySet[WorkItem]:
     return found.order_by(F("resolution_deadline").asc(nulls_last=True), "paused_since", "id")
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """How many promises run, and how many are paused."""
+
+    running: int = 0
+    paused: int = 0
+
+
+def count_undecided(reader: Reader, cut: Slice) -> Undecided:
+    """How many of a slice are undecided; asked once a period, for all severities."""
+    if not _is_under_way(reader, cut):
+        return Undecided()
+    of_severity = reader.once(
+        ("undecided promises", cut.start, cut.until, cut.capabilities),
+        lambda: _by_severity(undecided(reader, replace(cut, severity=None))),
+    )
+    asked = [told for one, told in of_severity.items() if cut.severity in (None, one)]
+    return Undecided(sum(one.running for one in asked), sum(one.paused for one in asked))
+
+
+def _by_severity(found: QuerySet[WorkItem]) -> Mapping[str, Undecided]:
+    counted = (
+        found.order_by().values_list("severity").annotate(Count("resolution_deadline"), Count("pk"))
+    )
+    return {severity: Undecided(running, items - running) for severity, running, items in counted}
+
+
 def with_paused(reading: Reading, cut: Slice, reader: Reader) -> Reading:
     """The reading of the promised time with paused promises among what is still open."""
-    if reading.key != KEY or not _is_under_way(reader, cut):
+    if reading.key != KEY:
         return reading
-    of_severity = reader.once(
-        ("paused promises", cut.start, cut.until, cut.capabilities),
-        lambda: _paused_by_severity(reader, replace(cut, severity=None)),
-    )
-    paused = sum(n for one, n in of_severity.items() if cut.severity in (None, one))
+    paused = count_undecided(reader, cut).paused
     return replace(reading, still_open=reading.still_open + paused) if paused else reading
-
-
-def _paused_by_severity(reader: Reader, cut: Slice) -> Mapping[str, int]:
-    paused = undecided(reader, cut).filter(resolution_deadline__isnull=True)
-    return dict(paused.order_by().values_list("severity").annotate(items=Count("pk")))
 
 
 def _is_under_way(reader: Reader, cut: Slice) -> bool:
