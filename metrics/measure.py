@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -235,14 +236,15 @@ class Reader:
         self._not_first_contact = frozenset(pk for pk, solvable, _ in capabilities if not solvable)
         self._quick_within_ms = {pk: quick for pk, _, quick in capabilities if quick}
         self._window = longest_window(self.settings)
-        #: All that figures follow from besides rows and the moment of reading.
-        self._basis = (
+        #: All that figures follow from besides rows and the moment of reading; in short, because a
+        #: page looks it up hundreds of times.
+        self._basis = _digest(
             tenant.pk,
             tenant.time_zone,
             self.settings,
-            self._not_first_contact,
-            self.calendars.self_service,
-            frozenset(self._quick_within_ms.items()),
+            sorted(self._not_first_contact),
+            sorted(self.calendars.self_service),
+            sorted(self._quick_within_ms.items()),
         )
 
     def fetch(
@@ -585,6 +587,10 @@ class Reader:
     def today(self) -> date:
         """The local day of the reading."""
         return self.as_of.astimezone(self.tenant.zone).date()
+
+
+def _digest(*values: object) -> bytes:
+    return sha256(repr(values).encode()).digest()
 
 
 def served_by(rows: Rows, capabilities: frozenset[int] | None) -> Rows:
