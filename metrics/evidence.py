@@ -424,6 +424,8 @@ def escalation_reasons(reader: Reader, cut: Slice) -> Piece:
 
 #: So many reasons are shown.
 REASONS_SHOWN = 4
+#: So many notes of reviews are.
+REVIEW_NOTES = 3
 #: A reason, how often it was given, and the latest ticket.
 _Reason = tuple[str, int, TicketName]
 
@@ -524,35 +526,53 @@ def _became(outcome: str | None) -> str:
     return ObservationAnswer.Outcome(outcome).label if outcome else "not answered yet"
 
 
-def quality_reviews(reader: Reader, cut: Slice, *, limit: int = 3) -> Piece:
+#: Capability, marks, where an error lay, note and the instant of the resolution of a review.
+_Review = tuple[int, Mapping[str, str], str, str, datetime]
+
+
+def quality_reviews(reader: Reader, cut: Slice) -> Piece:
     """Released reviews of the slice's resolutions: counts by question, where errors lie, notes."""
-    title = "Quality reviews"
+    return _reviewed(reader, _reviews(reader, cut))
+
+
+def quality_reviews_by_capability(reader: Reader, cut: Slice) -> Mapping[int, Piece]:
+    """The same of each of the slice's capabilities, asked once for all of them."""
+    of: dict[int, list[_Review]] = {one: [] for one in cut.capabilities or ()}
+    for review in _reviews(reader, cut):
+        of.setdefault(review[0], []).append(review)
+    return {one: _reviewed(reader, told) for one, told in of.items()}
+
+
+def _reviews(reader: Reader, cut: Slice) -> list[_Review]:
     found = _about(
         QualityReview.objects.for_tenant(reader.tenant).filter(
             release__isnull=False, rubric=VERSION, **_within(reader, cut, "resolved_at")
         ),
         cut,
     ).order_by("-resolved_at", "-id")
-    told = list(found.values_list("marks", "error_in", "note", "resolved_at"))
+    return list(found.values_list("capability", "marks", "error_in", "note", "resolved_at"))
+
+
+def _reviewed(reader: Reader, told: Sequence[_Review]) -> Piece:
+    title = "Quality reviews"
     if len(told) < SMALLEST_BATCH:
         return Piece(title, words="Quality reviews are shown once at least five are there.")
     mask = _mask(reader)
-    notes = tuple(
-        Row(mask(note), f"week {week_of(at)}") for _, _, note, at in told if note
-    )[:limit]  # fmt: skip
+    notes = [Row(mask(note), f"week {week_of(at)}") for *_, note, at in told if note]
     counted = "; ".join(
         f"{criterion.told}: {told_of}"
         for criterion in RUBRIC
-        for told_of in [_marked([marks[criterion.key] for marks, _, _, _ in told])]
+        for told_of in [_marked([marks[criterion.key] for _, marks, *_ in told])]
         if told_of
     )
-    errors = Counter(error for _, error, _, _ in told if error)
+    errors = Counter(error for _, _, error, *_ in told if error)
     places = "; ".join(
         f"{ErrorIn(place).label} ({words.count(number, 'time', 'times')})"
         for place, number in errors.most_common()
     )
     summary = f"{len(told)} reviews. {counted[:1].upper()}{counted[1:]}."
-    return Piece(title, notes, f"{summary} Errors found: {places}." if places else summary)
+    summary = f"{summary} Errors found: {places}." if places else summary
+    return Piece(title, tuple(notes[:REVIEW_NOTES]), summary)
 
 
 def _marked(marks: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from django import forms
 from django.db.models import Q
 
 from metrics.answering_signals import may_answer
-from metrics.evidence import Mask, Piece, TicketName, quality_reviews
+from metrics.evidence import Mask, Piece, TicketName, quality_reviews_by_capability
 from metrics.measure import Reader, Slice
 from metrics.models import QualityReview
 from metrics.reviewing_quality import AlreadyReviewed, NothingResolved, OwnWork, review_ticket
@@ -64,10 +64,9 @@ def page(member: Member, now: datetime) -> Page:
     )
     reader = Reader(tenant, as_of=now)
     until = reader.today() + timedelta(days=1)
-    found = [
-        (one.name, quality_reviews(reader, Slice(until - PERIOD, until, frozenset([one.pk]))))
-        for one in served
-    ]
+    cut = Slice(until - PERIOD, until, frozenset(one.pk for one in served))
+    reviewed_of = quality_reviews_by_capability(reader, cut)
+    found = [(one.name, reviewed_of[one.pk]) for one in served]
     theirs = [one for one in served if may_answer(member.person, member.roles, one)]
     shown = Page(found, bool(theirs))
     if theirs:
