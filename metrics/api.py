@@ -18,7 +18,8 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from metrics.evidence import Mask, week_of
+from metrics.evidence import week_of
+from metrics.masking import Mask
 from metrics.models import Observation, QualityReview
 from metrics.observing import NotObservable, write_observation
 from metrics.reviewing_quality import AlreadyReviewed, NothingResolved, review_ticket

@@ -10,8 +10,6 @@ masked everywhere.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +26,7 @@ from metrics.contradicting import contradicts
 from metrics.definitions import BY_KEY
 from metrics.evaluating import epoch, passed_on, released_in, went_up
 from metrics.flow import took_many_turns
+from metrics.masking import Mask
 from metrics.measure import Reader, Slice
 from metrics.models import Observation, ObservationAnswer, QualityReview
 from metrics.pairs import OBSERVED, Pair
@@ -35,9 +34,6 @@ from metrics.rows import Rows
 from metrics.rubric import RUBRIC, VERSION, ErrorIn, Mark
 from metrics.scales import SCALES
 from metrics.undecided import count_undecided, undecided
-from portal.people.models import Person
-from portal.people.roles import Role
-from portal.tenancy.models import Organisation
 from surveys.fatigue import Reason
 from surveys.models import Comment, Sentiment
 from surveys.suggesting_themes import speaks_of
@@ -736,36 +732,3 @@ def week_of(at: datetime) -> str:
     """The week somebody wrote in: the day would lead to them."""
     year, week, _ = at.isocalendar()
     return f"{week} of {year}"
-
-
-class Mask:
-    """Replaces names, addresses and handles of the staff in free text."""
-
-    def __init__(self, words: set[str]) -> None:
-        listed = sorted((re.escape(word) for word in words if len(word) > 2), key=len, reverse=True)
-        self._pattern = re.compile(rf"(?i)\b(?:{'|'.join(listed)})\b") if listed else None
-
-    @classmethod
-    def of(cls, tenant: Organisation) -> Mask:
-        """The mask of an organisation's agents."""
-        agents = Person.objects.filter(
-            memberships__tenant=tenant, memberships__role=Role.AGENT
-        ).values_list("name", "email")
-        words: set[str] = set()
-        for name, email in agents:
-            words |= {name, email, email.partition("@")[0], *name.split()}
-        return cls({_plain(word) for word in words})
-
-    def hides_in(self, *texts: str) -> bool:
-        """Whether any of the texts names somebody of the staff."""
-        return any(self._pattern.search(_plain(text)) for text in texts) if self._pattern else False
-
-    def __call__(self, text: str) -> str:
-        plain = _plain(text)
-        return self._pattern.sub("[name]", plain) if self._pattern else plain
-
-
-def _plain(text: str) -> str:
-    """One spelling of a text: compatibility forms folded, no invisible characters."""
-    folded = unicodedata.normalize("NFKC", text)
-    return "".join(c for c in folded if unicodedata.category(c) != "Cf")

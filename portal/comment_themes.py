@@ -15,7 +15,8 @@ from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import Http404
 
-from metrics.evidence import SMALLEST_BATCH, Mask, week_of
+from metrics.evidence import SMALLEST_BATCH, week_of
+from metrics.masking import Mask
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member
 from surveys import themes

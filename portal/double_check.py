@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 
 from metrics.double_checking import AlreadyRead, read_again
-from metrics.evidence import Mask
+from metrics.masking import Mask
 from metrics.models import DrawnItem, SecondReading
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member

@@ -14,7 +14,7 @@ from django.core.exceptions import BadRequest
 from django.db.models import Count, QuerySet
 from django.http import Http404
 
-from metrics.evidence import Mask
+from metrics.masking import Mask
 from portal.organisations import Member
 from portal.voice import readable
 from surveys.blind_reading import NEEDED, READERS, Agreement, AlreadyRead, agreement, read_blind

@@ -15,7 +15,8 @@ from django.db.models import Prefetch, QuerySet
 from django.http import Http404
 
 from metrics.answering_signals import may_answer
-from metrics.evidence import Mask, week_of
+from metrics.evidence import week_of
+from metrics.masking import Mask
 from metrics.models import Observation, ObservationAnswer
 from metrics.observing import (
     NotObservable,

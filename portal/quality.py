@@ -15,7 +15,8 @@ from django import forms
 from django.db.models import Q
 
 from metrics.answering_signals import may_answer
-from metrics.evidence import Mask, Piece, TicketName, quality_reviews_by_capability
+from metrics.evidence import Piece, TicketName, quality_reviews_by_capability
+from metrics.masking import Mask
 from metrics.measure import Reader, Slice
 from metrics.models import QualityReview
 from metrics.reviewing_quality import AlreadyReviewed, NothingResolved, OwnWork, review_ticket

@@ -13,7 +13,8 @@ from django.core.exceptions import BadRequest
 from django.db.models import Count, QuerySet
 from django.http import Http404
 
-from metrics.evidence import SMALLEST_BATCH, Mask, contradicting, week_of
+from metrics.evidence import SMALLEST_BATCH, contradicting, week_of
+from metrics.masking import Mask
 from metrics.scales import SCALES
 from portal.catalogue.scope import live_capabilities
 from portal.organisations import Member
