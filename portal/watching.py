@@ -5,7 +5,7 @@ For those who own or run a service, by capability and never by agent (METRICS.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from metrics.measure import Reader, Slice
 from metrics.trigger_audit import Audited, audit
 from portal.catalogue.models import Capability
 from portal.catalogue.scope import live_capabilities
+from portal.courses import Choice
 from portal.organisations import Member
 from portal.scorecards import in_words, period
 
@@ -28,6 +29,12 @@ _OUTCOMES = {
     Outcome.NOTHING: "nothing unusual",
     Outcome.TOO_FEW: "too few to tell",
 }
+
+
+#: Of more services than this only what asks for a look is listed, until one is chosen.
+MANY = 25
+#: So many services are named with a reason they share.
+SERVICES_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,27 @@ class Pattern:
     detector: Detector[object]
     rule: str
     rows: list[Row] = field(default_factory=list)
-    #: Services in which it could not be looked for, and why.
-    missing: list[tuple[str, str]] = field(default_factory=list)
+    #: Comparisons that ask for no look and are not listed, because there are many services.
+    unlisted: int = 0
+    #: Why it could not be looked for, and in which services.
+    missing: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def asks(self) -> bool:
         """Whether somebody should look."""
         return any(row.asks for row in self.rows)
+
+    @property
+    def missing_words(self) -> list[str]:
+        """Where it could not be looked for and why, a sentence a reason."""
+        return [f"{_some(names)}: unknown, {why}." for why, names in self.missing.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of some services by name, and how many more there are."""
+    more = len(names) - SERVICES_NAMED
+    listed = ", ".join(names[:SERVICES_NAMED])
+    return listed if more <= 0 else f"{listed} and {words.count(more, 'more', 'more')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +106,8 @@ class Page:
     missing: list[Pattern] = field(default_factory=list)
     #: The audit of triggers, by service.
     triggers: list[Trigger] = field(default_factory=list)
+    #: Services to choose from; the empty one is all of them.
+    capabilities: list[Choice] = field(default_factory=list)
 
 
 def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | None:
@@ -101,27 +124,35 @@ def page(*, member: Member, query: Mapping[str, str], now: datetime) -> Page | N
     start, until, error = period(query, now.astimezone(tenant.zone).date())
     earlier = start - (until - start)
     shown = Page(start, until, in_words(start, until), in_words(earlier, start), error)
+    chosen = [one for one in theirs if one.slug == query.get("capability")]
+    shown.capabilities = [
+        Choice("", "All of them", not chosen),
+        *(Choice(one.slug, one.name, one in chosen) for one in theirs),
+    ]
+    theirs = chosen or theirs
     reader = Reader(tenant, as_of=now)
-    reader.fetch_for(earlier, until)
+    reader.fetch_for(earlier, until, frozenset(one.pk for one in chosen) or None)
     patterns: dict[str, Pattern] = {}
     for capability in theirs:
         one = frozenset([capability.pk])
-        found = look(
+        looks = look(
             reader.facts(Slice(start, until, one)), reader.facts(Slice(earlier, start, one))
         )
-        for seen in found:
+        for seen in looks:
             rule = seen.detector.rule_words(reader.settings.detecting)
             pattern = patterns.setdefault(seen.detector.key, Pattern(seen.detector, rule))
-            pattern.rows += _rows(seen, capability, tenant.slug, start, until)
+            rows = _rows(seen, capability, tenant.slug, start, until)
+            listed = [row for row in rows if row.asks] if len(theirs) > MANY else rows
+            pattern.rows += listed
+            pattern.unlisted += len(rows) - len(listed)
             if seen.missing:
-                pattern.missing.append((capability.name, seen.missing))
+                pattern.missing.setdefault(seen.missing, []).append(capability.name)
     names = {one.pk: one.name for one in theirs}
     audited = audit(reader, Slice(start, until, frozenset(names)))
     shown.triggers = [_trigger(names[one.capability], one) for one in audited]
-    shown.missing = [one for one in patterns.values() if not one.rows]
-    shown.looked_for = sorted(
-        (one for one in patterns.values() if one.rows), key=lambda one: not one.asks
-    )
+    found = [one for one in patterns.values() if one.rows or one.unlisted]
+    shown.missing = [one for one in patterns.values() if one not in found]
+    shown.looked_for = sorted(found, key=lambda one: not one.asks)
     return shown
 
 

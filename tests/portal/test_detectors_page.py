@@ -402,9 +402,35 @@ def test_the_page_asks_and_invites_an_innocent_reason(cast: Cast) -> None:
     page = browser(cast).get("/acme/detectors/", PERIOD).content.decode()
     assert "Or is there an innocent reason? Did an outage end for many at once" in page
     assert page.index('id="G10"') < page.index('id="G4"')  # what asks stands first
-    assert "Network: nobody was to be asked about anything in this period." in page
+    assert "Network: unknown, nobody was to be asked about anything in this period." in page
     for agent in ("Agnes", "agnes@acme.example", "Arjun"):
         assert agent not in page
+
+
+def test_of_many_services_what_asks_for_a_look_is_listed_and_the_rest_where_one_is_chosen(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved(cast, "same", [2.0] * 40)
+    every = browser(cast).get("/acme/detectors/", PERIOD).content.decode()
+    monkeypatch.setattr(watching, "MANY", 1)
+    page = browser(cast).get("/acme/detectors/", PERIOD).content.decode()
+    asking = every.count("<strong>asks for a look</strong>")
+    assert page.count("<strong>asks for a look</strong>") == asking > 0
+    assert "nothing unusual" in every
+    assert "nothing unusual" not in page
+    assert "these services ask for no look. Choose a service to see what they say." in page
+    asked_for = {**PERIOD, "capability": "network"}
+    chosen = browser(cast).get("/acme/detectors/", asked_for).content.decode()
+    assert '<option value="network" selected>' in chosen
+    assert "ask for no look" not in chosen
+    assert "/acme/capabilities/network/?" in chosen
+    assert "/acme/capabilities/accounts/?" in every
+    assert "/acme/capabilities/accounts/?" not in chosen
+
+
+def test_services_that_share_a_reason_are_named_together() -> None:
+    pattern = watching.Pattern(DETECTORS["G1"], "", missing={"nothing happened": list("ABCDEFG")})
+    assert pattern.missing_words == ["A, B, C, D, E and 2 more: unknown, nothing happened."]
 
 
 def test_a_page_reads_each_kind_once(
