@@ -255,6 +255,7 @@ RESOLUTIONS = Kind(
         tenths("r.clock_s", "w.resolution_target_s"),
         days_until("followed_on_day", "r.followed_at", "r.at"),
         few("burst", "r.burst", 1),
+        few("slips", "r.slips", 1),
         # Whether it could be asked about, and was: G3 compares the asked with the others.
         code("asked", "e.decision", DECISIONS),
     ),

@@ -962,8 +962,9 @@ METRICS: tuple[Metric, ...] = (
         ),
         line="reopen_line",
         gaming="asking people to open a new ticket; passing reopens off as thanks",
-        excluded="resolutions whose days are not over; a thank-you, a slip and a bulk change;"
-        " policy denials, which have a line of their own",
+        excluded="resolutions whose days are not over; a thank-you, a slip and a bulk change, which"
+        " are counted by their sort, a slip with the resolution that follows it; policy denials,"
+        " which have a line of their own",
         source="METRICS.md M18",
         pair=(Pair.REOPEN_MESSAGES, Pair.COMMENTS),
         maturity_days=14,

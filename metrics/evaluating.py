@@ -36,7 +36,8 @@ NORMAL = columns.RESOLUTION_KINDS.index("normal") + 1
 INACTIVITY = columns.RESOLUTION_KINDS.index("inactivity") + 1
 COURTESY = columns.REOPEN_KINDS.index("courtesy") + 1
 SYSTEM = columns.REOPEN_KINDS.index("system") + 1
-#: Moves back that are no reopen, but are counted (METRICS.md 1.6); a slip leaves no resolution.
+#: Moves back that are no reopen, but are counted (METRICS.md 1.6), each with the resolution that
+#: stands. A misclick leaves none: it is counted with the one that follows it (`slips`).
 NO_REOPENS = {"courtesy reopens": COURTESY, "reopens by a bulk change": SYSTEM}
 IN_AN_HOUR, LATER_THAN_THAT, LIVE, BY_UNKNOWN = range(1, 1 + len(columns.FIRST_CONTACT_KINDS))
 UNCLASSIFIED = columns.MEANINGS.index("unknown") + 1
@@ -882,7 +883,7 @@ def reopen_rate(facts: Facts, *, policy_denial: bool = False, times: int = 1) ->
     no_reopens = {
         sort: int((mature & (rows["reopen_kind"] == kind)).sum())
         for sort, kind in NO_REOPENS.items()
-    }
+    } | {"misclick reopens": int(rows["slips"][mature].sum())}
     told = share(
         _came_back(rows[mature & came_back], times),
         len(np.unique(rows["item"][mature])),

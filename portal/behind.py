@@ -175,7 +175,9 @@ def _contributes(view: View, alone: Estimate) -> str:
     if not alone.denominator:
         return "still open" if alone.still_open else f"not counted: {alone.why}"
     if alone.numerator is not None:
-        return "counted for it" if alone.numerator else "counted, not for it"
+        said = "counted for it" if alone.numerator else "counted, not for it"
+        beside = ", ".join(f"{reason}: {number}" for reason, number in alone.left_out.items())
+        return f"{said} ({beside})" if beside else said
     if alone.more_than is not None:
         return f"so far {value_words(alone.more_than, view.unit)}"
     if alone.value is None:

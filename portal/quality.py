@@ -14,6 +14,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 
+from metrics import words
 from metrics.answering_signals import may_answer
 from metrics.evidence import Piece, TicketName, quality_reviews_by_capability
 from metrics.masking import Mask
@@ -236,11 +237,20 @@ def _happened(ticket: Ticket, mask: Mask) -> list[Happened]:
         reason = mask(escalation.reason) or "no reason given"
         told.append(Happened(escalation.at, "Escalated", reason))
     for one in Resolution.objects.for_tenant(ticket.tenant_id).filter(ticket=ticket):
-        told.append(Happened(one.at, "Resolved", "" if one.kind == "normal" else one.kind))
+        told.append(Happened(one.at, "Resolved", _resolved(one)))
         if one.reopen_at is not None:
             kind = "" if one.reopened else f"not counted: {one.reopen_kind}"
             told.append(Happened(one.reopen_at, "Came back", kind))
     return sorted(told, key=lambda one: one.at)
+
+
+def _resolved(one: Resolution) -> str:
+    """What is not ordinary about a resolution: its kind, and the void ones that it follows."""
+    said = [] if one.kind == "normal" else [one.kind]
+    if one.slips:
+        before = words.count(one.slips, "resolution", "resolutions")
+        said.append(f"after {before} taken back within minutes (misclick)")
+    return ", ".join(said)
 
 
 def review(member: Member, shown: TicketPage, at: datetime) -> bool:

@@ -96,6 +96,7 @@ _RESOLUTION = (
     "denied_at",
     "denied_by_assignee",
     "followed_at",
+    "slips",
 )
 _ESCALATION = ("id", "tenant_id", "work_item_id", "event_key", "at", "kind", "reason")
 _ATTRIBUTION = (
@@ -496,6 +497,7 @@ def _add_resolutions(
             resolution.denial.at if resolution.denial else None,
             resolution.denial.by_assignee if resolution.denial else None,
             resolution.followed_at,
+            resolution.slips,
         )
         facts.resolutions.append((key, row))
         if resolution.agent is not None:

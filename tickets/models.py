@@ -852,7 +852,7 @@ class Resolution(TenantOwned):
     holds = models.BooleanField(default=False)
     clock_s = models.PositiveIntegerField()
     reopen_at = models.DateTimeField(null=True, blank=True)
-    #: counted, courtesy, misclick, system or empty.
+    #: counted, courtesy, system or empty; a misclick leaves no resolution (`slips`).
     reopen_kind = models.CharField(max_length=10, blank=True)
     #: A counted reopen within 14 x 24 h.
     reopened = models.BooleanField(default=False)
@@ -864,6 +864,8 @@ class Resolution(TenantOwned):
     denied_by_assignee = models.BooleanField(null=True, blank=True)
     #: When a follow-up ticket came that was too late to continue the item (METRICS.md G5).
     followed_at = models.DateTimeField(null=True, blank=True)
+    #: Void resolutions that it follows, each taken back as a misclick (METRICS.md 1.6).
+    slips = models.PositiveSmallIntegerField(default=0, db_default=0)
     #: Resolutions by one account, nobody says which, in the ten minutes up to this one; null where
     #: they are 20 or fewer, so that nothing tells whose the ordinary ones are (METRICS.md G10).
     burst = models.PositiveSmallIntegerField(null=True, blank=True)

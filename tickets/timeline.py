@@ -13,7 +13,10 @@ Decisions where the handbook leaves room:
 * a pause that was running when the first public human reply went out counts from that reply on;
 * the message with which an agent opens a ticket answers nobody (M12), but is a reply in the claim
   of first contact (M16);
-* an approved downgrade is told as if nothing had ever been worse: what it replaces falls away.
+* an approved downgrade is told as if nothing had ever been worse: what it replaces falls away;
+* a slip (misclick) leaves no resolution to be dated by, so it is counted with the resolution that
+  follows it in its work item, as that is the one it was meant to be; before one follows, and of an
+  item that is withdrawn instead, it is among the item's reopens only.
 """
 
 from __future__ import annotations
@@ -171,6 +174,8 @@ class Resolution:
     denial: Denial | None = None
     #: When a follow-up came that was too late to continue this item (G5).
     followed_at: datetime | None = None
+    #: Void resolutions between the one before, or the opening, and this one: each was a slip.
+    slips: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +445,7 @@ class _Attempt:
     severity: Severity
     policy_denial: bool
     denial: Denial | None
+    slips: int
     reopens: list[Reopen] = field(default_factory=list)
 
 
@@ -453,6 +459,8 @@ class _Item:
     opened_by_agent: bool = False
     response_owed: bool = True
     attempts: list[_Attempt] = field(default_factory=list)
+    #: Void resolutions since the last one that was none.
+    slips: int = 0
     replies: list[Response] = field(default_factory=list)
     #: Of every public reply, when it came and whether automation wrote it.
     voices: list[tuple[datetime, bool]] = field(default_factory=list)
@@ -615,9 +623,10 @@ class _Telling:
                 self.now.flags.get(Flag.POLICY_DENIAL) or self.now.flags.get(Flag.OUT_OF_SCOPE)
             ),
             denial=self.now.denial,
+            slips=item.slips,
         )
         item.attempts.append(attempt)
-        item.open = False
+        item.slips, item.open = 0, False
 
     def _reopened(self, position: int, event: Event) -> None:
         item = self.items[-1]
@@ -633,7 +642,7 @@ class _Telling:
         if kind in (ReopenKind.COURTESY, ReopenKind.SYSTEM):
             return  # the first resolution stands, and its time
         if kind is ReopenKind.MISCLICK:
-            item.attempts.pop()  # void: the later one will be the resolution
+            item.slips = item.attempts.pop().slips + 1  # void: the later one is the resolution
             item.open = True
         elif event.at - attempt.event.at <= self.windows.reopen:
             item.gaps.append((attempt.event.at, event.at))
@@ -812,6 +821,7 @@ def _finished(attempt: _Attempt, item: _Item, windows: Windows) -> Resolution:
         reopened=bool(counted) and counted[0].at - at <= windows.reopen,
         handled_by=handled_by(voices),
         denial=attempt.denial,
+        slips=attempt.slips,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from tests.metrics.told import (
     promise,
     read,
     replied,
+    slipped,
 )
 from tickets.canonical import EventType
 from tickets.models import Resolution, WorkItem
@@ -681,6 +683,48 @@ def test_moves_back_that_are_no_reopens_are_counted_by_their_sort(cast: Cast) ->
     swept = (moved(30, "open", bulk=True), replied(31), moved(32, "resolved"))
     enter(cast, news("thanks", moved(2, "resolved"), *thanks))
     enter(cast, *(news(f"swept {n}", moved(2, "resolved"), *swept) for n in range(2)))
+    enter(cast, news("slipped", *slipped(1), *slipped(1.5), *slipped(2), moved(3, "resolved")))
     told = read(cast, "reopen_rate")
-    assert (told.numerator, told.denominator) == (0, 3)
-    assert told.left_out == {"courtesy reopens": 1, "reopens by a bulk change": 2}
+    assert (told.numerator, told.denominator) == (0, 4)
+    assert told.left_out == {
+        "courtesy reopens": 1,
+        "reopens by a bulk change": 2,
+        "misclick reopens": 3,
+    }
+
+
+def misclicks(cast: Cast, **asked_of: Any) -> int:
+    """Those counted of a slice, by what is packed, by the facts and by the log folded again."""
+    as_of = asked_of.pop("as_of", MAY)
+    found = read(cast, "reopen_rate", as_of=as_of, **asked_of).left_out
+    start, until = asked_of.get("start", MARCH), asked_of.get("until", APRIL)
+    with roles.as_role(roles.WORKER), acting(cast.acme.pk):
+        chosen = asked_of.get("capability")
+        cut = Slice(start, until, chosen and frozenset([chosen.pk]))
+        past = past_reader(cast.acme, as_of=as_of, start=start, until_day=until)
+        assert past.measure("reopen_rate", cut).left_out == found
+    with roles.as_role(roles.WORKER):
+        columns.refresh(cast.acme)
+    assert read(cast, "reopen_rate", as_of=as_of, **asked_of).left_out == found
+    return found.get("misclick reopens", 0)
+
+
+def test_a_slip_belongs_to_the_day_and_service_of_the_resolution_that_follows(cast: Cast) -> None:
+    late_in_march = MONDAY + 28 * DAY
+    moved_on = (48.0, EventType.CATEGORY_CHANGED, {"to": "accounts"})
+    enter(
+        cast,
+        news("in march", *slipped(1), moved(3, "resolved")),
+        news("in april", *slipped(1), moved_on, moved(72, "resolved"), opened_at=late_in_march),
+        news("waits", *slipped(1)),
+        news("withdrawn", *slipped(1), moved(3, "withdrawn")),
+        news("no slip", moved(1, "resolved"), moved(1.2, "open", by="agnes"), moved(3, "resolved")),
+    )
+    april = {"start": APRIL, "until": date(2026, 5, 1)}
+    assert misclicks(cast, capability=cast.network) == 1
+    assert misclicks(cast, capability=cast.accounts) == 0
+    assert misclicks(cast, **april, capability=cast.network) == 0
+    assert misclicks(cast, **april, capability=cast.accounts) == 1
+    # With the other sorts, once the resolution is mature.
+    assert misclicks(cast, as_of=MONDAY + 14 * DAY + 2 * HOUR) == 0
+    assert misclicks(cast, as_of=MONDAY + 14 * DAY + 3 * HOUR) == 1

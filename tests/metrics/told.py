@@ -47,6 +47,11 @@ def replied(hours: float, meaning: str = "meaningful") -> Happened:
     return hours, EventType.MESSAGE, {"meaning": meaning}
 
 
+def slipped(hours: float) -> tuple[Happened, Happened]:
+    """A resolution that who made it takes back after three minutes."""
+    return moved(hours, "resolved"), moved(hours + 0.05, "open", by="whoever resolved it")
+
+
 def wrote(hours: float) -> Happened:
     """A message of the requester."""
     return hours, EventType.MESSAGE, {"by": "requester"}
@@ -69,14 +74,13 @@ def news(
 ) -> TicketNews:
     """A ticket opened at `opened_at`; what happened some hours later was done by `by`.
 
-    A move back to open is the requester's, and so is what `wrote`.
+    A move back to open is the requester's unless it was a slip, and so is what `wrote`.
     """
     data = {"severity": "medium", "capability": "network", "requester": f"of {name}"} | created
     events = [Event(event_key(name, 0), EventType.CREATED, opened_at, "0000", data=data)]
     for position, (hours, type_, said) in enumerate(happened, start=1):
-        asked = said.get("by") == "requester" or (
-            type_ is EventType.STATUS_CHANGED and said["to"] == "open"
-        )
+        moved_back = type_ is EventType.STATUS_CHANGED and said["to"] == "open"
+        asked = said.get("by", "requester" if moved_back else "") == "requester"
         events.append(
             Event(
                 event_key(name, position),

@@ -311,6 +311,41 @@ def test_the_same_agent_within_ten_minutes_slipped(
     assert item.ended_at == START + 5 * HOUR
 
 
+def slipped(story: Story, at: timedelta) -> Story:
+    """A resolution that the same agent takes back three minutes later."""
+    return story.to(at, "resolved").to(at + 3 * MINUTE, "open")
+
+
+def test_slips_are_counted_with_the_resolution_that_follows_them() -> None:
+    story = slipped(slipped(Story(), HOUR), 2 * HOUR).to(5 * HOUR, "resolved")
+    slipped(story.to(DAY, "open", REQUESTER).reply(25 * HOUR), 26 * HOUR).to(27 * HOUR, "resolved")
+    item = story.to(3 * DAY, "open", REQUESTER).reply(73 * HOUR).to(74 * HOUR, "resolved").item()
+    assert [(r.at - START, r.slips) for r in item.resolutions] == [
+        (5 * HOUR, 2),
+        (27 * HOUR, 1),
+        (74 * HOUR, 0),
+    ]
+    assert kinds(item).count(ReopenKind.MISCLICK) == 3
+
+
+@pytest.mark.parametrize(
+    ("then", "outcome"), [(None, Outcome.OPEN), ("withdrawn", Outcome.WITHDRAWN)]
+)
+def test_a_slip_that_no_resolution_follows_is_listed_only(
+    then: str | None, outcome: Outcome
+) -> None:
+    story = slipped(Story(), HOUR)
+    item = (story.to(DAY, then) if then else story).item()
+    assert (item.outcome, item.resolutions) == (outcome, ())
+    assert kinds(item) == [ReopenKind.MISCLICK]
+
+
+def test_a_slip_stays_with_its_item_where_a_later_reopen_starts_another() -> None:
+    story = slipped(Story(), HOUR).to(2 * HOUR, "resolved").to(30 * DAY, "open", REQUESTER)
+    first, second = story.reply(31 * DAY).to(32 * DAY, "resolved").items()
+    assert [[r.slips for r in item.resolutions] for item in (first, second)] == [[1], [0]]
+
+
 @pytest.mark.parametrize("mark", ["bulk", "migration"])
 def test_a_bulk_change_reopens_nothing(mark: str) -> None:
     story = Story().to(HOUR, "resolved").to(2 * DAY, "open", SYSTEM, **{mark: True})
