@@ -7,7 +7,8 @@ from collections.abc import Set
 from dataclasses import replace
 
 from metrics import words
-from metrics.measure import Reader, Reading, RestsOn, Slice
+from metrics.littles_law import by_littles_law
+from metrics.measure import Agreeing, Reader, Reading, RestsOn, Slice
 from tickets.flaws import ERROR_BARS, FLAWS, FlawKind
 from tickets.quality import HIDING
 
@@ -32,7 +33,7 @@ CONCERNS: dict[FlawKind, frozenset[str]] = {
 
 
 def with_data_quality(reading: Reading, cut: Slice, reader: Reader) -> Reading:
-    """The reading with the flaws it may rest on, the most frequent first.
+    """The reading with the flaws it may rest on, the most frequent first, and a hint at others.
 
     Counted are tickets that were alive in the period, as their flaws are known now. The counts of a
     period are fetched once, whatever is read of it.
@@ -54,6 +55,7 @@ def with_data_quality(reading: Reading, cut: Slice, reader: Reader) -> Reading:
             RestsOn(kind.value, FLAWS[kind].title, tickets, _widest(kind, bars[kind]))
             for kind, tickets in sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))
         ),
+        data_quality_hint=by_littles_law(cut, reader) if metric == "backlog" else None,
     )
 
 
@@ -65,8 +67,8 @@ def _widest(kind: FlawKind, bars: Set[str]) -> str:
 def flaws_in_words(reading: Reading) -> str:
     """The most frequent flaw with its tickets, how many more kinds there are, and the error bars.
 
-    Empty where nothing is known to be wrong. How far times may be off is always said: a figure in
-    minutes would promise more than its data hold.
+    A check that differs is said behind them. Empty where nothing is known to be wrong. How far
+    times may be off is always said: a figure in minutes would promise more than its data hold.
     """
     bars = [flaw for flaw in reading.data_quality if flaw.error_bar]
     others = [flaw for flaw in reading.data_quality if not flaw.error_bar]
@@ -76,7 +78,11 @@ def flaws_in_words(reading: Reading) -> str:
         kinds = f", and {words.count(len(more), 'more kind', 'more kinds')}" if more else ""
         said.insert(0, f"Flaws in the data: {lower_first(first.title)} ({first.extent}){kinds}")
     told = "; ".join(said)
-    return told[:1].upper() + told[1:]
+    hint = reading.data_quality_hint
+    sentences = [told[:1].upper() + told[1:]] if told else []
+    if hint is not None and hint.outcome == Agreeing.DIFFERS:
+        sentences.append(hint.sentence)
+    return ". ".join(sentences)
 
 
 def lower_first(sentence: str) -> str:

@@ -1104,7 +1104,9 @@ METRICS: tuple[Metric, ...] = (
         family=Family.FLOW,
         name="Open",
         question="How much is open, and how old is it?",
-        formula="Items open at the end of the period, reopened ones included; age since opening.",
+        formula="Items open at the end of the period, reopened ones included; age since opening."
+        " Whether that fits how many come in and how long they stay (Little's law) is checked by"
+        " severity, as a hint at flaws in the data and not as a figure.",
         population="open items",
         dating="the moment of counting",
         direction=Direction.LOWER,

@@ -140,12 +140,20 @@ class FoldedReader(Reader):
 
     def _open_at(self, moment: datetime, capabilities: frozenset[int] | None) -> Rows:
         at = epoch(moment) + int(moment >= self.as_of)  # the present has happened, midnight not yet
-        items, resolved = self._folded[ITEMS.name], self._folded[RESOLUTIONS.name]
+        resolved = self._folded[RESOLUTIONS.name]
         paused = resolved["item"][
             (resolved["at"] < at) & (resolved["reopened"] == 1) & (resolved["reopen_at"] >= at)
         ]
-        there = (items["at"] < at) & ((items["ended"] == 0) | (items["ended"] >= at))
-        return served_by(items[there & ~np.isin(items["item"], paused)], capabilities)
+        there = self._there(at)
+        return served_by(there[~np.isin(there["item"], paused)], capabilities)
+
+    def _there_at(self, moment: datetime, capabilities: frozenset[int] | None) -> Rows:
+        return served_by(self._there(epoch(moment)), capabilities)
+
+    def _there(self, at: int) -> Rows:
+        items = self._folded[ITEMS.name]
+        there: Rows = items[(items["at"] < at) & ((items["ended"] == 0) | (items["ended"] >= at))]
+        return there
 
 
 def past_reader(tenant: Organisation, *, as_of: datetime, start: date, until_day: date) -> Reader:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -55,6 +56,8 @@ from tickets.quality import flaws_between
 from tickets.segments import DIMENSIONS
 from tickets.segments import place as place_in
 
+#: Which items (alias w) were there at a moment: opened before it, and not over by then.
+_THERE = "w.opened_at < %(moment)s AND (w.ended_at IS NULL OR w.ended_at >= %(moment)s)"
 #: Business days over which the pace of resolving is told (METRICS.md M22).
 PACE_DAYS = 20
 #: How far back those days are looked for: holidays and weekends are none.
@@ -92,6 +95,25 @@ class RestsOn:
         """How many tickets, and how far their times may be off."""
         tickets = words.count(self.tickets, "ticket", "tickets")
         return f"{self.error_bar}, {tickets}" if self.error_bar else tickets
+
+
+class Agreeing(StrEnum):
+    """Whether two ways of telling the same agree."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a check says of the data behind a reading; it is no figure of its own."""
+
+    outcome: Agreeing
+    #: How many times what one way tells is what the other does; None: unknown.
+    ratio: float | None
+    #: What is compared, or why it cannot be.
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +179,8 @@ class Reading:
     guardrail: tuple[Guard, ...] = ()
     #: Set by metrics/data_quality.py, likewise.
     data_quality: tuple[RestsOn, ...] = ()
+    #: None where nothing is checked of the figure.
+    data_quality_hint: Hint | None = None
     #: Set by metrics/restated.py, as well.
     restated: tuple[Restated, ...] = ()
 
@@ -538,18 +562,38 @@ class Reader:
 
     def _backlog(self, cut: Slice) -> tuple[Rows, int]:
         moment = self.end_of(cut)
+        return self._standing("open", moment, cut, self._open_at), epoch(moment)
+
+    def there_before(self, cut: Slice) -> Rows:
+        """Items of a slice that were opened before its period and not over when that began."""
+        return self._standing("there", self.midnight(cut.start), cut, self._there_at)
+
+    def _standing(
+        self,
+        name: str,
+        moment: datetime,
+        cut: Slice,
+        find: Callable[[datetime, frozenset[int] | None], Rows],
+    ) -> Rows:
+        """Items as they stood at a moment: found once, and narrowed to a slice."""
         fetched = self._fetched.get(ITEMS.name)
         # Whoever fetched more than this slice's capabilities asks about the others too.
         among = fetched.capabilities if fetched and fetched.serves(cut) else cut.capabilities
-        key = ("open", among, moment)
-        there = self._once(key, lambda: self._open_at(moment, among))
+        there = self._once((name, among, moment), lambda: find(moment, among))
         served = served_by(there, cut.capabilities)
-        rows = _of_segment(_of_severity(served, cut.severity), cut.segment)
-        return rows, epoch(moment)
+        return _of_segment(_of_severity(served, cut.severity), cut.segment)
 
     def _open_at(self, moment: datetime, capabilities: frozenset[int] | None) -> Rows:
         """Items that were open at a moment, of some capabilities (None: of all)."""
-        condition, values = self.open_in_sql(moment)
+        return self._found(*self.open_in_sql(moment), capabilities)
+
+    def _there_at(self, moment: datetime, capabilities: frozenset[int] | None) -> Rows:
+        """Items opened before a moment and not over by then, those to be reopened among them."""
+        return self._found(_THERE, {"moment": moment}, capabilities)
+
+    def _found(
+        self, condition: str, values: dict[str, Any], capabilities: frozenset[int] | None
+    ) -> Rows:
         if capabilities is not None:
             condition += " AND w.capability_id = ANY(%(capabilities)s)"
             values["capabilities"] = sorted(capabilities)
@@ -563,12 +607,11 @@ class Reader:
         if moment >= self.as_of:
             return "w.ended_at IS NULL", {}
         condition = (
-            "w.opened_at < %(moment)s AND (w.ended_at IS NULL OR w.ended_at >= %(moment)s)"
             " AND NOT EXISTS (SELECT 1 FROM tickets_resolution r WHERE r.tenant_id = w.tenant_id"
             " AND r.work_item_id = w.id AND r.at < %(moment)s AND r.reopened"
             " AND r.reopen_at >= %(moment)s)"
         )
-        return condition, {"moment": moment}
+        return _THERE + condition, {"moment": moment}
 
     def end_of(self, cut: Slice) -> datetime:
         """The end of a slice's period, or the moment of reading where that comes first."""

@@ -53,6 +53,14 @@ class Curve:
             return wilson(self.events, self.events)
         return Interval(1 - float(self.upper[position]), 1 - float(self.lower[position]))
 
+    def restricted_mean(self) -> float:
+        """The area under the curve up to the longest time seen; nan where nothing was.
+
+        The mean time, each counted up to there at most: what S has left then is longer.
+        """
+        steps = np.diff(self.times, prepend=0.0, append=self.longest)
+        return float((steps * np.append(1.0, self.survival)).sum())
+
     def quantile(self, p: float) -> float | None:
         """The time by which the share p is done; None if the curve never gets there.
 

@@ -348,6 +348,8 @@ def _definitions(readings: Sequence[Reading]) -> list[tuple[str, str]]:
         mine += more
     if len(reading.data_quality) > 1:  # one alone stands in the card's own line
         told += [(f"Flaw: {lower_first(flaw.title)}", flaw.extent) for flaw in reading.data_quality]
+    if reading.data_quality_hint is not None:
+        told.append(("Check by Little's law", reading.data_quality_hint.sentence))
     told += [("Guardrail", guard_words(one)) for one in reading.guardrail]
     return told
 

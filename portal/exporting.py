@@ -67,6 +67,11 @@ COLUMNS: Mapping[str, Callable[[Reading], Cell]] = {
     "data_quality": lambda r: _pairs(
         {flaw.title: flaw.extent if flaw.error_bar else flaw.tickets for flaw in r.data_quality}
     ),
+    "data_quality_hint": lambda r: (
+        f"{r.data_quality_hint.outcome}: {r.data_quality_hint.sentence}"
+        if r.data_quality_hint
+        else None
+    ),
     "restated": lambda r: _list(f"{one.was} to {one.now}: {one.items}" for one in r.restated),
     "as_of": lambda r: r.as_of,
     "definition_version": lambda r: r.definition_version,

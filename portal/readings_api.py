@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from metrics.definitions import UnknownMetric, find
 from metrics.evaluating import NoSegment, NoSeverity, NotOneFigure, ScalesPooled, SeveritiesPooled
-from metrics.measure import Reader
+from metrics.measure import Agreeing, Reader
 from metrics.packing import TooMuchToRead
 from metrics.parts import SEGMENTS
 from metrics.standing import Status
@@ -78,6 +78,18 @@ class RestsOnOut(serializers.Serializer[Any]):
     error_bar = serializers.CharField(
         help_text="by how much times may be off at most, in words; empty: not a flaw of times"
     )
+
+
+class HintOut(serializers.Serializer[Any]):
+    """What a check says of the data behind the figure; it is no figure of its own."""
+
+    outcome = serializers.ChoiceField(choices=[one.value for one in Agreeing])
+    ratio = serializers.FloatField(
+        allow_null=True,
+        help_text="of what is open: the time that Little's law says each stays open, over the mean"
+        " of the curve; null: unknown",
+    )
+    sentence = serializers.CharField(help_text="what is compared, or why it cannot be")
 
 
 class RestatedOut(serializers.Serializer[Any]):
@@ -150,6 +162,7 @@ class ReadingOut(serializers.Serializer[Any]):
     paired_evidence = serializers.ListField(child=serializers.CharField())
     guardrail = GuardOut(many=True)
     data_quality = RestsOnOut(many=True)
+    data_quality_hint = HintOut(allow_null=True, help_text="null: nothing is checked of the figure")
     restated = RestatedOut(many=True)
 
 

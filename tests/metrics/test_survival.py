@@ -112,6 +112,16 @@ def test_nothing_at_all_is_an_empty_curve() -> None:
     assert math.isnan(curve.longest)
 
 
+def test_the_restricted_mean_is_the_area_up_to_the_longest_time() -> None:
+    """At 1, 2 and 4 done, one left at 3: 1 x 1 + 1 x 3/4 + 2 x 1/2, and with 4 left as well."""
+    times = np.array([1.0, 2, 3, 4])
+    done = np.array([True, True, False, True])
+    assert kaplan_meier(times, done).restricted_mean() == 2.75
+    assert kaplan_meier(times, done & (times < 4)).restricted_mean() == 2.75
+    assert kaplan_meier(times, np.zeros(4, dtype=bool)).restricted_mean() == 4
+    assert math.isnan(kaplan_meier(np.zeros(0), np.zeros(0, dtype=bool)).restricted_mean())
+
+
 def test_equal_times_give_that_time() -> None:
     curve = kaplan_meier(np.full(8, 4.0), np.ones(8, dtype=bool))
     assert (curve.quantile(0.5), curve.quantile(0.9), curve.at(3.9)) == (4, 4, 1)

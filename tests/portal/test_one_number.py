@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from metrics import columns, definitions
 from metrics.intervals import Interval
-from metrics.measure import Guard, Reading, Restated, RestsOn
+from metrics.measure import Guard, Hint, Reading, Restated, RestsOn
 from metrics.words import business, percent
 from portal import cards
 from portal.catalogue.severity import Severity
@@ -163,6 +163,8 @@ def as_reading(told_by_api: Any) -> Reading:
     lists["data_quality"] = tuple(RestsOn(**flaw) for flaw in told_by_api["data_quality"])
     lists["guardrail"] = tuple(Guard(**one) for one in told_by_api["guardrail"])
     lists["restated"] = tuple(Restated(**one) for one in told_by_api["restated"])
+    hint = told_by_api["data_quality_hint"]
+    lists["data_quality_hint"] = Hint(**hint) if hint else None
     return Reading(**(told_by_api | lists | {"interval": interval}))
 
 
