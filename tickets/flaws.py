@@ -109,8 +109,9 @@ FLAWS: dict[FlawKind, Explanation] = {
     ),
     FlawKind.LEFT_OUT_FIELD: Explanation(
         "A value that could not be read",
-        "The value is left out; the rest of the ticket counts.",
-        "Look at the outcome of its delivery: it names the value and the reason.",
+        "The value, or the entry it stands in, is left out; the rest of the ticket counts.",
+        "Look at the outcome of its delivery: it names the value and the reason. Once the source"
+        " sends the record with a value that can be read, this is gone.",
     ),
     FlawKind.TIMES_READ: Explanation(
         "Times read from snapshots",

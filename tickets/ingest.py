@@ -24,7 +24,7 @@ from portal.catalogue.models import Capability
 from portal.tenancy import due
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Due
-from tickets import accounts, fetching, problems, ratings, refolding, timeline, usage
+from tickets import accounts, fetching, left_out, problems, ratings, refolding, timeline, usage
 from tickets.attempts import people_like, write_attempts
 from tickets.bursts import update_bursts
 from tickets.calendars import Calendars
@@ -384,6 +384,9 @@ class _Batch:
                         ticket.events[event.key] = mine
                         ticket.new.append(mine)
                 relabelled |= self._label(ticket, news)
+            for event in left_out.events(name, some, ticket.events.values()):
+                ticket.events[event.key] = event
+                ticket.new.append(event)
             if ticket.new:
                 ticket.follows = _parent(ticket.events.values())
             if ticket.new or (relabelled and ticket.events):
@@ -574,13 +577,15 @@ class _Batch:
     ) -> None:
         """Add the rows of a family's tickets, and what is wrong with their data."""
         parents = {child: told.ticket for told in timelines for child in told.continued_by}
-        left_out = {told.ticket: told.left_out for told in timelines}
+        uncounted = {told.ticket: told.left_out for told in timelines}
         for ticket in family:
             mine = [t for t in timelines if ticket.id in (t.ticket, *t.continued_by)]
             ticket.flaws |= flaws_of(ticket.story, mine)
-            rows.append(self._ticket_row(ticket, left_out.get(ticket.id), parents.get(ticket.id)))
+            rows.append(self._ticket_row(ticket, uncounted.get(ticket.id), parents.get(ticket.id)))
 
-    def _ticket_row(self, ticket: _Ticket, left_out: str | None, continues: Any) -> tuple[Any, ...]:
+    def _ticket_row(
+        self, ticket: _Ticket, uncounted: str | None, continues: Any
+    ) -> tuple[Any, ...]:
         """The ticket as it stands after its last event."""
         now = _Standing.of(ticket.story, min(event.at for event in ticket.events.values()))
         return (
@@ -597,7 +602,7 @@ class _Batch:
             now.severity.value,
             now.capability_id,
             now.group[:150],
-            (left_out or "") if ticket.complete else INCOMPLETE,
+            (uncounted or "") if ticket.complete else INCOMPLETE,
             continues,
             ticket.follows[:200],
             ticket.labelled,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,6 +33,7 @@ from tickets.flaws import FLAW, POSITION, READ_AFTER, REOPEN_COUNT, FlawKind
 from tickets.meaning import Untold
 from tickets.news import (
     AccountTold,
+    LeftOut,
     RatingTold,
     Remark,
     TicketNews,
@@ -50,6 +51,8 @@ FURTHEST = timedelta(days=366)
 NAME = 200
 _EMAIL, _QUESTION = 254, 300
 _CONTROL = re.compile(f"[{CONTROL}]")
+#: How remarks end.
+_OUT = "; it was left out"
 _OUTCOMES = ("responded", "offered", "declined", "expired")
 #: Bits of whole numbers as PostgreSQL keeps them, less the sign.
 _WHOLE, _BIG = 31, 63
@@ -101,7 +104,7 @@ class _Sieve:
 
     def refuse(self, about: str, name: str, reason: str) -> bool:
         """Note that something is left out; always False."""
-        self.remarks.append(Remark(f"{about[:60]}: {name}", f"{reason}; it was left out"))
+        self.remarks.append(Remark(f"{about[:60]}: {name}", f"{reason}{_OUT}"))
         return False
 
     # --- values -----------------------------------------------------------------------------------
@@ -144,6 +147,8 @@ class _Sieve:
                 yield self._ticket(one, about)
 
     def _ticket(self, news: TicketNews, about: str) -> TicketNews:
+        for one in news.left_out:
+            self.refuse(about, one.field, one.reason)
         remarked = len(self.remarks)
         events = [kept for event in news.events if (kept := self._event(event, about)) is not None]
         requester, email, label_at = news.requester, news.requester_email, news.label_at
@@ -153,8 +158,10 @@ class _Sieve:
             email = ""
         if label_at is not None and not self.instant(label_at, about, "label_at"):
             label_at = None
-        fields = [one.field.removeprefix(f"{about[:60]}: ") for one in self.remarks[remarked:]]
-        events += _left_out(events, fields)
+        left_out = [
+            LeftOut(one.field.removeprefix(f"{about[:60]}: "), one.reason.removesuffix(_OUT))
+            for one in self.remarks[remarked:]
+        ]
         unread = [event for event in events if event.data.get("meaning") == Untold.UNREAD]
         for event in unread:
             self.refuse(about, f"{event.type.value} text", "took too long to read")
@@ -169,6 +176,7 @@ class _Sieve:
             requester_email=email,
             label_at=label_at,
             texts=texts,
+            left_out=[*news.left_out, *left_out],
         )
 
     def _event(self, event: Event, about: str) -> Event | None:
@@ -265,25 +273,6 @@ class _Sieve:
             and self.instant(one.at, about, "at")
             and all(n is None or self.whole(n, about, name, bits) for name, n, bits in numbers)
         )
-
-
-def _left_out(events: Sequence[Event], fields: Iterable[str]) -> list[Event]:
-    """That parts of a ticket's news were left out, as flaws of it.
-
-    Dated as its first event: without any, the ticket knows of nothing.
-    """
-    if not events:
-        return []
-    at = min(event.at for event in events)
-    return [
-        Event(
-            event_key(FlawKind.LEFT_OUT_FIELD, at.isoformat(), field),
-            EventType.OBSERVED,
-            at,
-            data={"name": FLAW, "value": FlawKind.LEFT_OUT_FIELD.value, "detail": field},
-        )
-        for field in dict.fromkeys(fields)
-    ]
 
 
 def _without_words(event: Event) -> Event:

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, Fidelity, Precision, State
 from tickets.flaws import FLAW, FlawKind
 from tickets.mapping import EVENTS, TICKETS, TOLD, VERSIONS, Mapping, Problem, Row, printable
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part of a record that could not be read or kept; `field` in the sender's words."""
+
+    field: str
+    reason: str
 
 
 @dataclass(slots=True)
@@ -34,6 +42,10 @@ class TicketNews:
     texts: dict[int, str] = field(default_factory=dict)
     #: How the source told it.
     fidelity: str = Fidelity.NATIVE
+    #: Which record of the source told it, the same whenever that comes again; empty: not known.
+    record: str = ""
+    #: What of that record was left out: a flaw of the ticket until the record is read without it.
+    left_out: list[LeftOut] = field(default_factory=list)
 
     @property
     def said_at(self) -> datetime | None:
@@ -138,6 +150,11 @@ class Rating:
     scale: str
     #: Whether what is rated was refused by a policy, as whoever told the rating says.
     policy_denial: bool = False
+
+
+def version_of(at: datetime) -> str:
+    """When a source last changed a record, in an order that texts keep."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def event_key(*parts: object) -> int:

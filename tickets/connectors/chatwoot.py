@@ -21,6 +21,7 @@ from tickets.canonical import ActorKind, Event, EventType, Meaning, Severity, St
 from tickets.connectors.base import (
     ACKNOWLEDGEMENTS,
     SINCE,
+    WRONG_SHAPE,
     Asked,
     Connector,
     Context,
@@ -30,6 +31,7 @@ from tickets.connectors.base import (
     Unusable,
 )
 from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.odd_parts import WHOLE, reasons, without_odd_parts
 from tickets.connectors.records import (
     Record,
     changed_after,
@@ -38,11 +40,14 @@ from tickets.connectors.records import (
     each,
     helped,
     inside,
+    is_set,
+    list_of,
     moment,
     moment_or_none,
     needed,
     read_after,
     rows_of,
+    text_of,
 )
 from tickets.connectors.signatures import CHATWOOT
 from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
@@ -177,13 +182,19 @@ class Chatwoot(Connector):
                 row = page.get("conversation") if isinstance(page, Mapping) else None
                 if not isinstance(row, Mapping):
                     raise Unusable({"field": "conversation", "reason": "it is missing"})
-                told.extend(_conversation(row, context))
-                rows = rows_of(page, "messages")
-                each(rows, lambda message: _message(message, row, context), told)
+                told.extend(_whole(row, context))
+                rows = list_of(page, "messages")
+                each(
+                    rows,
+                    lambda one: _message(one, row, context),
+                    told,
+                    "message",
+                    "conversation_id",
+                )
             case "agents":
-                each(rows_of(page, "agents"), _agent, told)
+                each(list_of(page, "agents"), _agent, told, "agent")
             case "ratings":
-                each(rows_of(page, "payload"), lambda row: _rating(row, context), told)
+                each(list_of(page, "payload"), lambda row: _rating(row, context), told, "rating")
             case "hook":
                 return _hook(page, context)
             case _:
@@ -321,6 +332,11 @@ def _agent(row: Record) -> Told:
     return Told(accounts=[account])
 
 
+def _whole(row: Record, context: Context) -> Told:
+    """A conversation, less what is odd of it."""
+    return without_odd_parts(lambda whole: _conversation(whole, context), row, WHOLE)
+
+
 def _conversation(row: Record, context: Context) -> Told:
     """A conversation as it stands; contacts and users count apart, so their ids say which."""
     ticket, created_at = needed(row, "id"), moment(row, "created_at")
@@ -388,9 +404,9 @@ def _message(row: Record, conversation: Record, context: Context) -> Told:
     if not outgoing and opened_at < at <= opened_at + SAME_ACT:
         at = opened_at
     kind, actor = _author(row, outgoing)
-    public = not row.get("private")
+    public = not is_set(row, "private")
     attributes: Record = row.get("content_attributes") or {}
-    text, removed = str(row.get("content") or ""), bool(attributes.get("deleted"))
+    text, removed = text_of(row, "content"), is_set(attributes, "deleted")
     data: dict[str, Any] = {}
     if public and kind is ActorKind.AGENT:
         attached = len(row.get("attachments") or ())
@@ -486,9 +502,9 @@ def _hook(body: Any, context: Context) -> Told:
     told = Told(fetch=[needed(row, "id")])
     try:
         if "status" in row:
-            told.extend(_conversation(row, context))
+            told.extend(_whole(row, context))
         if event in _MESSAGE_EVENTS:
             told.extend(_message(body, row, context))
-    except Unusable as unusable:  # an older version says less; what is fetched says the rest
-        told.remarks += [Remark(e["field"], e["reason"]) for e in unusable.errors]
+    except WRONG_SHAPE as error:  # an older version says less; what is fetched says the rest
+        told.remarks += [Remark(one["field"], one["reason"]) for one in reasons(error)]
     return told

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tickets.canonical import ActorKind, Event, EventType, Flag, Severity, State
@@ -43,11 +44,14 @@ from tickets.connectors.records import (
     entries,
     helped,
     inside,
+    is_set,
+    list_of,
     moment,
     moment_or_none,
     needed,
     read_after,
     rows_of,
+    text_of,
 )
 from tickets.flaws import PROMISE
 from tickets.lens import NAMED
@@ -201,18 +205,22 @@ class Freshdesk(Connector):
                 rows = [page] if isinstance(page, Mapping) and "id" in page else page
                 names = page.get("names") or {} if isinstance(page, Mapping) else {}
                 each(
-                    rows_of(rows, "tickets"),
+                    list_of(rows, "tickets"),
                     lambda row: _Reading(row, context, names).tell(),
                     told,
+                    "ticket",
+                    "id",
                 )
             case "conversations":
-                each(rows_of(page, "conversations"), lambda row: _conversation(row, context), told)
+                rows = list_of(page, "conversations")
+                read = partial(_conversation, context=context)
+                each(rows, read, told, "conversation", "ticket_id")
             case "agents":
-                each(rows_of(page, "agents"), _agent, told)
+                each(list_of(page, "agents"), _agent, told, "agent")
             case "contacts":
-                each(rows_of(page, "contacts"), _contact, told)
+                each(list_of(page, "contacts"), _contact, told, "contact")
             case "ratings":
-                each(rows_of(page, "satisfaction_ratings"), _rating, told)
+                each(list_of(page, "satisfaction_ratings"), _rating, told, "rating")
             case "hook":
                 return _hook(page)
             case "cut":
@@ -628,12 +636,12 @@ def _conversation(row: Record, context: Context) -> Told:
     if row.get("source") == SURVEY_FEEDBACK:
         return Told()
     ticket, id_, at = needed(row, "ticket_id"), needed(row, "id"), moment(row, "created_at")
-    public = not row.get("private")
-    text = str(row.get("body_text") or "")
+    public = not is_set(row, "private")
+    text = text_of(row, "body_text")
     data: dict[str, Any] = {}
-    if public and not row.get("incoming"):
+    if public and not is_set(row, "incoming"):
         data["meaning"] = helped(text, context.options, len(row.get("attachments") or ()))
-    automatic = bool(row.get("auto_response"))
+    automatic = is_set(row, "auto_response")
     author = None if automatic or not row.get("user_id") else str(row["user_id"])
     kind = ActorKind.UNKNOWN if author else ActorKind.AUTOMATION
     key = event_key(ticket, "conversation", id_, public)

@@ -31,6 +31,7 @@ from tickets.connectors.base import (
 from tickets.connectors.changes import in_order_of_change
 from tickets.connectors.http import Answer, Http, HttpTrouble
 from tickets.connectors.labels import ASKED, Labels, last_label, listed
+from tickets.connectors.odd_parts import WHOLE, without_odd_parts
 from tickets.connectors.records import (
     DUMPED,
     Record,
@@ -41,8 +42,11 @@ from tickets.connectors.records import (
     helped,
     inside,
     moment,
+    moment_or_none,
     needed,
     stood,
+    text_of,
+    word,
 )
 from tickets.connectors.signatures import GITHUB
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
@@ -57,6 +61,8 @@ CLOSED = {
 }
 #: GitHub dates no association: whoever has it is taken to have had it always.
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+#: What is told of a timeline besides comments.
+_TOLD = frozenset({"closed", "reopened", "assigned", "unassigned", "labeled", "unlabeled"})
 #: An issue in the addresses of its records.
 _PLACE = re.compile(r"(?:/repos/|//github\.com/)([^/]+/[^/]+)/issues/(\d+)(?:[#?].*)?$")
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
@@ -165,7 +171,7 @@ class GitHub(Connector):
             return _dumped(topic, body, context.options)
         if topic == "hook":
             return _hinted(body, context.headers.get("x-github-event", ""))
-        return _Issue(body, context.options).told()
+        return without_odd_parts(lambda whole: _Issue(whole, context.options).told(), body, WHOLE)
 
     def guess_state(self, word: str) -> Guess | None:
         if word in CLOSED:
@@ -202,10 +208,11 @@ class _Issue:
 
     def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self.issue, self.options, self.labels = body["issue"], options, Labels.of(options)
-        self.repository = str(body["repository"])
-        self.ticket = f"{self.repository}#{self.issue['number']}"
+        self.repository = needed(body, "repository")
+        self.ticket = f"{self.repository}#{needed(self.issue, 'number')}"
         self.timeline = sorted(
-            body.get("timeline", ()), key=lambda e: (str(e.get("created_at")), e.get("id") or 0)
+            body.get("timeline", ()),
+            key=lambda e: (str(e.get("created_at")), int(e.get("id") or 0)),
         )
         self.requester = _account(self.issue.get("user"))
         #: Labels on the issue as the timeline goes on, by what they say.
@@ -216,7 +223,7 @@ class _Issue:
             subject=str(self.issue.get("title") or "")[:500],
             channel="issue",
             requester=self.requester or "",
-            label_at=moment(self.issue, "updated_at"),
+            label_at=moment_or_none(self.issue, "updated_at"),
         )
 
     def told(self) -> Told:
@@ -243,13 +250,13 @@ class _Issue:
 
     def entry(self, entry: Mapping[str, Any]) -> None:
         """Tell an entry of the timeline."""
-        kind = entry.get("event")
+        kind = word(entry, "event")
         if kind == "commented":
             self._comment(entry)
             return
-        if not entry.get("created_at") or entry.get("id") is None:
-            return
-        at, key = moment(entry, "created_at"), event_key("github", entry["id"])
+        if kind not in _TOLD:
+            return  # some of these have neither id nor instant
+        at, key = moment(entry, "created_at"), event_key("github", needed(entry, "id"))
         actor, by = _account(entry.get("actor")), self._kind(entry.get("actor"))
         match kind:
             case "closed":
@@ -282,7 +289,7 @@ class _Issue:
     def _comment(self, entry: Mapping[str, Any]) -> None:
         author = entry.get("user") or entry.get("actor")
         kind, actor = self._author(author, entry)
-        text = str(entry.get("body") or "")
+        text = text_of(entry, "body")
         helps = kind is ActorKind.AGENT or (kind is ActorKind.UNKNOWN and _is_staff(entry))
         data = {"meaning": helped(text, self.options)} if helps else {}
         key = event_key("github comment", entry["id"])
@@ -411,7 +418,7 @@ def _happened(record: Record, options: Mapping[str, Any]) -> Told:
     ticket, told = _place(record, "issue_url"), Told()
     kept = [record] if isinstance(record.get("event"), str) else record.values()
     entries = [entry for entry in kept if isinstance(entry, Mapping) and entry.get("event")]
-    each(entries, lambda entry: _event(ticket, entry, options), told)
+    each(entries, lambda entry: _event(ticket, entry, options), told, "event")
     return told
 
 

@@ -32,6 +32,7 @@ from tickets.connectors.base import (
 from tickets.connectors.changes import in_order_of_change
 from tickets.connectors.http import Answer, Http, HttpTrouble
 from tickets.connectors.labels import ASKED, Labels, last_label, listed
+from tickets.connectors.odd_parts import WHOLE, without_odd_parts
 from tickets.connectors.records import (
     DUMPED,
     Record,
@@ -41,9 +42,12 @@ from tickets.connectors.records import (
     helped,
     inside,
     instant,
+    is_set,
     moment,
+    moment_or_none,
     needed,
     stood,
+    text_of,
 )
 from tickets.connectors.signatures import GITLAB
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
@@ -165,7 +169,7 @@ class GitLab(Connector):
             return _dumped(topic, body, context)
         if topic == "hook":
             return _hinted(body)
-        return _Issue(body, context.options).told()
+        return without_odd_parts(lambda whole: _Issue(whole, context.options).told(), body, WHOLE)
 
     def guess_state(self, word: str) -> Guess | None:
         known = {"opened": "open", "closed": "resolved"}
@@ -196,8 +200,8 @@ class _Issue:
     def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self.body, self.issue, self.options = body, body["issue"], options
         self.labels = Labels.of(options)
-        self.project = str(body["project"])
-        self.ticket = f"{self.project}#{self.issue['iid']}"
+        self.project = needed(body, "project")
+        self.ticket = f"{self.project}#{needed(self.issue, 'iid')}"
         author = str((self.issue.get("author") or {}).get("username", ""))
         mail = str(self.issue.get("service_desk_reply_to") or "")
         self.by_mail = author == SUPPORT_BOT
@@ -208,7 +212,7 @@ class _Issue:
             channel="mail" if self.by_mail else "issue",
             requester=self.requester,
             requester_email=mail,
-            label_at=moment(self.issue, "updated_at"),
+            label_at=moment_or_none(self.issue, "updated_at"),
         )
 
     def told(self) -> Told:
@@ -263,7 +267,7 @@ class _Issue:
 
     def _labelled(self) -> None:
         on: tuple[list[str], list[str]] = ([], [])
-        for entry in sorted(self.body.get("labels", ()), key=lambda one: one["id"]):
+        for entry in sorted(self.body.get("labels", ()), key=lambda one: int(one["id"])):
             self.labelled(entry, on)
 
     def labelled(self, entry: Mapping[str, Any], on: tuple[list[str], list[str]]) -> None:
@@ -289,16 +293,16 @@ class _Issue:
 
     def noted(self, note: Mapping[str, Any]) -> None:
         """Tell a message, or the assignment that a system note tells."""
-        text, author = str(note.get("body") or ""), note.get("author") or {}
+        text, author = text_of(note, "body"), note.get("author") or {}
         key = event_key("gitlab note", note["id"])
-        if note.get("system"):
+        if is_set(note, "system"):
             assigned = _ASSIGNED.search(text)
             if assigned or text.startswith("unassigned"):
                 names = re.findall(r"@([\w.-]+)", assigned[1]) if assigned else []
                 to = {"to": names[-1] if names else None}
                 self._tell(key, EventType.ASSIGNED, note["created_at"], author, to)
             return
-        public = not (note.get("internal") or note.get("confidential"))
+        public = not (is_set(note, "internal") or is_set(note, "confidential"))
         data = {"meaning": helped(text, self.options)} if public else {}
         self._tell(key, EventType.MESSAGE, note["created_at"], author, data, public=public)
         if public and text:

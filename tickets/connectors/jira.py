@@ -45,6 +45,7 @@ from tickets.connectors.base import (
     nothing_missing,
 )
 from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.odd_parts import WHOLE, without_odd_parts
 from tickets.connectors.records import (
     DUMPED,
     Record,
@@ -55,6 +56,7 @@ from tickets.connectors.records import (
     helped,
     inside,
     instant,
+    is_set,
     mapping_of,
     needed,
     opening,
@@ -259,7 +261,9 @@ class Jira(Connector):
     def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
         match topic:
             case "issue":
-                return _Issue(body, context.options).told()
+                return without_odd_parts(
+                    lambda one: _Issue(one, context.options).told(), body, WHOLE
+                )
             case "agents":
                 return _agents(body)
             case "gone":
@@ -554,9 +558,10 @@ class _Issue:
 
     def __post_init__(self) -> None:
         self.issue = self.body["issue"]
-        self.id = str(self.issue["id"])
+        self.id = needed(self.issue, "id")
         self.fields = self.issue["fields"]
-        self.updated = _instant(self.fields["updated"])
+        changed = self.fields.get("updated")
+        self.updated = _instant(changed) if changed else _instant(self.fields["created"])
         # Newest first on Cloud, oldest first on Data Center; the ids of an instant are in order.
         self.histories = sorted(
             self.body.get("histories", ()),
@@ -1189,7 +1194,7 @@ def _is_public(comment: Mapping[str, Any]) -> bool | None:
     if comment.get("visibility"):
         return False  # kept to a group or role
     if "jsdPublic" in comment:
-        return bool(comment["jsdPublic"])
+        return is_set(comment, "jsdPublic")
     if "properties" not in comment:
         return None
     for one in comment["properties"]:

@@ -12,6 +12,8 @@ from typing import Any
 
 from tickets.canonical import Event, EventType
 from tickets.connectors.base import RECORDS, WRONG_SHAPE, Connector, Unusable
+from tickets.connectors.odd_parts import left_out_whole, reasons, without_odd_parts
+from tickets.connectors.odd_parts import named as named_record
 from tickets.flaws import READ_AFTER
 from tickets.lens import named
 from tickets.meaning import meaning_of
@@ -50,8 +52,8 @@ def mapping_of(page: Any) -> Record:
     return page
 
 
-def rows_of(page: Any, name: str, one: str = "") -> list[Record]:
-    """The records of a page: a list, or what stands under `name`, or a single one under `one`.
+def list_of(page: Any, name: str, one: str = "") -> list[Any]:
+    """The entries of a page: a list, or what stands under `name`, or a single one under `one`.
 
     Raises Unusable where the page holds neither.
     """
@@ -61,32 +63,38 @@ def rows_of(page: Any, name: str, one: str = "") -> list[Record]:
         page = page.get(name)
     if not isinstance(page, list):
         raise Unusable({"field": name, "reason": "the page holds no such list"})
-    return [row for row in page if isinstance(row, Mapping)]
+    return page
 
 
-def each(rows: Iterable[Record], read: Callable[[Record], Told], told: Told) -> None:
-    """Take in what each row says; one that cannot be read is a remark and spoils no other.
+def rows_of(page: Any, name: str, one: str = "") -> list[Record]:
+    """The records among the entries of a page, to go on with; `each` names the others.
 
-    The cursor has moved on behind its page, so the others would not come again.
+    Raises Unusable as `list_of` does.
     """
-    for row in rows:
+    return [row for row in list_of(page, name, one) if isinstance(row, Mapping)]
+
+
+def each(
+    rows: Iterable[Any], read: Callable[[Record], Told], told: Told, what: str, of: str = ""
+) -> None:
+    """Take in what each row says, less what is odd of it; one that cannot be told spoils no other.
+
+    The cursor has moved on behind its page, so the others would not come again. `what` is what a
+    row is called, `of` its field that names the ticket: a row that cannot be told at all is a flaw
+    of that, and a remark.
+    """
+    for number, row in enumerate(rows, 1):
+        name = named_record(what, row) if isinstance(row, Mapping) else f"{what} no. {number}"
         try:
-            told.extend(read(row))
+            told.extend(without_odd_parts(read, mapping_of(row), name))
         except WRONG_SHAPE as error:
-            told.remarks += [
-                Remark(said["field"], f"{said['reason']}; the record was left out")
-                for said in _flaws(error)
-            ]
-
-
-def _flaws(error: Exception) -> list[dict[str, str]]:
-    """What is wrong with a record, field and reason, without its words where it names none."""
-    if isinstance(error, Unusable):
-        return error.errors
-    field = str(error.args[0]) if isinstance(error, KeyError) else ""
-    return [
-        {"field": field, "reason": f"its shape is not the help desk's ({type(error).__name__})"}
-    ]
+            ticket = row.get(of) if of and isinstance(row, Mapping) else None
+            if isinstance(ticket, str | int) and not isinstance(ticket, bool) and ticket != "":
+                told.tickets.append(left_out_whole(str(ticket), name, error))
+                continue
+            for said in reasons(error):
+                field = f"{name}: {said['field']}".rstrip(": ")
+                told.remarks.append(Remark(field, f"{said['reason']}; the record was left out"))
 
 
 def needed(row: Record, name: str) -> str:
@@ -97,7 +105,34 @@ def needed(row: Record, name: str) -> str:
     value = row.get(name)
     if value is None or value == "":
         raise Unusable({"field": name, "reason": "it is missing"})
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise Unusable({"field": name, "reason": "it is no word and no whole number"})
     return str(value)
+
+
+def word(row: Record, name: str) -> str:
+    """A word that must be there: what is to be understood is no number. Raises Unusable."""
+    value = row.get(name)
+    if isinstance(value, str) and value:
+        return value
+    reason = "it is missing" if value is None else f"{value!r} is no word"
+    raise Unusable({"field": name, "reason": reason})
+
+
+def text_of(row: Record, name: str) -> str:
+    """A text, empty where there is none. Raises Unusable for what is none."""
+    value = row.get(name)
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise Unusable({"field": name, "reason": "it is no text"})
+
+
+def is_set(row: Record, name: str) -> bool:
+    """Whether a switch is on; one that is not there is off. Raises Unusable for what is neither."""
+    value = row.get(name)
+    if value is None or value in (0, 1):
+        return bool(value)
+    raise Unusable({"field": name, "reason": f"{value!r} is neither true nor false"})
 
 
 def moment(row: Record, name: str) -> datetime:
@@ -128,11 +163,16 @@ def instant(value: Any, name: str) -> datetime:
 
 
 def inside(row: Record, *names: str) -> Any:
-    """A value inside records inside records; None where one of them is missing."""
+    """A value inside records inside records; None where one of them is missing.
+
+    Raises Unusable where something else stands in its place.
+    """
     value: Any = row
     for name in names:
-        if not isinstance(value, Mapping):
+        if value is None:
             return None
+        if not isinstance(value, Mapping):
+            raise Unusable({"field": name, "reason": "what should hold it is no record"})
         value = value.get(name)
     return value
 
@@ -196,7 +236,7 @@ def each_dumped(topic: str, page: Any, read: Callable[[Record], Told]) -> Told:
     What cannot be told from it is said once, and names the stream.
     """
     told, stream = Told(), topic.removeprefix(DUMPED)
-    each(rows_of(page, RECORDS), read, told)
+    each(list_of(page, RECORDS), read, told, stream)
     named = (Remark(f"{stream}.{one.field}".rstrip("."), one.reason) for one in told.remarks)
     told.remarks = list(dict.fromkeys(named))
     return told

@@ -44,11 +44,13 @@ from tickets.connectors.base import (
     nothing_missing,
 )
 from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.odd_parts import WHOLE, without_odd_parts
 from tickets.connectors.records import (
     DUMPED,
     Record,
     compact,
     document,
+    each,
     each_dumped,
     entries,
     flat,
@@ -59,7 +61,15 @@ from tickets.connectors.records import (
 from tickets.flaws import FLAW, PROMISE, REOPEN_COUNT, FlawKind
 from tickets.lens import NAMED, named
 from tickets.meaning import plain_text
-from tickets.news import AccountTold, RatingTold, Remark, TicketNews, Told, event_key
+from tickets.news import (
+    AccountTold,
+    RatingTold,
+    Remark,
+    TicketNews,
+    Told,
+    event_key,
+    version_of,
+)
 
 AUDIT, METRICS, SNAPSHOTS = "sys_audit", "metric_instance", "snapshots"
 INCIDENT = "incident"
@@ -314,7 +324,11 @@ class ServiceNow(Connector):
     def _told(topic: str, body: Mapping[str, Any], context: Context) -> Told:
         match topic:
             case "record":
-                return _Record(body, context.options, context.read_before).told()
+                return without_odd_parts(
+                    lambda whole: _Record(whole, context.options, context.read_before).told(),
+                    body,
+                    WHOLE,
+                )
             case "assessments":
                 return _Assessments(body, context.options).told()
             case "gone":
@@ -626,6 +640,7 @@ class _Record:
         self._linked()
         for name in self.ambiguous:
             data = {"name": FLAW, "value": FlawKind.AMBIGUOUS_DATE.value, "detail": name}
+            data |= {"record": WHOLE, "version": version_of(self.updated)}
             key = event_key("servicenow", self.id, "ambiguous", name)
             self._tell(key, EventType.OBSERVED, self.opened, "9", data=data)
         return Told(tickets=[self.news], accounts=self._accounts(), remarks=self.remarks)
@@ -639,6 +654,8 @@ class _Record:
     def _at(self, row: Mapping[str, Any], name: str) -> datetime | None:
         value = _value(row, name)
         at = _utc(value, self.options)
+        if at is None and value and not _DATED.search(value):
+            raise Unusable({"field": name, "reason": f"{value!r} is no instant"})
         said = f"{name}: {value}"
         if at is None and value and said not in self.ambiguous:
             self.ambiguous.append(said)
@@ -1058,13 +1075,13 @@ def _rows_told(body: Any, options: Mapping[str, Any]) -> Told:
     rows = body.get("result", body.get("rows")) if isinstance(body, Mapping) else body
     if not isinstance(rows, list):
         raise Unusable({"field": "rows", "reason": "no list of records"})
-    told = Told()
-    for position, row in enumerate(rows):
+
+    def record(row: Record) -> Told:
         page = {"table": _value(row, "sys_class_name") or INCIDENT, "record": row}
-        try:
-            told.extend(_Record(page, {**options, "history": SNAPSHOTS}).told())
-        except Unusable as unusable:
-            told.remarks.append(Remark(f"row {position + 1}", str(unusable)))
+        return _Record(page, {**options, "history": SNAPSHOTS}).told()
+
+    told = Told()
+    each(rows, record, told, "row")
     return told
 
 
@@ -1299,6 +1316,8 @@ def _cell(row: Mapping[str, Any], name: str, kind: str) -> str:
     cell = row.get(name)
     if isinstance(cell, Mapping):
         cell = cell.get(kind)
+    if isinstance(cell, Mapping | list):
+        raise Unusable({"field": name, "reason": "it is no cell with a value"})
     text = "" if cell is None else str(cell)
     return "" if text in _UNKNOWN_VALUES else text
 
@@ -1333,6 +1352,10 @@ _LETTERS = (
     *(("yyyy", "%Y"), ("MM", "%m"), ("dd", "%d"), ("HH", "%H"), ("mm", "%M"), ("ss", "%S")),
     *(("M", "%m"), ("d", "%d")),
 )
+
+
+#: What a date looks like in any order of its day, month and year.
+_DATED = re.compile(r"\d+\D+\d+\D+\d+")
 
 
 def _utc(text: str, options: Mapping[str, Any]) -> datetime | None:

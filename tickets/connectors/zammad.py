@@ -29,6 +29,7 @@ from tickets.connectors.base import (
 )
 from tickets.connectors.changes import in_order_of_change
 from tickets.connectors.http import Http, HttpTrouble
+from tickets.connectors.odd_parts import WHOLE, without_odd_parts
 from tickets.connectors.records import (
     DUMPED,
     Record,
@@ -39,11 +40,15 @@ from tickets.connectors.records import (
     helped,
     inside,
     instant,
+    is_set,
     mapping_of,
     moment,
+    moment_or_none,
     needed,
     opening,
     stood,
+    text_of,
+    word,
 )
 from tickets.connectors.signatures import ZAMMAD
 from tickets.meaning import Unread, plain_text
@@ -148,7 +153,7 @@ class Zammad(Connector):
             if not number:
                 return Told(remarks=[Remark("ticket", "the webhook names no ticket")])
             return Told(fetch=[str(number)])
-        return _Ticket(body, context.options).told()
+        return without_odd_parts(lambda whole: _Ticket(whole, context.options).told(), body, WHOLE)
 
     def guess_state(self, word: str) -> Guess | None:
         if word in _STATES:
@@ -187,23 +192,24 @@ class _Ticket:
 
     def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self.ticket, self.options = body["ticket"], options
-        self.id = str(self.ticket["id"])
+        self.id = needed(self.ticket, "id")
         self.requester = str(self.ticket.get("customer_id") or "")
-        self.articles = sorted(body.get("articles", ()), key=lambda one: one["id"])
+        self.articles = sorted(body.get("articles", ()), key=lambda one: int(one["id"]))
         history = body.get("history") or {}
         entries = history.get("history", ()) if isinstance(history, Mapping) else history
         self.history = sorted(
-            (e for e in entries if e.get("object", "Ticket") == "Ticket"),
-            key=lambda e: (str(e["created_at"]), e["id"]),
+            (e for e in entries if _is_of_ticket(e)),
+            key=lambda e: (moment(e, "created_at"), int(e["id"])),
         )
-        self.users = (history.get("assets") or {}).get("User", {}) if history else {}
+        users = (history.get("assets") or {}).get("User", {}) if history else {}
+        self.users = list(users.values())
         self.news = TicketNews(
             self.id,
             subject=str(self.ticket.get("title") or "")[:500],
             channel=str(self.ticket.get("create_article_type") or "")[:40],
             requester=self.requester,
             requester_email=_email(self.ticket.get("customer")),
-            label_at=moment(self.ticket, "updated_at"),
+            label_at=moment_or_none(self.ticket, "updated_at"),
         )
 
     def told(self) -> Told:
@@ -211,7 +217,7 @@ class _Ticket:
         self._messages()
         for entry in self.history:
             self.changed(entry)
-        return Told(tickets=[self.news], accounts=_accounts(self.users.values()))
+        return Told(tickets=[self.news], accounts=_accounts(self.users))
 
     def _first(self, attribute: str) -> str:
         """What an attribute was at the opening: what its first change replaced, else what it is."""
@@ -255,8 +261,8 @@ class _Ticket:
         """Tell an article; the one that opens its ticket takes the place of a dumped one."""
         at = moment(self.ticket if opens else article, "created_at")
         by, actor = self._author(article)
-        public = not article.get("internal")
-        text = plain_text(str(article.get("body") or "")) if public else ""
+        public = not is_set(article, "internal")
+        text = plain_text(text_of(article, "body")) if public else ""
         data: dict[str, Any] = {}
         answers = by in (ActorKind.AGENT, ActorKind.UNKNOWN)
         if public and (answers or isinstance(text, Unread)):
@@ -282,9 +288,9 @@ class _Ticket:
 
     def changed(self, entry: Mapping[str, Any]) -> None:
         """Tell an entry of the history."""
-        if entry.get("type") != "updated":
+        if word(entry, "type") != "updated":
             return
-        attribute, to = entry.get("attribute"), str(entry.get("value_to") or "")
+        attribute, to = word(entry, "attribute"), str(entry.get("value_to") or "")
         data: dict[str, Any]
         match attribute:
             case "state":
@@ -399,17 +405,22 @@ def _entries(record: Record) -> Told:
     entries = rows if isinstance(rows, list) else [record]
     users = inside(record, "assets", "User") or {}
     told.accounts = _accounts(users.values())
-    each((mapping_of(entry) for entry in entries), _entry, told)
+    each((mapping_of(entry) for entry in entries), _entry, told, "entry", "o_id")
     return told
 
 
 def _entry(entry: Record) -> Told:
-    if entry.get("object", "Ticket") != "Ticket":
+    if not _is_of_ticket(entry):
         return Told()
     part = _Part(needed(entry, "o_id"), {})
     needed(entry, "id")
     part.changed(entry)
     return Told(tickets=[part.news])
+
+
+def _is_of_ticket(entry: Record) -> bool:
+    """Whether an entry of a history is of the ticket itself, and not of an article."""
+    return "object" not in entry or word(entry, "object") == "Ticket"
 
 
 def _accounts(users: Iterable[Record]) -> list[AccountTold]:

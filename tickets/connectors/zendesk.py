@@ -41,12 +41,16 @@ from tickets.connectors.records import (
     entries,
     helped,
     inside,
+    is_set,
+    list_of,
     mapping_of,
     moment,
     moment_or_none,
     needed,
     pairs,
     rows_of,
+    text_of,
+    word,
 )
 from tickets.connectors.signatures import ZENDESK
 from tickets.flaws import PROMISE, REOPEN_COUNT
@@ -236,28 +240,34 @@ class Zendesk(Connector):
         page, told = document(raw), Told()
         match topic:
             case "tickets":
-                each(_sideloaded(page, "users"), _user, told)
+                each(_sideloaded(page, "users"), _user, told, "user")
                 each(
-                    rows_of(page, "tickets", "ticket"),
+                    list_of(page, "tickets", "ticket"),
                     lambda row: _ticket(row, _Beside(page)),
                     told,
+                    "ticket",
+                    "id",
                 )
             case "audits":
-                each(_sideloaded(page, "users"), _user, told)
+                each(_sideloaded(page, "users"), _user, told, "user")
                 names = page.get("names") or {} if isinstance(page, Mapping) else {}
                 each(
-                    rows_of(page, "audits", "audit"),
+                    list_of(page, "audits", "audit"),
                     lambda row: _Audit(row, context, names).tell(),
                     told,
+                    "audit",
+                    "ticket_id",
                 )
             case "users":
-                each(rows_of(page, "users", "user"), _user, told)
+                each(list_of(page, "users", "user"), _user, told, "user")
             case "metric_events":
-                each(rows_of(page, "ticket_metric_events"), _metric_event, told)
+                rows = list_of(page, "ticket_metric_events")
+                each(rows, _metric_event, told, "metric event", "ticket_id")
             case "ratings":
-                each(rows_of(page, "satisfaction_ratings"), _rating, told)
+                each(list_of(page, "satisfaction_ratings"), _rating, told, "rating")
             case "survey_responses":
-                each(rows_of(page, "survey_responses"), lambda row: _response(row, context), told)
+                rows = list_of(page, "survey_responses")
+                each(rows, lambda row: _response(row, context), told, "survey response")
             case "hook":
                 return _hook(page)
             case _:
@@ -484,9 +494,10 @@ def _seconds(at: datetime) -> int:
 # --- users and what is counted ------------------------------------------------------------------
 
 
-def _sideloaded(page: Any, name: str) -> list[Record]:
+def _sideloaded(page: Any, name: str) -> list[Any]:
+    """What stands beside the records of a page; what is no list is one odd entry."""
     rows = page.get(name) if isinstance(page, Mapping) else None
-    return [row for row in rows or [] if isinstance(row, Mapping)]
+    return rows if isinstance(rows, list) else [rows] if rows else []
 
 
 def _user(row: Record) -> Told:
@@ -503,11 +514,12 @@ class _Beside:
     """What a page of tickets holds beside them: addresses of users, and counts."""
 
     def __init__(self, page: Any) -> None:
-        users = _sideloaded(page, "users")
+        users = [one for one in _sideloaded(page, "users") if isinstance(one, Mapping)]
         self.emails = {str(user.get("id")): str(user.get("email") or "") for user in users}
         self.counts = {
             str(one.get("ticket_id")): one.get("reopens")
             for one in _sideloaded(page, "metric_sets")
+            if isinstance(one, Mapping)
         }
 
 
@@ -617,7 +629,7 @@ class _Audit:
         self.ticket, self.at = needed(row, "ticket_id"), moment(row, "created_at")
         self.id = needed(row, "id")
         self.via: Record = row.get("via") or {}
-        found = [event for event in row.get("events") or [] if isinstance(event, Mapping)]
+        found = [mapping_of(event) for event in row.get("events") or []]
         self.events = sorted(found, key=lambda event: str(event.get("id", "")).zfill(20))
         self.news = TicketNews(self.ticket, label_at=self.at)
         tiers = pairs(self.options.get("tiers"))
@@ -628,14 +640,14 @@ class _Audit:
         created = {
             str(event.get("field_name")): event.get("value")
             for event in self.events
-            if event.get("type") == "Create"
+            if word(event, "type") == "Create"
         }
         if created:
             self._created(created)
         for event in self.events:
-            match event.get("type"):
+            match word(event, "type"):
                 case "Change":
-                    self._changed(event, str(event.get("field_name")), event.get("value"))
+                    self._changed(event, word(event, "field_name"), event.get("value"))
                 case "Comment":
                     self._commented(event)
         return Told(tickets=[self.news])
@@ -790,8 +802,8 @@ class _Audit:
 
     def _commented(self, event: Record) -> None:
         """A comment, public or not; what a merge copies in was said by nobody now."""
-        public = bool(event.get("public"))
-        text = str(event.get("plain_body") or event.get("body") or "")
+        public = is_set(event, "public")
+        text = text_of(event, "plain_body") or text_of(event, "body")
         redacted = REDACTED in text
         data: dict[str, Any] = {}
         if public:
