@@ -46,6 +46,7 @@ from tickets.connectors.records import (
     moment_or_none,
     needed,
     read_after,
+    record_in,
     rows_of,
     text_of,
 )
@@ -77,7 +78,7 @@ _SEVERITIES = {
     "urgent": Severity.CRITICAL,
 }
 _OUTGOING = {1: True, "outgoing": True, 0: False, "incoming": False}
-_TEMPLATE = (3, "template")
+_ACTIVITY, _TEMPLATE = (2, "activity"), (3, "template")
 #: Events that tell a conversation or a message; the rest is of no concern here.
 _CONVERSATION_EVENTS = (
     "conversation_created",
@@ -342,11 +343,9 @@ def _conversation(row: Record, context: Context) -> Told:
     ticket, created_at = needed(row, "id"), moment(row, "created_at")
     said = moment_or_none(row, "updated_at")
     at = said or moment_or_none(row, "last_activity_at") or created_at
-    status = needed(row, "status")
-    data: dict[str, Any] = {
-        "state_said": status,
-        "severity_said": str(row.get("priority") or NO_PRIORITY),
-    }
+    status = needed(row, "status") if "status" in row else ""
+    data: dict[str, Any] = {"state_said": status} if status else {}
+    data["severity_said"] = str(row.get("priority") or NO_PRIORITY)
     if channel := _channel(row):
         data["channel"] = channel
     team, inbox = inside(row, "meta", "team", "id"), row.get("inbox_id")
@@ -398,14 +397,17 @@ def _message(row: Record, conversation: Record, context: Context) -> Told:
         return _surveyed(row, ticket, id_, context)
     outgoing = _OUTGOING.get(row.get("message_type", ""))
     if outgoing is None and row.get("message_type") not in _TEMPLATE:
-        return Told()
+        if row.get("message_type") in _ACTIVITY:
+            return Told()
+        reason = f"{row.get('message_type')!r} is no kind of message of Chatwoot"
+        raise Unusable({"field": "message_type", "reason": reason})
     at = _whole_second(moment(row, "created_at"))
     opened_at = _whole_second(moment(conversation, "created_at"))
     if not outgoing and opened_at < at <= opened_at + SAME_ACT:
         at = opened_at
     kind, actor = _author(row, outgoing)
     public = not is_set(row, "private")
-    attributes: Record = row.get("content_attributes") or {}
+    attributes = record_in(row, "content_attributes")
     text, removed = text_of(row, "content"), is_set(attributes, "deleted")
     data: dict[str, Any] = {}
     if public and kind is ActorKind.AGENT:

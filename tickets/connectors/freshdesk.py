@@ -50,6 +50,7 @@ from tickets.connectors.records import (
     moment_or_none,
     needed,
     read_after,
+    record_in,
     rows_of,
     text_of,
 )
@@ -472,15 +473,19 @@ class _Reading:
     def __init__(self, row: Record, context: Context, names: Record) -> None:
         self.row, self.options, self.names = row, context.options, names
         self.read_before = context.read_before
-        self.ticket, self.at = needed(row, "id"), moment(row, "updated_at")
-        self.created_at = moment(row, "created_at")
-        self.stats: Record = row.get("stats") or {}
+        self.ticket, self.created_at = needed(row, "id"), moment(row, "created_at")
+        changed = moment_or_none(row, "updated_at")
+        #: Without the instant of the reading only its opening is told.
+        self.dated, self.at = changed is not None, changed or self.created_at
+        self.stats = record_in(row, "stats")
         self.news = TicketNews(self.ticket, label_at=self.at, fidelity=FIDELITY)
 
     def tell(self) -> Told:
         """Its opening, the instants it names, and how it stands."""
         self._label()
         self._opened()
+        if not self.dated:
+            return Told(tickets=[self.news])
         if "spam" in self.row:
             spam = bool(self.row["spam"])
             flagged = {"flag": Flag.SPAM.value, "value": spam}
@@ -557,8 +562,10 @@ class _Reading:
         who had it then, and later readings change nothing of that. Readings of one second are
         told in the order in which their statuses began.
         """
-        status, priority = needed(self.row, "status"), needed(self.row, "priority")
-        data: dict[str, Any] = {"state_said": status, "severity_said": priority}
+        numbers = (("state_said", "status"), ("severity_said", "priority"))
+        data: dict[str, Any] = {
+            name: needed(self.row, field) for name, field in numbers if field in self.row
+        }
         facets = self._facets()
         if facets:
             data["facets"] = facets
@@ -577,11 +584,15 @@ class _Reading:
         else:  # without `stats`: it changed since it was read before
             parts = (*parts, "undated")
             self.news.events += read_after(self.ticket, self.at, self.read_before)
-        data |= {"state_said": self._status(status), "severity_said": _priority(priority)}
+        status = data.get("state_said")
+        if status is not None:
+            data["state_said"] = self._status(status)
+        if "severity_said" in data:
+            data["severity_said"] = _priority(data["severity_said"])
         if facets:
             data["facets"] = {name: self._word(name, word) for name, word in facets.items()}
         self._add(EventType.SNAPSHOT, since, order, data, "row", *parts)
-        now: dict[str, Any] = {"state_said": self._status(status)}
+        now: dict[str, Any] = {} if status is None else {"state_said": self._status(status)}
         parts = (self.at, since, status)
         if self.row.get("deleted"):
             now = {"state": State.DELETED.value}
@@ -615,7 +626,7 @@ class _Reading:
 
     def _facets(self) -> dict[str, str]:
         values = {name: self.row.get(field) for field, name in _FACETS.items()}
-        custom = self.row.get("custom_fields") or {}
+        custom = record_in(self.row, "custom_fields")
         own = {f"field {field}": custom.get(field) for field in entries(self.options.get("fields"))}
         return {name: str(word) for name, word in {**values, **own}.items() if word}
 

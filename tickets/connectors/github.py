@@ -44,6 +44,8 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    needed_record,
+    record_in,
     stood,
     text_of,
     word,
@@ -207,7 +209,8 @@ class _Issue:
     """One issue with its timeline, told."""
 
     def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        self.issue, self.options, self.labels = body["issue"], options, Labels.of(options)
+        self.issue, self.options = needed_record(body, "issue"), options
+        self.labels = Labels.of(options)
         self.repository = needed(body, "repository")
         self.ticket = f"{self.repository}#{needed(self.issue, 'number')}"
         self.timeline = sorted(
@@ -278,7 +281,7 @@ class _Issue:
     def _label(
         self, key: int, at: datetime, by: ActorKind, actor: str | None, entry: Mapping[str, Any]
     ) -> None:
-        label = str((entry.get("label") or {}).get("name", ""))
+        label = word(record_in(entry, "label"), "name")
         if self.labels.is_severity(label):
             said = last_label(self.severities, label, put=entry["event"] == "labeled")
             self._tell(key, EventType.PRIORITY_CHANGED, at, by, actor, said=said)

@@ -46,8 +46,11 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    needed_record,
+    record_in,
     stood,
     text_of,
+    word,
 )
 from tickets.connectors.signatures import GITLAB
 from tickets.news import AccountTold, Remark, TicketNews, Told, event_key
@@ -198,11 +201,11 @@ class _Issue:
     """One issue with its notes and events, told."""
 
     def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        self.body, self.issue, self.options = body, body["issue"], options
+        self.body, self.issue, self.options = body, needed_record(body, "issue"), options
         self.labels = Labels.of(options)
         self.project = needed(body, "project")
         self.ticket = f"{self.project}#{needed(self.issue, 'iid')}"
-        author = str((self.issue.get("author") or {}).get("username", ""))
+        author = str(record_in(self.issue, "author").get("username", ""))
         mail = str(self.issue.get("service_desk_reply_to") or "")
         self.by_mail = author == SUPPORT_BOT
         self.requester = mail if self.by_mail and mail else author
@@ -272,7 +275,8 @@ class _Issue:
 
     def labelled(self, entry: Mapping[str, Any], on: tuple[list[str], list[str]]) -> None:
         """Tell a label. `on` are those that are on, by severity and category, and is kept up."""
-        label = str((entry.get("label") or {}).get("name", ""))
+        said = record_in(entry, "label")
+        label = word(said, "name") if said else ""  # one that was deleted since
         put, key = entry.get("action") == "add", event_key("gitlab label", entry["id"])
         if label and self.labels.is_severity(label):
             data: dict[str, Any] = {"said": last_label(on[0], label, put=put)}

@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -34,6 +35,7 @@ from tickets.connectors.base import (
     ACKNOWLEDGEMENTS,
     RECORDS,
     SINCE,
+    WRONG_SHAPE,
     Asked,
     Connector,
     Context,
@@ -59,8 +61,11 @@ from tickets.connectors.records import (
     is_set,
     mapping_of,
     needed,
+    needed_record,
     opening,
     stood,
+    text_of,
+    word,
 )
 from tickets.connectors.signatures import JIRA
 from tickets.flaws import PROMISE
@@ -339,9 +344,9 @@ class _Catalogue:
         """The statuses an issue was ever in: id, name and category."""
         ids = {str((issue["fields"].get("status") or {}).get("id"))}
         for history in histories:
-            for item in history.get("items", ()):
-                if _field_of(item) == "status":
-                    ids |= {str(item.get("from")), str(item.get("to"))}
+            with suppress(*WRONG_SHAPE):  # what is odd is named when it is told
+                moves = filter(_is_move, history.get("items", ()))
+                ids |= {str(item.get(end)) for item in moves for end in ("from", "to")}
         return [
             {
                 "id": one,
@@ -557,9 +562,9 @@ class _Issue:
     users: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.issue = self.body["issue"]
+        self.issue = needed_record(self.body, "issue")
         self.id = needed(self.issue, "id")
-        self.fields = self.issue["fields"]
+        self.fields = needed_record(self.issue, "fields")
         changed = self.fields.get("updated")
         self.updated = _instant(changed) if changed else _instant(self.fields["created"])
         # Newest first on Cloud, oldest first on Data Center; the ids of an instant are in order.
@@ -1148,7 +1153,7 @@ def _account(user: Mapping[str, Any]) -> str | None:
 
 def _field_of(item: Mapping[str, Any]) -> str:
     """A changelog's field; Data Center knows only names."""
-    return str(item.get("fieldId") or item.get("field") or "").lower()
+    return (text_of(item, "fieldId") or word(item, "field")).lower()
 
 
 def _is_move(item: Mapping[str, Any]) -> bool:

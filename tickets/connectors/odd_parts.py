@@ -10,9 +10,9 @@ record cannot be told without, its id or its opening, makes it unusable as befor
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from tickets.canonical import EventType
@@ -27,7 +27,7 @@ WHOLE = "the ticket"
 #: Parts of one record that are left out; where more are odd, the record is not what it should be.
 MOST = 50
 #: What entries of lists are called by.
-_NAMES = ("id", "sys_id", "iid", "number", "key")
+_NAMES = ("iid", "id", "sys_id", "number", "key")
 
 
 def without_odd_parts(read: Callable[[Any], Told], record: Any, name: str) -> Told:
@@ -58,9 +58,9 @@ def left_out_whole(ticket: str, name: str, error: Exception) -> TicketNews:
     return TicketNews(ticket, record=name, left_out=said)
 
 
-def named(what: str, row: Any) -> str:
-    """A record by what it is and its own name, as far as it has one."""
-    return f"{what} {_called(row)}".rstrip()
+def named(what: str, row: Any, number: int) -> str:
+    """A record by what it is and its own name, or its number among others where it has none."""
+    return f"{what} {_called(row) or f'no. {number}'}"
 
 
 def reasons(error: Exception) -> list[dict[str, str]]:
@@ -79,6 +79,10 @@ def _says_absent(event: Any) -> bool:
     return event.type is EventType.OBSERVED and absent
 
 
+class _TooMany(Unusable):
+    """So much of a record is odd that the rest would mislead."""
+
+
 @dataclass(slots=True)
 class _Salvage:
     """Reads a record that cannot be read whole."""
@@ -90,24 +94,53 @@ class _Salvage:
 
     def told(self, error: Exception) -> tuple[Told, list[LeftOut]]:
         """What the rest tells, and what was left out."""
-        for number in count():
-            trail = _Trail()
-            try:
-                self.read(_watched(self.record, (), trail, self.gone))
-            except RecursionError:
+        try:
+            self._leave_out_what_fails()
+        except _TooMany:
+            raise
+        except Unusable:
+            if not self._leave_out_what_was_kept_for_later():
                 raise
-            except WRONG_SHAPE as again:
-                self._leave_out(trail.last, again)
-            else:
-                break
-            if number >= MOST:
-                reason = f"more than {MOST} parts of it cannot be read, such as this one"
-                raise Unusable({"field": self._written(trail.last), "reason": reason}) from error
         self._take_back()
         told = self.read(_plain(self.record, (), self.gone))
         if not told.tickets and self.gone:
             raise self._unusable(*next(iter(self.gone.values()))) from error
         return told, [self._left_out(path, *why) for path, why in self.gone.items()]
+
+    def _leave_out_what_fails(self) -> None:
+        """Leave out what was asked for last, until the rest is told. Raises Unusable."""
+        for _ in range(MOST):
+            trail = _Trail()
+            try:
+                self.read(_watched(self.record, (), trail, self.gone))
+            except RecursionError:
+                raise
+            except WRONG_SHAPE as error:
+                self._leave_out(trail.last, error)
+            else:
+                return
+        reason = f"more than {MOST} parts of it cannot be read, such as this one"
+        raise _TooMany({"field": self._written(trail.last), "reason": reason})
+
+    def _leave_out_what_was_kept_for_later(self) -> bool:
+        """Leave out something that was asked for earlier, if that is all there is to it."""
+        trail = _Trail(deque(maxlen=MOST))
+        try:
+            self.read(_watched(self.record, (), trail, {}))
+        except WRONG_SHAPE as error:
+            said = dict(reasons(error)[0])
+        else:
+            return False
+        for path in dict.fromkeys(map(_entry_of, reversed(trail.asked))):
+            why = (path, said)
+            try:
+                told = self.read(_plain(self.record, (), {path: why}))
+            except WRONG_SHAPE:
+                continue
+            if told.tickets:
+                self.gone = {path: why}
+                return True
+        return False
 
     def _leave_out(self, blamed: Path, error: Exception) -> None:
         """Note what is odd, or what holds it where that is gone. Raises Unusable for the whole."""
@@ -142,7 +175,10 @@ class _Salvage:
             self.gone = others
 
     def _unusable(self, blamed: Path, said: Mapping[str, str]) -> Unusable:
-        return Unusable({"field": self._written(blamed) or said["field"], "reason": said["reason"]})
+        name = said["field"]
+        known = not name or name in blamed
+        field = self._written(blamed) if known else name
+        return Unusable({"field": field or name, "reason": said["reason"]})
 
     def _left_out(self, path: Path, blamed: Path, said: Mapping[str, str]) -> LeftOut:
         part, reason = self._written(path), said["reason"]
@@ -187,7 +223,9 @@ def _value_at(value: Any, path: Path) -> Any:
 def _stands_at(value: Any, path: Path) -> bool:
     """Whether anything, be it nothing, stands in a record at a path."""
     above = _value_at(value, path[:-1])
-    return path[-1] in above if isinstance(above, dict) else isinstance(above, list)
+    if isinstance(above, list):
+        return isinstance(path[-1], int) and path[-1] < len(above)
+    return isinstance(above, dict) and path[-1] in above
 
 
 def _called(row: Any) -> str:
@@ -203,9 +241,14 @@ def _called(row: Any) -> str:
 
 @dataclass(slots=True)
 class _Trail:
-    """The value a mapper asked for last."""
+    """What a mapper asked for."""
 
-    last: Path = ()
+    asked: deque[Path] = field(default_factory=lambda: deque(maxlen=1))
+
+    @property
+    def last(self) -> Path:
+        """What it asked for last."""
+        return self.asked[-1] if self.asked else ()
 
 
 class _Object(dict[str, Any]):
@@ -216,12 +259,12 @@ class _Object(dict[str, Any]):
         self._path, self._trail = path, trail
 
     def __getitem__(self, name: str) -> Any:
-        self._trail.last = (*self._path, name)
+        self._trail.asked.append((*self._path, name))
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
         """As a dict's."""
-        self._trail.last = (*self._path, name)
+        self._trail.asked.append((*self._path, name))
         return super().get(name, default)
 
     def values(self) -> Any:
@@ -242,12 +285,12 @@ class _List(list[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         for place, entry in zip(self._places, super().__iter__(), strict=True):
-            self._trail.last = (*self._path, place)
+            self._trail.asked.append((*self._path, place))
             yield entry
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, int) and self:
-            self._trail.last = (*self._path, self._places[place])
+            self._trail.asked.append((*self._path, self._places[place]))
         return super().__getitem__(place)
 
 

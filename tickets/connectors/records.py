@@ -83,8 +83,9 @@ def each(
     row is called, `of` its field that names the ticket: a row that cannot be told at all is a flaw
     of that, and a remark.
     """
+    refused: dict[tuple[str, str], list[str]] = {}
     for number, row in enumerate(rows, 1):
-        name = named_record(what, row) if isinstance(row, Mapping) else f"{what} no. {number}"
+        name = named_record(what, row, number)
         try:
             told.extend(without_odd_parts(read, mapping_of(row), name))
         except WRONG_SHAPE as error:
@@ -92,9 +93,12 @@ def each(
             if isinstance(ticket, str | int) and not isinstance(ticket, bool) and ticket != "":
                 told.tickets.append(left_out_whole(str(ticket), name, error))
                 continue
-            for said in reasons(error):
-                field = f"{name}: {said['field']}".rstrip(": ")
-                told.remarks.append(Remark(field, f"{said['reason']}; the record was left out"))
+            for one in reasons(error):
+                refused.setdefault((one["field"], one["reason"]), []).append(name)
+    for (field, reason), (first, *others) in refused.items():
+        more = f", and {len(others):,} more alike" if others else ""
+        said = f"{reason}; the record was left out{more}"
+        told.remarks.append(Remark(f"{first}: {field}".rstrip(": "), said))
 
 
 def needed(row: Record, name: str) -> str:
@@ -117,6 +121,21 @@ def word(row: Record, name: str) -> str:
         return value
     reason = "it is missing" if value is None else f"{value!r} is no word"
     raise Unusable({"field": name, "reason": reason})
+
+
+def needed_record(row: Record, name: str) -> Record:
+    """A record inside a record that must be there. Raises Unusable."""
+    if row.get(name) is None:
+        raise Unusable({"field": name, "reason": "it is missing"})
+    return record_in(row, name)
+
+
+def record_in(row: Record, name: str) -> Record:
+    """A record inside a record, empty where there is none. Raises Unusable for what is none."""
+    value = row.get(name)
+    if value is None or isinstance(value, Mapping):
+        return value or {}
+    raise Unusable({"field": name, "reason": "it is no record"})
 
 
 def text_of(row: Record, name: str) -> str:
@@ -168,11 +187,11 @@ def inside(row: Record, *names: str) -> Any:
     Raises Unusable where something else stands in its place.
     """
     value: Any = row
-    for name in names:
+    for name, above in zip(names, ("", *names), strict=False):
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise Unusable({"field": name, "reason": "what should hold it is no record"})
+            raise Unusable({"field": above, "reason": "it is no record"})
         value = value.get(name)
     return value
 
@@ -237,7 +256,12 @@ def each_dumped(topic: str, page: Any, read: Callable[[Record], Told]) -> Told:
     """
     told, stream = Told(), topic.removeprefix(DUMPED)
     each(list_of(page, RECORDS), read, told, stream)
-    named = (Remark(f"{stream}.{one.field}".rstrip("."), one.reason) for one in told.remarks)
+    named = (
+        one
+        if one.field.startswith(f"{stream} ")
+        else Remark(f"{stream}.{one.field}".rstrip("."), one.reason)
+        for one in told.remarks
+    )
     told.remarks = list(dict.fromkeys(named))
     return told
 

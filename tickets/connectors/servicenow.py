@@ -55,6 +55,7 @@ from tickets.connectors.records import (
     entries,
     flat,
     helped,
+    list_of,
     mapping_of,
     read_after,
 )
@@ -596,6 +597,9 @@ class _Record:
     ambiguous: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        for name, rows in self.body.items():
+            for row in [rows] if name == "record" else rows if isinstance(rows, list) else ():
+                _has_cells(row)
         self.record = self.body["record"]
         self.id = _value(self.record, "sys_id") or _value(self.record, "number")
         if not self.id:
@@ -758,8 +762,11 @@ class _Record:
         """The updates of the audit, in order; what was written when it was created is no change."""
         found: dict[tuple[datetime, int, str], dict[str, tuple[str, str, str]]] = defaultdict(dict)
         for row in self.body.get("history", ()):
+            if _value(row, "field"):
+                continue  # of metrics, which tell no changes
+            _there(row, "fieldname", "sys_created_on")
             name, at = _value(row, "fieldname"), self._at(row, "sys_created_on")
-            if not name or at is None:
+            if at is None:
                 continue
             number = _value(row, "record_checkpoint")
             update = (at, int(number) if number.isdecimal() else 0, _value(row, "user"))
@@ -979,6 +986,7 @@ class _Record:
     # --- journal ----------------------------------------------------------------------------------
 
     def _written(self, entry: Mapping[str, Any]) -> None:
+        _there(entry, "sys_created_on", "sys_id", "element")
         at, number = self._at(entry, "sys_created_on"), _value(entry, "sys_id")
         if at is None:
             return
@@ -1214,14 +1222,30 @@ class _Assessments:
 
     def told(self) -> Told:
         """The ratings of answered surveys, and that others were offered or ran out."""
-        metrics = {_value(row, "sys_id"): row for row in self.body.get("metrics", ())}
-        answers = _by("instance", self.body.get("results", ()))
-        ratings = [
-            rating
-            for row in self.body.get("instances", ())
-            for rating in self._ratings(row, answers[_value(row, "sys_id")], metrics)
-        ]
-        return Told(ratings=ratings, remarks=self.remarks)
+        told = Told()
+        metrics: dict[str, Record] = {}
+        answers: defaultdict[str, list[Record]] = defaultdict(list)
+
+        def metric(row: Record) -> Told:
+            _has_cells(row)
+            metrics[_value(row, "sys_id")] = row
+            return Told()
+
+        def answer(row: Record) -> Told:
+            _has_cells(row)
+            answers[_value(row, "instance")].append(row)
+            return Told()
+
+        def instance(row: Record) -> Told:
+            _has_cells(row)
+            mine = answers[_value(row, "sys_id")]
+            return Told(ratings=list(self._ratings(row, mine, metrics)))
+
+        each(_rows_in(self.body, "metrics"), metric, told, "question")
+        each(_rows_in(self.body, "results"), answer, told, "answer")
+        each(_rows_in(self.body, "instances"), instance, told, "survey")
+        told.remarks += self.remarks
+        return told
 
     def _ratings(
         self,
@@ -1309,6 +1333,10 @@ class _Assessments:
         return replace(said, scale=f"csat_{low}_{high}", score=score)
 
 
+def _rows_in(body: Record, name: str) -> list[Any]:
+    return list_of(body, name) if name in body else []
+
+
 # --- values ---------------------------------------------------------------------------------------
 
 
@@ -1316,10 +1344,17 @@ def _cell(row: Mapping[str, Any], name: str, kind: str) -> str:
     cell = row.get(name)
     if isinstance(cell, Mapping):
         cell = cell.get(kind)
-    if isinstance(cell, Mapping | list):
-        raise Unusable({"field": name, "reason": "it is no cell with a value"})
     text = "" if cell is None else str(cell)
     return "" if text in _UNKNOWN_VALUES else text
+
+
+def _has_cells(row: Mapping[str, Any]) -> None:
+    """Raises Unusable for a cell without a value, as no table has: it would read as its writing."""
+    for name, cell in row.items():
+        kinds = ("value", "display_value")
+        inner = [cell.get(kind) for kind in kinds] if isinstance(cell, Mapping) else [cell]
+        if any(isinstance(one, Mapping | list) for one in inner):
+            raise Unusable({"field": name, "reason": "it is no cell with a value"})
 
 
 def _value(row: Mapping[str, Any], name: str) -> str:

@@ -45,7 +45,9 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    needed_record,
     opening,
+    record_in,
     stood,
     text_of,
     word,
@@ -191,18 +193,18 @@ class _Ticket:
     """One ticket with its articles and history, told."""
 
     def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        self.ticket, self.options = body["ticket"], options
+        self.ticket, self.options = needed_record(body, "ticket"), options
         self.id = needed(self.ticket, "id")
         self.requester = str(self.ticket.get("customer_id") or "")
         self.articles = sorted(body.get("articles", ()), key=lambda one: int(one["id"]))
         history = body.get("history") or {}
-        entries = history.get("history", ()) if isinstance(history, Mapping) else history
+        entries = history["history"] if isinstance(history, Mapping) and history else history
         self.history = sorted(
             (e for e in entries if _is_of_ticket(e)),
             key=lambda e: (moment(e, "created_at"), int(e["id"])),
         )
-        users = (history.get("assets") or {}).get("User", {}) if history else {}
-        self.users = list(users.values())
+        assets = record_in(history, "assets") if isinstance(history, Mapping) else {}
+        self.accounts = _accounts(record_in(assets, "User").values())
         self.news = TicketNews(
             self.id,
             subject=str(self.ticket.get("title") or "")[:500],
@@ -217,7 +219,7 @@ class _Ticket:
         self._messages()
         for entry in self.history:
             self.changed(entry)
-        return Told(tickets=[self.news], accounts=_accounts(self.users))
+        return Told(tickets=[self.news], accounts=self.accounts)
 
     def _first(self, attribute: str) -> str:
         """What an attribute was at the opening: what its first change replaced, else what it is."""

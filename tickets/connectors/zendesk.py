@@ -48,6 +48,7 @@ from tickets.connectors.records import (
     moment_or_none,
     needed,
     pairs,
+    record_in,
     rows_of,
     text_of,
     word,
@@ -384,9 +385,11 @@ def _with_names(http: Http, answer: Answer) -> bytes:
     """A page of audits with the names of the numbers in it, as far as the account may read them."""
     page = mapping_of(answer.json())
     used: dict[str, set[str]] = {}
-    for event in (e for audit in rows_of(page, "audits") for e in audit.get("events") or ()):
-        if isinstance(event, Mapping) and event.get("field_name") in _NAMES:
-            used.setdefault(str(event["field_name"]), set()).add(str(event.get("value")))
+    for audit in rows_of(page, "audits"):
+        events = audit.get("events")
+        for event in events if isinstance(events, list) else ():
+            if isinstance(event, Mapping) and str(event.get("field_name")) in _NAMES:
+                used.setdefault(str(event["field_name"]), set()).add(str(event.get("value")))
     names = {
         field: {id_: name for id_, name in _names(http, field).items() if id_ in ids}
         for field, ids in sorted(used.items())
@@ -570,10 +573,15 @@ def _requester(ticket: str, at: datetime, source: str, requester: str, sequence:
     )
 
 
+def _relation(via: Record) -> str:
+    """By what something came about: a rule, a merge, a ticket that is followed."""
+    return text_of(inside(via, "source") or {}, "rel")
+
+
 def _follows(ticket: str, row: Record, at: datetime) -> list[Event]:
     """That a ticket follows a closed one."""
     parent = inside(row, "via", "source", "from", "ticket_id")
-    if inside(row, "via", "source", "rel") != "follow_up" or not parent:
+    if _relation(record_in(row, "via")) != "follow_up" or not parent:
         return []
     key = event_key(ticket, "follows", parent, at.isoformat())
     return [Event(key, EventType.FOLLOWUP_OF, at, data={"parent": str(parent)})]
@@ -628,7 +636,7 @@ class _Audit:
         self.row, self.options, self.names = row, context.options, names
         self.ticket, self.at = needed(row, "ticket_id"), moment(row, "created_at")
         self.id = needed(row, "id")
-        self.via: Record = row.get("via") or {}
+        self.via = record_in(row, "via")
         found = [mapping_of(event) for event in row.get("events") or []]
         self.events = sorted(found, key=lambda event: str(event.get("id", "")).zfill(20))
         self.news = TicketNews(self.ticket, label_at=self.at)
@@ -660,7 +668,7 @@ class _Audit:
 
     def _actor(self, event: Record | None = None) -> tuple[ActorKind, str | None]:
         """Who did it. What a rule wrote is the rule's, whoever it names as its author."""
-        via = (event or {}).get("via") or self.via
+        via = record_in(event or {}, "via") or self.via
         author = str((event or {}).get("author_id") or self.row.get("author_id") or "")
         if "rule" in (via.get("channel"), self.via.get("channel")):
             return ActorKind.AUTOMATION, None
@@ -767,7 +775,7 @@ class _Audit:
     def _moved(self, event: Record, status: str) -> dict[str, Any]:
         """A status; solved by an automation while waiting for the requester is inactivity."""
         said: dict[str, Any] = {"said": status}
-        source = inside((event.get("via") or self.via), "source", "rel")
+        source = _relation(record_in(event, "via") or self.via)
         automatic = self._actor(event)[0] is ActorKind.AUTOMATION and source == "automation"
         if automatic and event.get("previous_value") == "pending":
             said["resolution"] = ResolutionKind.INACTIVITY.value
@@ -811,7 +819,7 @@ class _Audit:
             data["meaning"] = (
                 Meaning.UNKNOWN.value if redacted else helped(text, self.options, attached)
             )
-        if inside(self.via, "source", "rel") == "merge":
+        if _relation(self.via) == "merge":
             event = {**event, "via": {"channel": "system"}}
         made = self._add(
             EventType.MESSAGE,
@@ -832,10 +840,12 @@ def _text(value: Any) -> str | None:
 
 
 def _words(value: Any) -> set[str]:
-    """Tags, which come as a list or as words in a row."""
+    """Tags, which come as a list or as words in a row. Raises Unusable."""
     if isinstance(value, str):
         return set(value.split())
-    return {str(word) for word in value or ()}
+    if not all(isinstance(word, str) for word in value or ()):
+        raise Unusable({"field": "tags", "reason": "one of them is no word"})
+    return set(value or ())
 
 
 # --- satisfaction -------------------------------------------------------------------------------

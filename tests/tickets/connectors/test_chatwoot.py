@@ -263,7 +263,7 @@ def test_a_rating_that_is_none_is_a_remark() -> None:
     rows = [answered(11, 9, unix("10:31:00")), answered(12, 2, unix("10:31:00"))]
     made = told("ratings", {"payload": rows})
     assert [rating.score for rating in made.ratings] == [2]
-    assert [remark.field for remark in made.remarks] == ["rating"]
+    assert [remark.field for remark in made.remarks] == ["rating 911: rating"]
     assert told("ratings", rows).ratings == made.ratings  # some versions list them bare
 
 

@@ -51,7 +51,9 @@ def test_one_record_without_what_it_needs_is_named_and_the_others_are_kept(key: 
         assert events(told) == sound, stream
         if stream not in ("sys_user", "users"):
             topic = CONNECTORS[key].streams[stream][0].removeprefix("dumped ")
-            assert any(field.startswith(f"{topic}.") for field in remarks(told)), stream
+            assert any(field.startswith((f"{topic} ", f"{topic}.")) for field in remarks(told)), (
+                stream
+            )
 
 
 class TestJira:
@@ -118,7 +120,7 @@ class TestJira:
 
     def test_a_comment_that_names_its_issue_by_key_only_is_refused(self) -> None:
         told = dumped("jira", "issue_comments", jira.BUSY_COMMENTS[0] | {"issueId": "IT-7"})
-        assert (events(told), remarks(told)) == ([], ["comments.issueId"])
+        assert (events(told), remarks(told)) == ([], ["comments 11: issueId"])
 
 
 class TestGitHub:
@@ -182,15 +184,15 @@ class TestGitLab:
     def test_an_author_who_is_only_a_number_is_said(self) -> None:
         bare = gitlab.DUMP["issues"][0] | {"author": None, "author_id": 7}
         told = dumped("gitlab", "issues", bare)
-        assert (events(told), remarks(told)) == ([], ["issues.author"])
+        assert (events(told), remarks(told)) == ([], ["issues 23: author"])
 
     def test_a_note_without_its_project_is_told_where_only_one_is_chosen(self) -> None:
         note = {k: v for k, v in gitlab.DUMP["notes"][3].items() if k != "project_path"}
-        assert remarks(dumped("gitlab", "notes", note)) == ["notes.issue_iid"]
+        assert remarks(dumped("gitlab", "notes", note)) == ["notes 4: issue_iid"]
         told = dumped("gitlab", "notes", note, options={"projects": "acme/app"})
         assert [news.external_id for news in told.tickets] == ["acme/app#23"]
         two = dumped("gitlab", "notes", note, options={"projects": "acme/app, acme/other"})
-        assert remarks(two) == ["notes.issue_iid"]
+        assert remarks(two) == ["notes 4: issue_iid"]
 
     def test_a_duplicate_is_known_by_its_note_and_takes_the_place_of_what_says_less(self) -> None:
         state = gitlab.DUMP["resource_state_events"][0]
@@ -215,7 +217,7 @@ class TestZammad:
         told = dumped("zammad", "tickets", bare | {"state_id": 4, "group_id": 1})
         assert events(told) == []
         assert [(r.field, "expand=true" in r.reason) for r in told.remarks] == [
-            ("tickets.state", True)
+            ("tickets 1: state", True)
         ]
 
     def test_the_article_that_opens_a_ticket_is_no_message_once_the_ticket_is_known(self) -> None:

@@ -361,13 +361,13 @@ def test_the_first_question_is_satisfaction_and_the_others_are_kept_beside_it() 
 def test_without_its_first_question_a_survey_rates_no_satisfaction() -> None:
     made = told("ratings", [rating(1, 103, ratings={"question_1": 103}), rating(2, 101)])
     assert [one.question for one in made.ratings] == ["default_question"]
-    assert [remark.field for remark in made.remarks] == ["ratings"]
+    assert [remark.field for remark in made.remarks] == ["rating 1: ratings.default_question"]
 
 
 def test_a_code_of_no_scale_is_a_remark() -> None:
     made = told("ratings", [rating(1, 7), rating(2, 101)])
     assert [one.raw for one in made.ratings] == ["101"]
-    assert [remark.field for remark in made.remarks] == ["ratings"]
+    assert [remark.field for remark in made.remarks] == ["rating 1: ratings.default_question"]
 
 
 # --- webhooks and asking --------------------------------------------------------------------------

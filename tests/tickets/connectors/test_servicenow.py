@@ -547,7 +547,7 @@ class TestSnapshots:
         rows = [{"number": "", "state": "1"}, *self.rows()]
         what = SERVICENOW.tell("rows", desk.raw(rows), Context())
         assert len(what.tickets) == 4
-        assert [one.field for one in what.remarks] == ["row 1"]
+        assert [one.field for one in what.remarks] == ["row no. 1: sys_id"]
 
     def test_metric_instances_tell_states_where_the_audit_may_not_be_read(self, cast: Cast) -> None:
         history = [
