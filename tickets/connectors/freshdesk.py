@@ -49,6 +49,7 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    plain,
     read_after,
     record_in,
     rows_of,
@@ -501,7 +502,7 @@ class _Reading:
     def _label(self) -> None:
         self.news.subject = str(self.row.get("subject") or "")[:500]
         self.news.channel = self._channel()
-        self.news.requester = str(self.row.get("requester_id") or "")
+        self.news.requester = plain(self.row, "requester_id")
         self.news.requester_email = str(inside(self.row, "requester", "email") or "")
 
     def _channel(self) -> str:
@@ -570,8 +571,8 @@ class _Reading:
         if facets:
             data["facets"] = facets
         for name, field in (("group", "group_id"), ("agent", "responder_id")):
-            if self.row.get(field):
-                data[name] = str(self.row[field])
+            if number := plain(self.row, field):
+                data[name] = number
         if self.news.requester:
             data["requester"] = self.news.requester
         dated = moment_or_none(self.stats, "status_updated_at")

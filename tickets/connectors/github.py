@@ -45,6 +45,7 @@ from tickets.connectors.records import (
     moment_or_none,
     needed,
     needed_record,
+    plain,
     record_in,
     stood,
     text_of,
@@ -263,7 +264,7 @@ class _Issue:
         actor, by = _account(entry.get("actor")), self._kind(entry.get("actor"))
         match kind:
             case "closed":
-                reason = entry.get("state_reason")
+                reason = text_of(entry, "state_reason")
                 how: dict[str, Any] = {"said": _closed(reason)}
                 if reason == "duplicate":
                     how["resolution"] = ResolutionKind.DUPLICATE.value
@@ -477,4 +478,4 @@ def _next(answer: Answer) -> str | None:
 
 
 def _account(user: Mapping[str, Any] | None) -> str | None:
-    return str(user["id"]) if user and user.get("id") is not None else None
+    return plain(user, "id") or None if user else None

@@ -260,7 +260,7 @@ class _Issue:
 
     def moved(self, entry: Mapping[str, Any], *, duplicate: bool = False) -> None:
         """Tell a state; that a note calls it a duplicate takes the place of what says less."""
-        said = "closed" if entry["state"] == "closed" else "opened"
+        said = "closed" if word(entry, "state") == "closed" else "opened"
         data: dict[str, Any] = {"said": said}
         key = event_key("gitlab state", entry["id"])
         if said == "closed" and duplicate:

@@ -63,6 +63,7 @@ from tickets.connectors.records import (
     needed,
     needed_record,
     opening,
+    plain,
     stood,
     text_of,
     word,
@@ -782,6 +783,8 @@ class _Issue:
         migrated: bool,
     ) -> tuple[EventType, dict[str, Any]] | None:
         """What one line of the changelog says; None: nothing that is told."""
+        for end in ("from", "fromString", "to", "toString"):
+            plain(item, end)  # what is no word is no change
         to = _said(item.get("to"), item.get("toString"))
         account = item.get("tmpToAccountId") or item.get("to") or None
         if name == self.severity_field:

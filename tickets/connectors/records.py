@@ -146,6 +146,11 @@ def text_of(row: Record, name: str) -> str:
     raise Unusable({"field": name, "reason": "it is no text"})
 
 
+def plain(row: Record, name: str) -> str:
+    """A word or a whole number as text, empty where there is none. Raises Unusable for others."""
+    return "" if row.get(name) in (None, "") else needed(row, name)
+
+
 def is_set(row: Record, name: str) -> bool:
     """Whether a switch is on; one that is not there is off. Raises Unusable for what is neither."""
     value = row.get(name)

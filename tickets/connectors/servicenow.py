@@ -612,9 +612,12 @@ class _Record:
         opened = self._at(self.record, "opened_at")
         # An opening that was set later than the record's own creation gains nothing.
         self.opened = min((one for one in (opened, created) if one), default=updated)
-        if self.opened is None or updated is None:
+        if self.opened is None:
             raise Unusable({"field": "opened_at", "reason": "no instant of it can be read"})
-        self.created, self.updated = created or self.opened, updated
+        if updated is None and _history(self.options) == SNAPSHOTS:
+            reason = "without it nothing says when the record stood so"
+            raise Unusable({"field": "sys_updated_on", "reason": reason})
+        self.created, self.updated = created or self.opened, updated or self.opened
         self.requester = self._account(_value(self.record, self.asks))
         asker = self.by_id.get(self.requester or "", {})
         self.news = TicketNews(
@@ -1074,6 +1077,8 @@ class _Record:
         once = any(name in step.changes for step in self.steps for name in _SHARED)
         if _history(self.options) == SNAPSHOTS or shared is None or not (shared or once):
             return
+        if not _value(self.record, "sys_updated_on"):
+            return  # nothing says since when
         key = event_key("servicenow", self.id, "problem", self.updated, shared)
         self._tell(key, EventType.PROBLEM_LINKED, self.updated, "9", data={"to": shared})
 

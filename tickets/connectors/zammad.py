@@ -47,6 +47,7 @@ from tickets.connectors.records import (
     needed,
     needed_record,
     opening,
+    plain,
     record_in,
     stood,
     text_of,
@@ -195,7 +196,7 @@ class _Ticket:
     def __init__(self, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self.ticket, self.options = needed_record(body, "ticket"), options
         self.id = needed(self.ticket, "id")
-        self.requester = str(self.ticket.get("customer_id") or "")
+        self.requester = plain(self.ticket, "customer_id")
         self.articles = sorted(body.get("articles", ()), key=lambda one: int(one["id"]))
         history = body.get("history") or {}
         entries = history["history"] if isinstance(history, Mapping) and history else history
@@ -292,7 +293,7 @@ class _Ticket:
         """Tell an entry of the history."""
         if word(entry, "type") != "updated":
             return
-        attribute, to = word(entry, "attribute"), str(entry.get("value_to") or "")
+        attribute, to = word(entry, "attribute"), plain(entry, "value_to")
         data: dict[str, Any]
         match attribute:
             case "state":
@@ -304,7 +305,7 @@ class _Ticket:
             case "group":
                 type_, data = EventType.GROUP_CHANGED, {"to": to, "facets": {"group": to}}
             case "owner":
-                owner = str(entry.get("id_to") or "")
+                owner = plain(entry, "id_to")
                 type_ = EventType.ASSIGNED
                 data = {"to": owner if owner not in ("", SYSTEM_USER) else None}
             case _:

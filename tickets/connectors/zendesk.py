@@ -48,6 +48,7 @@ from tickets.connectors.records import (
     moment_or_none,
     needed,
     pairs,
+    plain,
     record_in,
     rows_of,
     text_of,
@@ -708,8 +709,8 @@ class _Audit:
             if created.get(field) not in (None, "")
         }
         data: dict[str, Any] = {
-            "state_said": str(created.get("status") or "new"),
-            "severity_said": str(created.get("priority") or NO_PRIORITY),
+            "state_said": _text(created.get("status")) or "new",
+            "severity_said": _text(created.get("priority")) or NO_PRIORITY,
             "channel": str(self.via.get("channel") or "")[:40],
         }
         if str(created.get("custom_status_id")) in self._custom_statuses():
@@ -745,23 +746,25 @@ class _Audit:
     def _changed(self, event: Record, field: str, value: Any) -> None:
         facet = self._facet_fields().get(field)
         if field == "status":
-            self._add(EventType.STATUS_CHANGED, event, _STATUS, self._moved(event, str(value)))
+            self._add(
+                EventType.STATUS_CHANGED, event, _STATUS, self._moved(event, word(event, "value"))
+            )
         elif field == CUSTOM_STATUS and str(value) in self._custom_statuses():
             said = {"said": self._custom(value)}
             self._add(EventType.STATUS_CHANGED, event, _CUSTOM_STATUS, said)
         elif field == "priority":
             # As a snapshot: where the opening had none, the first one said completes it.
-            said = {"severity_said": str(value or NO_PRIORITY)}
+            said = {"severity_said": _text(value) or NO_PRIORITY}
             self._add(EventType.SNAPSHOT, event, _FIELD, said)
         elif field == "assignee_id":
             self._add(EventType.ASSIGNED, event, _FIELD, {"to": _text(value)})
         elif field == "problem_id":
             self._add(EventType.PROBLEM_LINKED, event, _FIELD, {"to": _text(value)})
         elif field == "group_id" and value:
-            self._regrouped(event, str(value))
+            self._regrouped(event, needed(event, "value"))
         elif facet:
-            word = None if _text(value) is None else self._word(field, value)
-            self._add(EventType.CATEGORY_CHANGED, event, _FIELD, {"facets": {facet: word}})
+            said = None if _text(value) is None else self._word(field, value)
+            self._add(EventType.CATEGORY_CHANGED, event, _FIELD, {"facets": {facet: said}})
         elif field == "requester_id" and value:
             self.news.requester = str(value)
             self.news.events.append(
@@ -836,7 +839,7 @@ class _Audit:
 
 def _text(value: Any) -> str | None:
     """An id as text: audits say "6130852536346" where tickets say 6130852536346."""
-    return None if value in (None, "") else str(value)
+    return plain({"value": value}, "value") or None
 
 
 def _words(value: Any) -> set[str]:
