@@ -45,6 +45,8 @@ from tickets.connectors.records import (
     moment,
     moment_or_none,
     needed,
+    plain,
+    promise,
     read_after,
     record_in,
     rows_of,
@@ -375,6 +377,9 @@ def _conversation(row: Record, context: Context) -> Told:
         Event(key, EventType.SNAPSHOT, at, f"1{rank}", data=data),
         *read_after(ticket, at, context.read_before),
     ]
+    if "sla_policy_id" in row:  # set once and never taken back; webhooks and old versions lack it
+        held = bool(plain(row, "sla_policy_id"))
+        news.events.append(promise("chatwoot", ticket, _whole_second(created_at), held=held))
     if row.get("event") == "conversation_status_changed":  # sent as it happens
         news.events.append(changed_after(ticket, at, at))
     return Told(tickets=[news])

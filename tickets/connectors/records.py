@@ -14,7 +14,7 @@ from tickets.canonical import Event, EventType
 from tickets.connectors.base import RECORDS, WRONG_SHAPE, Connector, Unusable
 from tickets.connectors.odd_parts import left_out_whole, reasons, without_odd_parts
 from tickets.connectors.odd_parts import named as named_record
-from tickets.flaws import READ_AFTER
+from tickets.flaws import PROMISE, READ_AFTER
 from tickets.lens import named
 from tickets.meaning import meaning_of
 from tickets.news import Remark, Told, event_key
@@ -249,6 +249,17 @@ def changed_after(ticket: str, at: datetime, before: datetime) -> Event:
     key = event_key(ticket, READ_AFTER, at.isoformat(), before.isoformat())
     data = {"name": READ_AFTER, "value": before.isoformat()}
     return Event(key, EventType.OBSERVED, at, data=data)
+
+
+def promise(source: str, ticket: str, opened: datetime, *, held: bool) -> Event:
+    """That the help desk holds a promised time for a ticket, or none.
+
+    Dated as the opening, so that it is told once however often it is read. One that was ever held
+    outweighs that there was none: what a help desk shows of a promise may go with its clock.
+    """
+    key, rank = event_key(source, ticket, PROMISE, held), "9" if held else "8"
+    data = {"name": PROMISE, "value": "held" if held else None}
+    return Event(key, EventType.OBSERVED, opened, rank, data=data)
 
 
 # --- dumped records -------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ from tickets.connectors.records import (
     needed_record,
     opening,
     plain,
+    promise,
     record_in,
     stood,
     text_of,
@@ -220,6 +221,7 @@ class _Ticket:
         self._messages()
         for entry in self.history:
             self.changed(entry)
+        self.news.events += _promised(self.ticket, self.id)
         return Told(tickets=[self.news], accounts=self.accounts)
 
     def _first(self, attribute: str) -> str:
@@ -387,6 +389,7 @@ def _stands(ticket: Record) -> Told:
     news.events = [
         opening("zammad", number, moment(ticket, "created_at")),
         *stood("zammad", number, state=state, since=since, at=at, data=data),
+        *_promised(ticket, number),
     ]
     return Told(tickets=[news])
 
@@ -419,6 +422,27 @@ def _entry(entry: Record) -> Told:
     needed(entry, "id")
     part.changed(entry)
     return Told(tickets=[part.news])
+
+
+#: Instants until which an SLA promises something; what is stopped, kept or over has none.
+_PROMISED = ("first_response_escalation_at", "update_escalation_at", "close_escalation_at")
+#: What was left or lacking of a promise, in minutes.
+_SPARE = ("first_response_diff_in_min", "update_diff_in_min", "close_diff_in_min")
+
+
+def _promised(ticket: Record, number: str) -> list[Event]:
+    """Whether an SLA was applied; nothing of a record that does not say.
+
+    The instants of a promise are empty where its clock is stopped, as they are where there is none.
+    What Zammad calculated with is kept in the preferences: with the SLA where there is one, with or
+    without a clock, and without it, or not at all, where none fits the ticket.
+    """
+    if "preferences" not in ticket or not all(name in ticket for name in _PROMISED):
+        return []
+    calculated = record_in(record_in(ticket, "preferences"), "escalation_calculation")
+    traces = [calculated.get("sla_id"), *(ticket.get(name) for name in (*_PROMISED, *_SPARE))]
+    held = any(trace is not None for trace in traces)
+    return [promise("zammad", number, moment(ticket, "created_at"), held=held)]
 
 
 def _is_of_ticket(entry: Record) -> bool:

@@ -763,8 +763,8 @@ class _Audit:
         elif field == "group_id" and value:
             self._regrouped(event, needed(event, "value"))
         elif facet:
-            said = None if _text(value) is None else self._word(field, value)
-            self._add(EventType.CATEGORY_CHANGED, event, _FIELD, {"facets": {facet: said}})
+            facets = {facet: None if _text(value) is None else self._word(field, value)}
+            self._add(EventType.CATEGORY_CHANGED, event, _FIELD, {"facets": facets})
         elif field == "requester_id" and value:
             self.news.requester = str(value)
             self.news.events.append(
