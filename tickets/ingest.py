@@ -384,9 +384,9 @@ class _Batch:
                         ticket.events[event.key] = mine
                         ticket.new.append(mine)
                 relabelled |= self._label(ticket, news)
-            for event in left_out.events(name, some, ticket.events.values()):
-                ticket.events[event.key] = event
-                ticket.new.append(event)
+            odd = list(left_out.events(name, some, ticket.events))
+            ticket.events |= {event.key: event for event in odd}
+            ticket.new += odd
             if ticket.new:
                 ticket.follows = _parent(ticket.events.values())
             if ticket.new or (relabelled and ticket.events):

@@ -7,7 +7,7 @@ kept in the log, where nobody's words are. Those stand in the outcome of the del
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from tickets.canonical import Event, EventType
@@ -20,26 +20,27 @@ MENDED = "mended"
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
 
-def events(ticket: str, news: Sequence[TicketNews], known: Iterable[Event]) -> Iterator[Event]:
+def events(ticket: str, news: Sequence[TicketNews], log: Mapping[int, Event]) -> Iterator[Event]:
     """Flaws that the news of a ticket add to its log, and what takes the place of earlier ones.
 
-    `known` are the events of the ticket with those of the news. Without any nothing is said: the
-    ticket is not known yet. An older version of a record makes nothing good that a later one lacks.
+    `log` are the events of the ticket with those of the news, by key. Without any nothing is said:
+    the ticket is not known yet. An older version of a record makes nothing good that a later one
+    lacks.
     """
-    log = {event.key: event for event in known}
-    first = min((event.at for event in log.values()), default=None)
-    if first is None or not any(one.record or one.left_out for one in news):
+    if not log or not any(one.record or one.left_out for one in news):
         return
+    first = min(event.at for event in log.values())
     told = [(one, {event.key: event for event in _flaws(ticket, one, first)}) for one in news]
     odd = {key: event for _, mine in told for key, event in mine.items()}
     yield from (event for key, event in odd.items() if key not in log)
-    stand = {event.key: event for event in log.values() if event.data.get("record")} | odd
-    if stand:
-        made_good = {event.data.get("revises") for event in log.values()}
-        for flaw in stand.values():
-            if flaw.key not in made_good and any(_makes_good(*one, flaw) for one in told):
-                key, data = event_key(ticket, MENDED, flaw.key), {"name": MENDED}
-                yield Event(key, EventType.OBSERVED, flaw.at, data={**data, "revises": flaw.key})
+    stand = {key: event for key, event in log.items() if event.data.get("record")} | odd
+    if not stand:
+        return
+    made_good = {event.data.get("revises") for event in log.values()}
+    for key, flaw in stand.items():
+        if key not in made_good and any(_makes_good(*one, flaw) for one in told):
+            data = {"name": MENDED, "revises": key}
+            yield Event(event_key(ticket, MENDED, key), EventType.OBSERVED, flaw.at, data=data)
 
 
 def _flaws(ticket: str, news: TicketNews, first: datetime) -> Iterator[Event]:

@@ -45,7 +45,7 @@ def without_odd_parts(read: Callable[[Any], Told], record: Any, name: str) -> To
     if not told.tickets:
         return told
     told.tickets[0].record = name
-    told.tickets[0].left_out += left_out
+    told.tickets[0].left_out += [_of(name, one) for one in left_out]
     if left_out:
         for news in told.tickets:
             news.events = [event for event in news.events if not _says_absent(event)]
@@ -55,7 +55,14 @@ def without_odd_parts(read: Callable[[Any], Told], record: Any, name: str) -> To
 def left_out_whole(ticket: str, name: str, error: Exception) -> TicketNews:
     """That a record of a ticket could not be told at all."""
     said = [LeftOut(one["field"], one["reason"]) for one in reasons(error)]
-    return TicketNews(ticket, record=name, left_out=said)
+    return TicketNews(ticket, record=name, left_out=[_of(name, one) for one in said])
+
+
+def _of(record: str, part: LeftOut) -> LeftOut:
+    """A part by the record it is of, where that is not the ticket itself."""
+    if record == WHOLE:
+        return part
+    return LeftOut(f"{record}: {part.field}".rstrip(": "), part.reason)
 
 
 def named(what: str, row: Any, number: int) -> str:

@@ -802,7 +802,9 @@ def test_one_record_that_cannot_be_read_is_a_remark_and_the_others_are_told() ->
     made = told("audits", audits_page(broken, opened(8, day("08:00:00"))))
     assert [news.external_id for news in made.tickets if news.events] == ["8"]
     [odd] = [news for news in made.tickets if news.left_out]
-    assert (odd.external_id, odd.record, odd.left_out[0].field) == ("7", "audit 1", "created_at")
+    assert (odd.external_id, odd.record, odd.left_out[0].field) == (
+        *("7", "audit 1", "audit 1: created_at"),
+    )
 
 
 # --- recorded payloads ----------------------------------------------------------------------------
