@@ -284,8 +284,27 @@ def test_one_odd_value_anywhere_is_named_and_loses_no_ticket(key: str) -> None:
     assert fates["left out"] > fates["refused"], fates
 
 
-def test_a_mapper_that_gives_up_at_the_first_odd_value_would_lose_the_ticket() -> None:
+@pytest.mark.parametrize("name", ODD)
+def test_a_mapper_that_gives_up_at_the_first_odd_value_would_lose_more(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The negative control: what the connectors did before."""
+
+    def gives_up(salvage: object, error: Exception) -> None:
+        raise error
+
+    key = name.partition(",")[0]
+    topic, path, value, *_ = ODD[name]
+    one = first(key, topic, path)
+    odd = changed(one, path, value)
+    kept = read(key, odd).told
+    monkeypatch.setattr("tickets.connectors.odd_parts._Salvage.told", gives_up)
+    without = read(key, odd)
+    assert kept is not None
+    assert without.told is None or len(events(without.told)) < len(events(kept))
+
+
+def test_a_mapper_alone_names_the_first_odd_value_and_tells_nothing() -> None:
     _, path, value, *_ = ODD["zammad"]
     body = changed(deliveries("zammad")[0], path, value).body
     with pytest.raises(Unusable, match="created_at: 'yesterday' is no instant"):
@@ -435,6 +454,7 @@ def test_an_odd_comment_is_a_flaw_of_its_ticket_until_it_comes_right(
     with reading(cast):
         [issue] = issues(cast.acme.pk, source="zammad")
         assert (issue.kind.value, issue.tickets) == ("left_out_field", 1)
+        assert issue.details == (("articles[15]: created_at: … is no instant", 1),)
     enter(cast, desk, page)
     assert (flaws(cast), replies(cast)) == ([], few + 1)
     state = stored_state(cast, desk)
