@@ -46,6 +46,7 @@ from tickets.connectors.records import (
     inside,
     is_set,
     list_of,
+    mapping_of,
     moment,
     moment_or_none,
     needed,
@@ -712,7 +713,8 @@ def _points(value: Any) -> tuple[str, int]:
 
 def _hook(body: Any) -> Told:
     """Which ticket to fetch: what else it says has neither time nor sender."""
-    said = body.get("freshdesk_webhook", body) if isinstance(body, Mapping) else {}
+    body = mapping_of(body)
+    said = record_in(body, "freshdesk_webhook") if "freshdesk_webhook" in body else body
     found = re.search(r"\d+", str(said.get("ticket_id") or "")) if said else None
     if found is None:
         raise Unusable({"field": "ticket_id", "reason": "it names no ticket"})

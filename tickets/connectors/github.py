@@ -41,6 +41,7 @@ from tickets.connectors.records import (
     each_dumped,
     helped,
     inside,
+    mapping_of,
     moment,
     moment_or_none,
     needed,
@@ -190,14 +191,15 @@ class GitHub(Connector):
 
 def _hinted(body: Mapping[str, Any], event: str) -> Told:
     """A webhook: fetch the issue. Where it goes away, only the webhook knows when."""
-    issue, repository = body.get("issue"), body.get("repository", {}).get("full_name")
+    issue = record_in(mapping_of(body), "issue")
+    repository = inside(body, "repository", "full_name")
     if event not in ("issues", "issue_comment") or not issue or "pull_request" in issue:
         return Told(remarks=[Remark("x-github-event", f"{event!r} tells nothing of an issue")])
-    ticket = f"{repository}#{issue['number']}"
+    ticket = f"{repository}#{needed(issue, 'number')}"
     action = body.get("action")
     if event == "issues" and action in ("transferred", "deleted"):
-        into = body.get("changes", {}).get("new_issue", {})
-        home = body.get("changes", {}).get("new_repository", {}).get("full_name")
+        into = record_in(record_in(body, "changes"), "new_issue")
+        home = inside(body, "changes", "new_repository", "full_name")
         type_ = EventType.MERGED if into else EventType.DELETED
         data = {"into": f"{home}#{into.get('number')}"} if into else {}
         at = moment(issue, "updated_at")

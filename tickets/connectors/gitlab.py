@@ -43,6 +43,7 @@ from tickets.connectors.records import (
     inside,
     instant,
     is_set,
+    mapping_of,
     moment,
     moment_or_none,
     needed,
@@ -188,10 +189,10 @@ class GitLab(Connector):
 
 def _hinted(body: Mapping[str, Any]) -> Told:
     """A webhook tells that an issue changed: fetch it."""
-    about = body.get("object_attributes") or {}
-    project = (body.get("project") or {}).get("path_with_namespace")
+    about = record_in(mapping_of(body), "object_attributes")
+    project = inside(body, "project", "path_with_namespace")
     kind = body.get("object_kind")
-    issue = body.get("issue") if kind == "note" else about
+    issue = record_in(body, "issue") if kind == "note" else about
     if kind not in ("issue", "note", "incident") or not issue or not issue.get("iid"):
         return Told(remarks=[Remark("object_kind", f"{kind!r} tells nothing of an issue")])
     return Told(fetch=[f"{project}#{issue['iid']}"])

@@ -64,6 +64,7 @@ from tickets.connectors.records import (
     needed_record,
     opening,
     plain,
+    record_in,
     stood,
     text_of,
     word,
@@ -539,7 +540,7 @@ def _agents(body: Mapping[str, Any]) -> Told:
 
 def _hinted(body: Mapping[str, Any]) -> Told:
     """A webhook's issue is fetched; the names of events differ by version and say nothing."""
-    number = str((body.get("issue") or {}).get("id") or "")
+    number = plain(record_in(body, "issue"), "id")
     if not number:
         return Told(remarks=[Remark("issue", "the webhook names no issue")])
     if body.get("webhookEvent") != "jira:issue_deleted":

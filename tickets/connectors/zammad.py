@@ -153,7 +153,7 @@ class Zammad(Connector):
         if topic.startswith(DUMPED):
             return _dumped(topic, body, context.options)
         if topic == "hook":
-            number = (body.get("ticket") or {}).get("id")
+            number = record_in(mapping_of(body), "ticket").get("id")
             if not number:
                 return Told(remarks=[Remark("ticket", "the webhook names no ticket")])
             return Told(fetch=[str(number)])

@@ -65,6 +65,7 @@ def read(key: str, one: Recorded) -> Reading:
     options = getattr(importlib.import_module(f"tests.tickets.connectors.{key}"), "OPTIONS", {})
     context = Context(
         options=options,
+        headers=one.headers,
         received_at=NOW,
         base_url="https://desk.example.org",
         capabilities=frozenset({"network", "accounts"}),
@@ -282,6 +283,73 @@ def test_one_odd_value_anywhere_is_named_and_loses_no_ticket(key: str) -> None:
             less = value in (*NOTHING, ["x"]) or isinstance(value, str | int | float | dict)
             assert less, where
     assert fates["left out"] > fates["refused"], fates
+
+
+#: A webhook of each help desk, and its headers.
+HOOKS: dict[str, list[tuple[Any, dict[str, str]]]] = {
+    "zammad": [({"ticket": {"id": 1}}, {})],
+    "github": [
+        (
+            {
+                "action": action,
+                "issue": {"number": 12, "updated_at": "2026-03-02T08:00:00Z"},
+                "repository": {"full_name": "acme/app"},
+                "changes": {
+                    "new_issue": {"number": 3},
+                    "new_repository": {"full_name": "acme/other"},
+                },
+            },
+            {"x-github-event": "issues"},
+        )
+        for action in ("edited", "transferred")
+    ],
+    "gitlab": [
+        ({"object_kind": kind, name: {"iid": 23}, "project": {"path_with_namespace": "a/b"}}, {})
+        for kind, name in (("issue", "object_attributes"), ("note", "issue"))
+    ],
+    "jira": [
+        (
+            {
+                "webhookEvent": "jira:issue_deleted",
+                "timestamp": 1772438400000,
+                "issue": {"id": "1"},
+            },
+            {},
+        )
+    ],
+    "servicenow": [({"sys_id": "0" * 32}, {})],
+    "zendesk": [
+        ({"ticket_id": 5}, {}),
+        ({"subject": "zen:user:5", "detail": {"role": "agent", "updated_at": "2026-03-02"}}, {}),
+    ],
+    "freshdesk": [({"freshdesk_webhook": {"ticket_id": 5}}, {})],
+    "chatwoot": [
+        (
+            {
+                "event": "message_created",
+                "id": 4,
+                "message_type": "incoming",
+                "created_at": 1772438401,
+                "conversation": {"id": 11, "status": "open", "created_at": 1772438400},
+            },
+            {},
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("key", DESKS)
+def test_an_odd_webhook_is_read_or_refused_with_a_reason(key: str) -> None:
+    for body, headers in HOOKS[key]:
+        whole = Recorded("hook", body, headers=headers)
+        for path in paths(body):
+            for value in ODDITIES:
+                odd = Recorded("hook", changed(whole, path, value).body, headers=headers)
+                reading = read(key, odd)
+                assert not reading.again, f"{path} = {value!r}: {reading.errors}"
+                assert reading.told is not None or all(one["reason"] for one in reading.errors)
+        for value in ODDITIES:
+            assert not read(key, Recorded("hook", value, headers=headers)).again, value
 
 
 @pytest.mark.parametrize("name", ODD)
