@@ -76,7 +76,7 @@ def _some(names: Sequence[str]) -> str:
     """The first of some services by name, and how many more there are."""
     more = len(names) - SERVICES_NAMED
     listed = ", ".join(names[:SERVICES_NAMED])
-    return listed if more <= 0 else f"{listed} and {words.count(more, 'more', 'more')}"
+    return listed if more <= 0 else f"{listed} and {more:,} more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,16 @@ from portal.catalogue.models import Capability
 from portal.tenancy import due
 from portal.tenancy.context import NoActingTenant, acting, acting_tenant_id
 from portal.tenancy.models import Due
-from tickets import accounts, fetching, left_out, problems, ratings, refolding, timeline, usage
+from tickets import (
+    accounts,
+    fetching,
+    problems,
+    ratings,
+    refolding,
+    timeline,
+    unread_parts,
+    usage,
+)
 from tickets.attempts import people_like, write_attempts
 from tickets.bursts import update_bursts
 from tickets.calendars import Calendars
@@ -384,7 +393,7 @@ class _Batch:
                         ticket.events[event.key] = mine
                         ticket.new.append(mine)
                 relabelled |= self._label(ticket, news)
-            odd = list(left_out.events(name, some, ticket.events))
+            odd = list(unread_parts.events(name, some, ticket.events))
             ticket.events |= {event.key: event for event in odd}
             ticket.new += odd
             if ticket.new:

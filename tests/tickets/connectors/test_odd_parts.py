@@ -549,7 +549,7 @@ def test_a_flaw_that_nothing_made_good_would_stay(
     cast: Cast, desk: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control of the two above."""
-    monkeypatch.setattr("tickets.left_out._makes_good", lambda *_: False)
+    monkeypatch.setattr("tickets.unread_parts._makes_good", lambda *_: False)
     page = deliveries("zammad")[0]
     enter(cast, desk, changed(page, ("articles", 4, "created_at"), "then"))
     enter(cast, desk, page)
